@@ -1,0 +1,231 @@
+"""params.yaml as typed, frozen settings: the one place where a user's parameters are read and checked.
+
+An unknown key is refused with the nearest name; a value of another type is refused with what was expected.
+The detector's own sections are the dataclasses of yolox_core.config, so that each rule stands once.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from pipeline import paths
+from yolox_core.config import (
+    SIZES,
+    AssignConfig,
+    AugmentConfig,
+    EvaluateConfig,
+    LossConfig,
+    ModelConfig,
+    Recipe,
+    TrainConfig,
+)
+from yolox_core.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Shares of the images that are held out, where the data set brings no split of its own."""
+
+    val: float = 0.0  # 0: no validation split, the last EMA is released
+    test: float = 0.2
+    honour: bool = True  # use the split that the data set brings
+
+    def __post_init__(self) -> None:
+        for name in ("val", "test"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"data.split.{name}: expected a share in [0, 1), got {getattr(self, name)!r}.")
+        if self.val + self.test >= 1:
+            raise InputError(f"data.split: expected val + test below 1, got {self.val + self.test}. Nothing would be left to train on.")
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """The embedded data set of rendered scenes (`data.source: synthetic`)."""
+
+    images: int = 700
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.images < 10:
+            raise InputError(f"data.synthetic.images: expected at least 10, got {self.images}.")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images, and how they are split."""
+
+    source: str = "synthetic"  # a folder, or `synthetic`
+    format: Literal["auto", "coco", "voc", "yolo"] = "auto"
+    split: SplitSettings = field(default_factory=SplitSettings)
+    synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which network, and what it starts from."""
+
+    size: str = "nano"  # nano, tiny, s, m, l or x; the three factors below override what it implies
+    width: float | None = None
+    depth: float | None = None
+    depthwise: bool | None = None
+    weights: str | None = None  # a model reference to start from; null: random weights
+
+    def architecture(self, num_classes: int) -> ModelConfig:
+        """The network for `num_classes` classes; InputError on an illegal factor."""
+        base = ModelConfig.of_size(self.size, num_classes)
+        given = {name: getattr(self, name) for name in ("width", "depth", "depthwise") if getattr(self, name) is not None}
+        return dataclasses.replace(base, **given)
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What the exported model must hold to."""
+
+    max_map_loss: float = 0.005  # largest fall of the test map from PyTorch to ONNX Runtime
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_map_loss <= 1:
+            raise InputError(f"export.max_map_loss: expected a fraction from 0 to 1, got {self.max_map_loss!r}.")
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """The name in the MLflow model registry."""
+
+    name: str = "auto"  # auto: yolox-detector for the embedded data set, yolox-<folder> for other data
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of params.yaml."""
+
+    seed: int = 0
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    assign: AssignConfig = field(default_factory=AssignConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    export: ExportSettings = field(default_factory=ExportSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed: expected 0 or more, got {self.seed}.")
+        self.model.architecture(num_classes=1)
+
+    def recipe(self, num_classes: int) -> Recipe:
+        """What the engine needs, for a data set of `num_classes` classes."""
+        return Recipe(
+            model=self.model.architecture(num_classes),
+            seed=self.seed,
+            assign=self.assign,
+            loss=self.loss,
+            augment=self.augment,
+            train=self.train,
+            evaluate=self.evaluate,
+        )
+
+    @property
+    def registered_name(self) -> str:
+        """The registry's name for this data, so that a demonstration never serves as someone's champion."""
+        if self.registry.name != "auto":
+            return self.registry.name
+        if self.data.source == "synthetic":
+            return "yolox-detector"
+        return f"yolox-{Path(self.data.source).expanduser().resolve().name.lower()}"
+
+
+def load_settings(path: Path = paths.PARAMS) -> Settings:
+    """Read and check params.yaml; InputError names the key, what was expected and what to do."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run from the project's root, where params.yaml lies.")
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as broken:
+        raise InputError(f"{path}: not YAML: {broken}") from broken
+    return settings_from(plain or {})
+
+
+def settings_from(plain: Mapping[str, Any]) -> Settings:
+    """Check a params.yaml that has been read already."""
+    return typing.cast(Settings, _typed(Settings, plain, ""))
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    """`value` as an instance of `kind`, a type annotation; dataclasses are filled from mappings."""
+    if dataclasses.is_dataclass(kind):
+        return _filled(kind, value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        (inner,) = (argument for argument in arguments if argument is not type(None))
+        return _typed(inner, value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise InputError(f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}. {nearest(str(value), map(str, arguments))}")
+        return value
+    if origin is tuple:
+        return _typed_tuple(arguments, value, where)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where}: expected a mapping, got {value!r}.")
+        return dict(value)
+    return _scalar(kind, value, where)
+
+
+def _filled(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where or 'params.yaml'}: expected a mapping of names to values, got {value!r}.")
+    hints = typing.get_type_hints(kind)
+    fields = {entry.name.rstrip("_"): entry.name for entry in dataclasses.fields(kind)}
+    for key in value:
+        if key not in fields:
+            raise InputError(f"params.yaml: unknown parameter '{_join(where, str(key))}'. {nearest(str(key), fields)}")
+    return kind(**{fields[key]: _typed(hints[fields[key]], entry, _join(where, key)) for key, entry in value.items()})
+
+
+def _typed_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where}: expected a list, got {value!r}.")
+        return tuple(_typed(arguments[0], entry, f"{where}[{index}]") for index, entry in enumerate(value))
+    if isinstance(value, int) and not isinstance(value, bool) and where.endswith("input_size"):
+        value = [value, value]  # a single side means a square
+    if not isinstance(value, (list, tuple)) or len(value) != len(arguments):
+        raise InputError(f"{where}: expected a list of {len(arguments)} numbers, got {value!r}.")
+    return tuple(_typed(kind, entry, where) for kind, entry in zip(arguments, value, strict=True))
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is float and isinstance(value, str):
+        # YAML 1.1 reads 1e-3 as text; people mean the number
+        try:
+            return float(value)
+        except ValueError:
+            raise InputError(f"{where}: expected a number, got {value!r}.") from None
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        raise InputError(f"{where}: expected {names.get(kind, kind)}, got {value!r}.")
+    return value
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def default_input_size(size: str) -> int:
+    """The published input size of a named architecture, px."""
+    return SIZES[size][3]

@@ -1,0 +1,51 @@
+"""A loader's images through a model to COCO metrics, exact for any number of workers.
+
+Each worker takes every n-th image, none twice and none padded in; the first worker measures and tells the others.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from yolox_core.collectives import World
+from yolox_core.config import DetectorSpec, EvaluateConfig
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.evaluation.coco import measure
+from yolox_core.loading.dataset import EvaluationSet
+from yolox_core.loading.loader import evaluation_batches
+from yolox_core.postprocess import decode, select, to_source
+from yolox_core.structures import Batch, Detections
+
+
+def evaluate(
+    model: nn.Module,
+    truth: DatasetRecords,
+    spec: DetectorSpec,
+    config: EvaluateConfig,
+    world: World,
+    device: torch.device,
+    batch_size: int,
+    workers: int = 0,
+) -> dict[str, float]:
+    """The metrics of `model` on `truth` at the spec's input size, the same on every worker."""
+    dataset = EvaluationSet(truth, spec.input_size)
+    names = {image.image_id: image.file_name for image in truth.images}
+    own: list[dict[str, Any]] = []
+    indices = list(range(world.rank, len(dataset), world.size))
+    for batch in evaluation_batches(dataset, indices, batch_size, workers) if indices else ():
+        for image_id, found in zip(batch.image_ids, detect(model, batch, config, device), strict=True):
+            own += found.to_json(names[image_id], image_id, spec.class_names, spec.category_ids)
+    everything = world.gather(own)
+    metrics = measure(truth, everything, "faster-coco-eval").metrics if world.is_first else {}
+    return world.from_first(metrics)
+
+
+@torch.no_grad()
+def detect(model: nn.Module, batch: Batch, config: EvaluateConfig, device: torch.device) -> Iterator[Detections]:
+    """One batch through a model in eval mode -> detections of each image, in its own source pixels."""
+    images = batch.images_BCHW.to(device, non_blocking=True).float().contiguous(memory_format=torch.channels_last)
+    decoded_BA = decode(model(images), (images.shape[2], images.shape[3]))
+    for decoded_A, scale, source_size in zip(decoded_BA, batch.scales, batch.source_sizes, strict=True):
+        yield to_source(select(decoded_A, config.confidence, config.nms_iou), scale, source_size)

@@ -1,0 +1,117 @@
+"""The training loss of a batch whose points have been assigned.
+
+Four parts, summed over the batch and divided by its number of positives (yolo_head.py:272-413, losses.py of
+Megvii-BaseDetection/YOLOX at 6ddff48). Sums and count are kept apart, so that the division can be by the positives
+of a whole global batch, however that was cut into workers and micro-batches.
+
+Legend: B images, A anchor points, G objects (padded), C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from yolox_core import boxes
+from yolox_core.assign import SimOTA, ignored_points, one_hot
+from yolox_core.config import LossConfig
+from yolox_core.model.yolox import anchor_points, decode_boxes
+from yolox_core.structures import Assignment, Targets
+
+IOU_EPS = 1e-16  # losses.py:32
+L1_EPS = 1e-8  # yolo_head.py get_l1_target
+PART_NAMES = ("iou", "objectness", "class", "l1")
+
+
+@dataclass(frozen=True)
+class LossSums:
+    """Weighted loss parts summed over a batch, each a 0-dim tensor, and what to divide them by."""
+
+    parts: tuple[Tensor, Tensor, Tensor, Tensor]  # in the order of PART_NAMES
+    positives: Tensor  # 0-dim float32: assigned points
+    objects: Tensor  # 0-dim float32
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum; its gradient is to be divided by the positives of the global batch."""
+        iou, objectness, class_, l1 = self.parts
+        return iou + objectness + class_ + l1
+
+    def normalised(self) -> dict[str, Tensor]:
+        """The loss and its parts divided by this batch's own positives (at least 1)."""
+        count = self.positives.clamp(min=1)
+        values = {name: part / count for name, part in zip(PART_NAMES, self.parts, strict=True)}
+        return {"total": self.total / count, **values}
+
+
+def detection_loss(
+    raw_BA: Tensor,
+    targets: Targets,
+    size: tuple[int, int],
+    assigner: SimOTA,
+    config: LossConfig | None = None,
+    use_l1: bool = False,
+) -> tuple[LossSums, Assignment]:
+    """Raw predictions [B, A, 4+1+C] of an input of `size` (height, width) px -> loss sums and the assignment.
+
+    Computed in float32 whatever the predictions' type; L1 is 0 unless `use_l1` (the closing phase).
+    """
+    config = config or LossConfig()
+    raw_BA = raw_BA.float()
+    grid_A2, stride_A = anchor_points(size, raw_BA.device)
+    boxes_BA4 = decode_boxes(raw_BA, grid_A2, stride_A)
+    assignment = assigner(boxes_BA4.detach(), raw_BA.detach(), targets, grid_A2, stride_A)
+    foreground_BA = assignment.foreground_BA
+    matched_BA4, labels_BA = _matched(assignment, targets)
+
+    iou_sum = iou_loss(boxes_BA4, matched_BA4, foreground_BA)
+    counted_BA = foreground_BA | ~ignored_points(targets, grid_A2, stride_A)
+    objectness_BA = _bce(raw_BA[..., 4], foreground_BA.float())
+    class_target_BAC = one_hot(labels_BA, raw_BA.shape[-1] - 5) * assignment.matched_iou_BA[..., None]
+    class_BA = _bce(raw_BA[..., 5:], class_target_BAC).sum(dim=-1)
+    l1_sum = l1_loss(raw_BA, matched_BA4, foreground_BA, grid_A2, stride_A) if use_l1 else raw_BA.new_zeros(())
+    return LossSums(
+        parts=(
+            config.iou * iou_sum,
+            config.objectness * torch.where(counted_BA, objectness_BA, 0.0).sum(),
+            config.class_ * torch.where(foreground_BA, class_BA, 0.0).sum(),
+            config.l1 * l1_sum,
+        ),
+        positives=foreground_BA.sum().float(),
+        objects=targets.valid_BG.sum().float(),
+    ), assignment
+
+
+def iou_loss(boxes_BA4: Tensor, matched_BA4: Tensor, foreground_BA: Tensor) -> Tensor:
+    """Sum over positives of 1 - IoU^2."""
+    # background boxes are replaced before the arithmetic: a zero times an overflow would be NaN in the gradient
+    boxes_BA4 = torch.where(foreground_BA[..., None], boxes_BA4, matched_BA4)
+    return (1 - boxes.iou(boxes_BA4, matched_BA4, eps=IOU_EPS) ** 2).mul(foreground_BA).sum()
+
+
+def l1_loss(raw_BA: Tensor, matched_BA4: Tensor, foreground_BA: Tensor, grid_A2: Tensor, stride_A: Tensor) -> Tensor:
+    """Sum over positives of |raw offsets and log sizes - those that would decode to the object|."""
+    matched_cxcywh = boxes.xyxy_to_cxcywh(matched_BA4) / stride_A[:, None]
+    offset = matched_cxcywh[..., :2] - grid_A2
+    log_size = (matched_cxcywh[..., 2:] + L1_EPS).log()
+    distance_BA = (raw_BA[..., :4] - torch.cat((offset, log_size), dim=-1)).abs().sum(dim=-1)
+    return torch.where(foreground_BA, distance_BA, 0.0).sum()
+
+
+def _matched(assignment: Assignment, targets: Targets) -> tuple[Tensor, Tensor]:
+    """The matched object's box [B, A, 4] and label [B, A]; a unit box and class 0 where background."""
+    foreground_BA = assignment.foreground_BA
+    if targets.boxes_BG4.shape[1] == 0:
+        shape = foreground_BA.shape
+        return targets.boxes_BG4.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(*shape, 4), targets.labels_BG.new_zeros(shape)
+    index_BA = assignment.matched_gt_BA.clamp(min=0)
+    matched_BA4 = targets.boxes_BG4.gather(1, index_BA[..., None].expand(-1, -1, 4))
+    unit = targets.boxes_BG4.new_tensor([0.0, 0.0, 1.0, 1.0])
+    matched_BA4 = torch.where(foreground_BA[..., None], matched_BA4, unit)
+    labels_BA = torch.where(foreground_BA, targets.labels_BG.gather(1, index_BA), 0)
+    return matched_BA4, labels_BA
+
+
+def _bce(logits: Tensor, target: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")

@@ -1,0 +1,217 @@
+"""Reads and writes every kind of weight file: released models, our checkpoints, Megvii's checkpoints.
+
+Nothing is ever unpickled: safetensors, or torch.load with weights_only=True. A file is read into `Weights`, which
+says what network it belongs to; `load_into` copies what fits into a model and reports exactly what did not and why.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from yolox_core.config import SIZES, DetectorSpec, ModelConfig
+from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
+from yolox_core.errors import InputError
+from yolox_core.model.yolox import YOLOX
+
+CLASS_LAYER = re.compile(r"head\.cls_preds\.\d+\.(weight|bias)")
+WEIGHTS_FILE = "model.safetensors"
+SPEC_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict and the detector it belongs to."""
+
+    spec: DetectorSpec
+    state: Mapping[str, Tensor]
+    source: str  # for messages and reports
+
+    def build(self) -> YOLOX:
+        """The detector with exactly these weights."""
+        model = YOLOX(self.spec.model)
+        model.load_state_dict(self.state)
+        return model
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of a set of weights in another model."""
+
+    source: str
+    loaded: tuple[str, ...]
+    fresh: Mapping[str, str]  # name in the model -> why it kept its own values
+    unused: Mapping[str, str]  # name in the file -> why it was not used
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "loaded": len(self.loaded),
+            "fresh": dict(self.fresh),
+            "unused": dict(self.unused),
+        }
+
+    def lines(self) -> list[str]:
+        """A few readable lines."""
+        lines = [f"{self.source}: {len(self.loaded)} tensors loaded, {len(self.fresh)} start fresh"]
+        lines += [f"  fresh {name}: {why}" for name, why in self.fresh.items()]
+        lines += [f"  unused {name}: {why}" for name, why in self.unused.items()]
+        return lines
+
+
+def read_weights(path: Path) -> Weights:
+    """A released folder, one of our checkpoints (.pt) or a Megvii checkpoint (.pth).
+
+    InputError where there is no such file, or it is none of these; the file's own code is never run.
+    """
+    if path.is_dir():
+        return _read_released(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model. Expected a released folder, a .pt, a .pth or an .onnx file.")
+    content = read_plain(path)
+    if "yolox_pipeline_checkpoint" in content:
+        return _from_checkpoint(path, content)
+    state = content.get("model", content)
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path}: expected a checkpoint with a 'model' of tensors, found {_kinds(content)}.")
+    return _from_megvii(path, state)
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """A torch file of plain containers and tensors, read without unpickling anything else; InputError otherwise."""
+    try:
+        # the best figure in Megvii's own training checkpoints is a numpy scalar
+        with torch.serialization.safe_globals(_numpy_scalar()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as refused:  # torch raises a dozen kinds for broken and for unsafe files; each means the same here
+        reason = str(refused).strip().splitlines()[0] if str(refused).strip() else type(refused).__name__
+        raise InputError(f"{path}: not a checkpoint that can be read safely ({reason[:120]}).") from refused
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a checkpoint (a dictionary), found {type(content).__name__}.")
+    return content
+
+
+def load_into(model: YOLOX, weights: Weights) -> LoadReport:
+    """Copy what fits; where the class count differs the class layers keep their fresh values.
+
+    InputError where anything else differs: then the weights are of another architecture.
+    """
+    own = model.state_dict()
+    loaded: dict[str, Tensor] = {}
+    fresh: dict[str, str] = {}
+    unused: dict[str, str] = {}
+    misfits: list[str] = []
+    for name, tensor in own.items():
+        given = weights.state.get(name)
+        if given is None:
+            misfits.append(f"{name} is missing")
+        elif given.shape == tensor.shape:
+            loaded[name] = given
+        elif CLASS_LAYER.fullmatch(name):
+            reason = f"{given.shape[0]} classes in the weights, {tensor.shape[0]} in the data"
+            fresh[name] = unused[name] = reason
+        else:
+            misfits.append(f"{name} is {list(given.shape)}, expected {list(tensor.shape)}")
+    misfits += [f"{name} has no place" for name in weights.state if name not in own]
+    if misfits:
+        theirs, ours = weights.spec.model, model.config
+        raise InputError(
+            f"{weights.source}: expected width {ours.width}, depth {ours.depth}, depthwise {ours.depthwise}; "
+            f"the weights are of width {theirs.width}, depth {theirs.depth}, depthwise {theirs.depthwise} "
+            f"({len(misfits)} tensors differ: {misfits[0]}). Set model.size, width, depth and depthwise to match."
+        )
+    with torch.no_grad():
+        for name, tensor in loaded.items():
+            own[name].copy_(tensor)
+    return LoadReport(weights.source, tuple(loaded), fresh, unused)
+
+
+def release(folder: Path, model: nn.Module, spec: DetectorSpec) -> None:
+    """Write a released model's safetensors and model.json into `folder` (made if absent), each atomically."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = folder / f".{WEIGHTS_FILE}.part"
+    save_file(state, temporary, metadata={"format": "pt"})
+    os.replace(temporary, folder / WEIGHTS_FILE)
+    temporary = folder / f".{SPEC_FILE}.part"
+    temporary.write_text(json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / SPEC_FILE)
+
+
+def _read_released(folder: Path) -> Weights:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    for name in (SPEC_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+            raise InputError(f"{folder}: expected a released model with {SPEC_FILE} and {WEIGHTS_FILE}, found {found}.")
+    try:
+        plain = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
+        state = load_file(folder / WEIGHTS_FILE)
+    except (ValueError, SafetensorError) as broken:
+        raise InputError(f"{folder}: damaged model ({broken}). Release it again.") from broken
+    spec = DetectorSpec.from_dict(plain, str(folder / SPEC_FILE))
+    return _fitting(Weights(spec, state, str(folder)))
+
+
+def _from_checkpoint(path: Path, content: Mapping[str, Any]) -> Weights:
+    try:
+        spec = DetectorSpec.from_dict(content["spec"], str(path))
+        return _fitting(Weights(spec, content["ema"]["model"], str(path)))
+    except KeyError as missing:
+        raise InputError(f"{path}: a checkpoint without {missing}; it was written by another release.") from missing
+
+
+def _from_megvii(path: Path, state: Mapping[str, Tensor]) -> Weights:
+    """The architecture is read off the tensors, because the reference stores none."""
+    try:
+        width = state["backbone.backbone.stem.conv.conv.weight"].shape[0] / 64
+        blocks = sum(1 for name in state if re.fullmatch(r"backbone\.backbone\.dark2\.1\.m\.\d+\.conv1\.conv\.weight", name))
+        classes = state["head.cls_preds.0.weight"].shape[0]
+    except KeyError as missing:
+        raise InputError(f"{path}: not a YOLOX checkpoint: no tensor {missing}.") from missing
+    depthwise = any(".dconv." in name for name in state)
+    known = {SIZES[size][:3]: SIZES[size] for size in SIZES}
+    size = next((entry for entry in known.values() if entry[0] == width and round(3 * entry[1]) == blocks and entry[2] == depthwise), None)
+    depth = size[1] if size else blocks / 3
+    side = size[3] if size else 640
+    spec = DetectorSpec(
+        model=ModelConfig(classes, width, depth, depthwise),
+        class_names=COCO_NAMES if classes == len(COCO_NAMES) else tuple(f"class_{index}" for index in range(classes)),
+        category_ids=COCO_CATEGORY_IDS if classes == len(COCO_NAMES) else tuple(range(1, classes + 1)),
+        input_size=(side, side),
+    )
+    return _fitting(Weights(spec, dict(state), str(path)))
+
+
+def _fitting(weights: Weights) -> Weights:
+    """The same weights, checked to fill their own network; InputError otherwise."""
+    with torch.device("meta"):
+        expected = {name: tensor.shape for name, tensor in YOLOX(weights.spec.model).state_dict().items()}
+    found = {name: tensor.shape for name, tensor in weights.state.items()}
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        raise InputError(
+            f"{weights.source}: {len(wrong)} tensors do not fit a YOLOX of width {weights.spec.model.width}, "
+            f"depth {weights.spec.model.depth} (first: {wrong[0]}: expected {expected.get(wrong[0])}, got {found.get(wrong[0])})."
+        )
+    return weights
+
+
+def _numpy_scalar() -> list[Any]:
+    import numpy as np
+
+    return [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+
+
+def _kinds(content: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {type(value).__name__}" for key, value in list(content.items())[:6])

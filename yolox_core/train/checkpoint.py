@@ -1,0 +1,102 @@
+"""Save and restore a training run, so that an interrupted one ends with the same bits as an undisturbed one.
+
+One file an epoch, of plain containers and tensors (loadable with weights_only=True), written beside and renamed, so
+that a file under its final name is whole. The newest two and the best are kept.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from yolox_core.config import DetectorSpec, Recipe
+from yolox_core.errors import InputError
+from yolox_core.model.weights import read_plain
+from yolox_core.train.state import TrainingState
+
+MARK = "yolox_pipeline_checkpoint"  # key that tells our checkpoints, with the format's version
+FORMAT_VERSION = 1
+KEPT = 2
+NAME = re.compile(r"epoch_(\d{5})\.pt")
+BEST = "best.pt"
+
+
+def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: int, is_best: bool) -> Path:
+    """Write the state after `state.epoch` epochs into `folder`; drop what is older than the newest two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        MARK: FORMAT_VERSION,
+        "recipe": recipe.to_dict(),
+        "spec": spec.to_dict(),
+        "model": state.model.state_dict(),
+        "ema": {"model": state.ema.model.state_dict(), "updates": state.ema.updates},
+        "optimizer": state.optimizer.state_dict(),
+        "progress": {
+            "epoch": state.epoch,
+            "step": state.step,
+            "closing_start": state.closing_start,
+            "best_map": state.best_map,
+            "best_epoch": state.best_epoch,
+            "stale": state.stale,
+        },
+        "history": state.history,
+        "rng": torch.get_rng_state(),
+        "threads": threads,
+    }
+    path = folder / f"epoch_{state.epoch:05d}.pt"
+    _write(content, path)
+    if is_best:
+        _write(content, folder / BEST)
+    for old in _epochs(folder)[KEPT:]:
+        old.unlink()
+    return path
+
+
+def newest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest checkpoint that can be read, and a line for each damaged one that was passed over."""
+    passed: list[str] = []
+    for path in _epochs(folder):
+        try:
+            return read(path), passed
+        except InputError as damaged:
+            passed.append(f"{damaged} The one before is used.")
+    return None, passed
+
+
+def read(path: Path) -> dict[str, Any]:
+    """One checkpoint's content; InputError where it is damaged or none of ours."""
+    content = read_plain(path)
+    if content.get(MARK) != FORMAT_VERSION:
+        raise InputError(f"{path}: expected a checkpoint of format {FORMAT_VERSION}, got {content.get(MARK)!r}.")
+    return content
+
+
+def restore(state: TrainingState, content: Mapping[str, Any]) -> None:
+    """Put a freshly made state where the checkpoint was."""
+    state.model.load_state_dict(content["model"])
+    state.ema.model.load_state_dict(content["ema"]["model"])
+    state.ema.updates = content["ema"]["updates"]
+    state.optimizer.load_state_dict(content["optimizer"])
+    for name, value in content["progress"].items():
+        setattr(state, name, value)
+    state.history = list(content["history"])
+    torch.set_rng_state(content["rng"])
+
+
+def _epochs(folder: Path) -> list[Path]:
+    """Checkpoints of epochs, newest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if NAME.fullmatch(path.name)), reverse=True)
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,248 @@
+"""The epoch loop, as a generator that yields reports. It knows no logger, tracker or cluster: the driver reports.
+
+    for report in train(job): print(report)
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from yolox_core.assign import SimOTA
+from yolox_core.collectives import World
+from yolox_core.config import DetectorSpec, Recipe
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.errors import InputError
+from yolox_core.evaluation.evaluator import evaluate
+from yolox_core.loading.dataset import SampleKey, TrainingSet
+from yolox_core.loading.loader import Loader
+from yolox_core.loading.plan import TrainingSizes, epoch_plan, shard, training_sizes
+from yolox_core.losses import PART_NAMES
+from yolox_core.model.weights import LoadReport, Weights, load_into
+from yolox_core.model.yolox import build_model
+from yolox_core.structures import Batch
+from yolox_core.train import checkpoint
+from yolox_core.train.optim import training_mode
+from yolox_core.train.schedule import LearningRate, is_closing, is_evaluated
+from yolox_core.train.state import TrainingState
+from yolox_core.train.step import TOTALS, Stepper
+
+LOG_EVERY = 10  # steps between reads of the loss on CUDA; a read waits for the device. On a CPU every step is read
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One worker's share of a run: what to compute, on what, and where."""
+
+    recipe: Recipe
+    spec: DetectorSpec
+    training: DatasetRecords
+    validation: DatasetRecords | None = None  # None or without images: nothing is measured, the last EMA is released
+    initial: Weights | None = None  # None: random weights
+    checkpoints: Path | None = None  # folder; None: nothing is saved
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    world: World = field(default_factory=World)
+    loader_workers: int = 0  # processes; 0: a thread
+    threads: int | None = None  # CPU threads; None: as torch has it
+
+
+@dataclass(frozen=True)
+class Started:
+    """Before the first epoch."""
+
+    epoch: int  # the epoch about to be trained; more than 0 where a run is resumed
+    steps_per_epoch: int
+    load_report: LoadReport | None
+    notes: tuple[str, ...]  # damaged checkpoints that were passed over
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Every few steps, for a progress display."""
+
+    epoch: int
+    last_epoch: int
+    step_in_epoch: int
+    steps_per_epoch: int
+    losses: dict[str, float]
+    images_per_second: float  # over all workers, since the epoch began
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """After each epoch, when its checkpoint is on disk."""
+
+    row: dict[str, Any]  # epoch, step, losses, metrics: the same in every repetition
+    timing: dict[str, float]  # seconds and rates: never the same
+    is_best: bool
+    checkpoint: Path | None
+
+
+Report = Started | StepReport | EpochReport
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss stopped being a number."""
+
+
+def train(job: TrainingJob) -> Iterator[Report]:
+    """Train from scratch, from initial weights, or from the newest checkpoint in `job.checkpoints`."""
+    recipe, world = job.recipe, job.world
+    _check_batch(recipe, world)
+    state, started = _begin(job)
+    sizes = training_sizes(recipe.train.input_size, recipe.augment.multiscale)
+    model = world.data_parallel(state.model)
+    stepper = Stepper(recipe, state, model, SimOTA(recipe.assign), world, job.device)
+    rates = LearningRate.of(recipe.train, started.steps_per_epoch)
+    yield started
+    with Loader(TrainingSet(job.training, recipe.augment, recipe.seed), job.loader_workers) as loader:
+        while state.epoch <= state.last_epoch(recipe):
+            yield from _epoch(job, state, stepper, loader, sizes, rates)
+
+
+def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
+    """A fresh state, or the newest checkpoint's."""
+    content, notes = checkpoint.newest(job.checkpoints) if job.checkpoints else (None, [])
+    threads = content["threads"] if content else job.threads
+    if threads is not None:
+        torch.set_num_threads(threads)  # the number decides the order of sums, so a resumed run keeps it
+    model = build_model(job.recipe.model, job.recipe.seed)
+    load_report = load_into(model, job.initial) if job.initial and not content else None
+    model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = TrainingState.fresh(model, job.recipe)
+    if content:
+        checkpoint.restore(state, content)
+    steps = len(epoch_plan(len(job.training.images), job.recipe.train.batch_size, 0, 0, _one_size(job), closing=True))
+    return state, Started(state.epoch, steps, load_report, tuple(notes))
+
+
+def _epoch(
+    job: TrainingJob,
+    state: TrainingState,
+    stepper: Stepper,
+    loader: Loader[SampleKey],
+    sizes: TrainingSizes,
+    rates: LearningRate,
+) -> Iterator[Report]:
+    recipe, epoch = job.recipe, state.epoch
+    closing = is_closing(epoch, state.closing_start)
+    plan = epoch_plan(len(job.training.images), recipe.train.batch_size, epoch, recipe.seed, sizes, closing)
+    training_mode(state.model, recipe.train)
+    meter = _Meter(job, len(plan))
+    learning_rate = 0.0
+    for batches in _steps(job, loader, plan):
+        meter.loaded()
+        learning_rate = rates.peak * rates.min_ratio if closing else rates.at(state.step)
+        totals = stepper(batches, learning_rate, use_l1=closing)
+        if meter.add(totals):
+            losses = meter.losses(epoch, batches)
+            yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
+    row = {"epoch": epoch, "step": state.step, **meter.losses(epoch, []), "learning_rate": learning_rate}
+    timing = meter.timing()
+    job.world.average_buffers(state.model)
+    job.world.average_buffers(state.ema.model)
+    is_best = _measure(job, state, row, timing)
+    state.history.append(row)
+    state.epoch += 1
+    path = None
+    if job.checkpoints and job.world.is_first:
+        began = time.perf_counter()
+        threads = torch.get_num_threads()
+        path = checkpoint.save(job.checkpoints, state, recipe, job.spec, threads, is_best)
+        timing["checkpoint_s"] = time.perf_counter() - began
+    yield EpochReport(row, timing, is_best, path)
+
+
+def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing: dict[str, float]) -> bool:
+    """Measure the average where it is due, add to the row, and let patience decide; whether it is the best so far."""
+    train, epoch = job.recipe.train, state.epoch
+    due = is_evaluated(epoch, state.last_epoch(job.recipe), state.closing_start, train.evaluate_every)
+    if job.validation is None or not job.validation.images or not due:
+        return False
+    began = time.perf_counter()
+    share = train.micro_batch_size or max(1, train.batch_size // job.world.size)
+    metrics = evaluate(
+        state.ema.model, job.validation, job.spec, job.recipe.evaluate, job.world, job.device, share
+    )
+    timing["evaluate_s"] = time.perf_counter() - began
+    row.update(metrics)
+    is_best = state.best_map is None or metrics.get("map", 0.0) > state.best_map
+    if is_best:
+        state.best_map, state.best_epoch, state.stale = metrics.get("map", 0.0), epoch, 0
+    else:
+        state.stale += 1
+    if train.patience is not None and state.stale >= train.patience and epoch + 1 < state.closing_start:
+        state.closing_start = epoch + 1  # patience never ends a run before its closing phase
+    return is_best
+
+
+def _steps(job: TrainingJob, loader: Loader[SampleKey], plan: Sequence[Sequence[SampleKey]]) -> Iterator[list[Batch]]:
+    """The epoch's optimizer steps, each as this worker's micro-batches."""
+    shares = [shard(batch, job.world.rank, job.world.size) for batch in plan]
+    micro = job.recipe.train.micro_batch_size or len(shares[0])
+    pieces = [[share[at : at + micro] for at in range(0, len(share), micro)] for share in shares]
+    batches = loader.batches([piece for share in pieces for piece in share])
+    for share in pieces:
+        yield [next(batches) for _ in share]
+
+
+class _Meter:
+    """Sums of an epoch's losses, and where its time went."""
+
+    def __init__(self, job: TrainingJob, steps_per_epoch: int) -> None:
+        self.job, self.steps_per_epoch = job, steps_per_epoch
+        self.steps = 0
+        self.totals = torch.zeros(len(TOTALS), dtype=torch.float64, device=job.device)
+        self.began = self.mark = time.perf_counter()
+        self.waited = 0.0
+
+    def loaded(self) -> None:
+        self.waited += time.perf_counter() - self.mark
+
+    def add(self, totals: Tensor) -> bool:
+        """Add one step's sums; whether it is time to look at them."""
+        self.totals += totals
+        self.steps += 1
+        self.mark = time.perf_counter()
+        return self.job.device.type == "cpu" or self.steps % LOG_EVERY == 0 or self.steps == self.steps_per_epoch
+
+    def losses(self, epoch: int, batches: Sequence[Batch]) -> dict[str, float]:
+        """Mean losses of the epoch so far (waits for the device). TrainingDiverged where one is not a number."""
+        values = dict(zip(TOTALS, self.totals.tolist(), strict=True))
+        positives = max(values["positives"], 1.0)
+        parts = {f"loss/{name}": values[name] / positives for name in PART_NAMES}
+        if not all(math.isfinite(value) for value in parts.values()):
+            images = sorted({image_id for batch in batches for image_id in batch.image_ids})
+            raise TrainingDiverged(
+                f"epoch {epoch}, step {self.steps} of {self.steps_per_epoch}: the loss is not a number: {parts}; "
+                f"images {images}. Lower train.learning_rate or set train.clip_norm; the last checkpoint is good."
+            )
+        per_object = values["positives"] / max(values["objects"], 1.0)
+        return {"loss": sum(parts.values()), **parts, "assign/positives_per_object": per_object}
+
+    def rate(self) -> float:
+        return self.steps * self.job.recipe.train.batch_size / (time.perf_counter() - self.began)
+
+    def timing(self) -> dict[str, float]:
+        return {
+            "train_s": time.perf_counter() - self.began,
+            "data_wait_s": self.waited,
+            "images_per_second": self.rate(),
+        }
+
+
+def _check_batch(recipe: Recipe, world: World) -> None:
+    if recipe.train.batch_size % world.size:
+        raise InputError(
+            f"train.batch_size: expected a multiple of the {world.size} workers, got {recipe.train.batch_size}. "
+            "Change it, or the number of workers."
+        )
+
+
+def _one_size(job: TrainingJob) -> TrainingSizes:
+    return training_sizes(job.recipe.train.input_size, None)

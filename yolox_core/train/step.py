@@ -1,0 +1,72 @@
+"""One optimizer step: micro-batches in, weights moved.
+
+Losses are summed, not averaged, over micro-batches; gradients are divided once, by the positives of the whole global
+batch. So the step does not depend on how the batch was cut into workers and micro-batches.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from yolox_core.assign import SimOTA
+from yolox_core.collectives import World
+from yolox_core.config import Recipe
+from yolox_core.losses import PART_NAMES, detection_loss
+from yolox_core.structures import Batch
+from yolox_core.train.optim import scale_gradients
+from yolox_core.train.state import TrainingState
+
+TOTALS = (*PART_NAMES, "positives", "objects")  # what a step sums, in this order
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """What stays the same from step to step."""
+
+    recipe: Recipe
+    state: TrainingState
+    model: nn.Module  # state.model, or its data-parallel wrapper
+    assigner: SimOTA
+    world: World
+    device: torch.device
+
+    def __call__(self, micro_batches: Sequence[Batch], learning_rate: float, use_l1: bool) -> Tensor:
+        """Train on one global batch's share; returns the global sums named by TOTALS, still on the device."""
+        state, train = self.state, self.recipe.train
+        state.optimizer.zero_grad(set_to_none=True)
+        totals = torch.zeros(len(TOTALS), device=self.device)
+        for batch in micro_batches[:-1]:
+            with self.world.without_averaging(self.model):
+                totals += self._accumulate(batch, use_l1)
+        totals += self._accumulate(micro_batches[-1], use_l1)
+        totals = self.world.sum(totals)
+        # data-parallel backward left the mean over workers; their sum over the positives of all is wanted
+        scale_gradients(state.model, self.world.size / totals[TOTALS.index("positives")].clamp(min=1))
+        if train.clip_norm is not None:
+            nn.utils.clip_grad_norm_(state.model.parameters(), train.clip_norm)
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate
+        state.optimizer.step()
+        state.ema.update()
+        state.step += 1
+        return totals
+
+    def _accumulate(self, batch: Batch, use_l1: bool) -> Tensor:
+        images = batch.images_BCHW.to(self.device, non_blocking=True).float()
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            raw_BA = self.model(images)
+        size = (images.shape[2], images.shape[3])
+        sums, _ = detection_loss(
+            raw_BA, batch.targets.to(self.device), size, self.assigner, self.recipe.loss, use_l1=use_l1
+        )
+        sums.total.backward()  # type: ignore[no-untyped-call]
+        return torch.stack((*sums.parts, sums.positives, sums.objects)).detach()
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the network runs in bfloat16 (assignment and losses never do)."""
+        precision = self.recipe.train.precision
+        return precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda")
