@@ -5,6 +5,7 @@ The detector's own sections are the dataclasses of yolox_core.config, so that ea
 """
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -16,7 +17,6 @@ import yaml
 
 from pipeline import paths
 from yolox_core.config import (
-    SIZES,
     AssignConfig,
     AugmentConfig,
     EvaluateConfig,
@@ -41,7 +41,8 @@ class SplitSettings:
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"data.split.{name}: expected a share in [0, 1), got {getattr(self, name)!r}.")
         if self.val + self.test >= 1:
-            raise InputError(f"data.split: expected val + test below 1, got {self.val + self.test}. Nothing would be left to train on.")
+            held_out = self.val + self.test
+            raise InputError(f"data.split: expected val + test below 1, got {held_out}. Nothing is left to train on.")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class ModelSettings:
     def architecture(self, num_classes: int) -> ModelConfig:
         """The network for `num_classes` classes; InputError on an illegal factor."""
         base = ModelConfig.of_size(self.size, num_classes)
-        given = {name: getattr(self, name) for name in ("width", "depth", "depthwise") if getattr(self, name) is not None}
+        given = {
+            name: getattr(self, name) for name in ("width", "depth", "depthwise") if getattr(self, name) is not None
+        }
         return dataclasses.replace(base, **given)
 
 
@@ -138,9 +141,15 @@ class Settings:
         """The registry's name for this data, so that a demonstration never serves as someone's champion."""
         if self.registry.name != "auto":
             return self.registry.name
+        return "yolox-detector" if self.data_name == "synthetic" else f"yolox-{self.data_name}"
+
+    @property
+    def data_name(self) -> str:
+        """A short name of the data: `synthetic`, or the folder's name with plain characters."""
         if self.data.source == "synthetic":
-            return "yolox-detector"
-        return f"yolox-{Path(self.data.source).expanduser().resolve().name.lower()}"
+            return "synthetic"
+        folder = Path(self.data.source).expanduser().resolve().name.lower()
+        return re.sub(r"[^a-z0-9._-]+", "-", folder).strip("-") or "data"
 
 
 def load_settings(path: Path = paths.PARAMS) -> Settings:
@@ -171,7 +180,10 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
         return _typed(inner, value, where)
     if origin is Literal:
         if value not in arguments:
-            raise InputError(f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}. {nearest(str(value), map(str, arguments))}")
+            known = [str(argument) for argument in arguments]
+            raise InputError(
+                f"{where}: expected one of {', '.join(known)}, got {value!r}. {nearest(str(value), known)}"
+            )
         return value
     if origin is tuple:
         return _typed_tuple(arguments, value, where)
@@ -224,8 +236,3 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
 
 def _join(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
-
-
-def default_input_size(size: str) -> int:
-    """The published input size of a named architecture, px."""
-    return SIZES[size][3]

@@ -1,4 +1,29 @@
 """The YOLOX detector and its training: torch, torchvision, numpy and OpenCV. No Ray, MLflow, DVC, YAML or web.
 
-Paper: arXiv 2107.08430. Reference: Megvii-BaseDetection/YOLOX.
+Paper: arXiv 2107.08430. Reference: Megvii-BaseDetection/YOLOX. The public names are loaded when first used (their types
+stand in __init__.pyi), so that reading a data set does not import the detector.
 """
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "AssignConfig": "config",
+    "LossConfig": "config",
+    "ModelConfig": "config",
+    "Predictor": "predictor",
+    "SimOTA": "assign",
+    "anchor_points": "anchors",
+    "build_model": "model.yolox",
+    "decode_boxes": "anchors",
+    "detection_loss": "losses",
+    "load_weights": "model.weights",
+    "read_weights": "model.weights",
+}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'yolox_core' has no attribute {name!r}")
+    return getattr(import_module(f"yolox_core.{_PUBLIC[name]}"), name)

@@ -9,9 +9,9 @@ Legend: B images, G objects (padded), A anchor points, C classes, K candidate_to
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from yolox_core import boxes
+from yolox_core.anchors import AnchorPoints, points_inside, points_near
 from yolox_core.config import AssignConfig
 from yolox_core.structures import Assignment, Targets
 
@@ -28,9 +28,7 @@ class SimOTA:
         self.config = config or AssignConfig()
 
     @torch.no_grad()
-    def __call__(
-        self, boxes_BA4: Tensor, raw_BA: Tensor, targets: Targets, grid_A2: Tensor, stride_A: Tensor
-    ) -> Assignment:
+    def __call__(self, boxes_BA4: Tensor, raw_BA: Tensor, targets: Targets, points: AnchorPoints) -> Assignment:
         """Decoded boxes (xyxy px), raw predictions [B, A, 4+1+C] and targets -> Assignment.
 
         Images without objects, objects without candidates, objects off the image and duplicates are all legal:
@@ -39,7 +37,7 @@ class SimOTA:
         raw_BA, boxes_BA4 = raw_BA.float(), boxes_BA4.float()
         if targets.boxes_BG4.shape[1] == 0:
             return _nothing(raw_BA)
-        preferred_BGA, candidate_BA = find_candidates(targets, grid_A2, stride_A, self.config)
+        preferred_BGA, candidate_BA = find_candidates(targets, points, self.config)
         pairs_BGA = candidate_BA[:, None] & targets.valid_BG[..., None]
         iou_BGA = boxes.iou(targets.boxes_BG4[:, :, None], boxes_BA4[:, None]).nan_to_num(0.0)
         iou_BGA = torch.where(pairs_BGA, iou_BGA, 0.0)
@@ -50,22 +48,14 @@ class SimOTA:
         return settle(picked_BGA, cost_BGA, iou_BGA)
 
 
-def find_candidates(
-    targets: Targets, grid_A2: Tensor, stride_A: Tensor, config: AssignConfig
-) -> tuple[Tensor, Tensor]:
+def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig) -> tuple[Tensor, Tensor]:
     """preferred_BGA (the pair is near, by the rule) and candidate_BA (the point may serve some object of its image)."""
-    point_A2 = (grid_A2 + 0.5) * stride_A[:, None]
-    center_BG12 = (boxes.xyxy_to_cxcywh(targets.boxes_BG4)[..., :2])[:, :, None]
-    reach_A1 = stride_A[:, None] * config.center_radius
     valid_BG1 = targets.valid_BG[..., None]
-    low_BGA2 = point_A2 - (center_BG12 - reach_A1)
-    high_BGA2 = (center_BG12 + reach_A1) - point_A2
-    central_BGA = (torch.minimum(low_BGA2, high_BGA2).amin(dim=-1) > 0) & valid_BG1
+    centers_BG2 = boxes.xyxy_to_cxcywh(targets.boxes_BG4)[..., :2]
+    central_BGA = points_near(centers_BG2, config.center_radius, points) & valid_BG1
     if config.rule == "yolox-2023":
         return central_BGA, central_BGA.any(dim=1)
-    low_BGA2 = point_A2 - targets.boxes_BG4[:, :, None, :2]
-    high_BGA2 = targets.boxes_BG4[:, :, None, 2:] - point_A2
-    inside_BGA = (torch.minimum(low_BGA2, high_BGA2).amin(dim=-1) > 0) & valid_BG1
+    inside_BGA = points_inside(targets.boxes_BG4, points) & valid_BG1
     return inside_BGA & central_BGA, (inside_BGA | central_BGA).any(dim=1)
 
 
@@ -123,19 +113,3 @@ def _nothing(raw_BA: Tensor) -> Assignment:
         matched_gt_BA=torch.full(shape, -1, dtype=torch.int64, device=raw_BA.device),
         matched_iou_BA=torch.zeros(shape, device=raw_BA.device),
     )
-
-
-def ignored_points(targets: Targets, grid_A2: Tensor, stride_A: Tensor) -> Tensor:
-    """[B, A] bool: points inside a region to ignore (a crowd), which count neither as object nor as background."""
-    if targets.boxes_BG4.shape[1] == 0:
-        return torch.zeros(targets.boxes_BG4.shape[0], len(stride_A), dtype=torch.bool, device=stride_A.device)
-    point_A2 = (grid_A2 + 0.5) * stride_A[:, None]
-    low_BGA2 = point_A2 - targets.boxes_BG4[:, :, None, :2]
-    high_BGA2 = targets.boxes_BG4[:, :, None, 2:] - point_A2
-    inside_BGA = (torch.minimum(low_BGA2, high_BGA2).amin(dim=-1) > 0) & targets.ignore_BG[..., None]
-    return inside_BGA.any(dim=1)
-
-
-def one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """[...] int64 -> [..., C] float32."""
-    return functional.one_hot(labels, num_classes).float()

@@ -25,6 +25,8 @@ SIZES: Mapping[str, tuple[float, float, bool, int]] = {
     "x": (1.25, 1.33, False, 640),
 }
 
+ONNX_SPEC_KEY = "yolox_pipeline_model"  # metadata entry of an ONNX file that holds its model.json
+
 AssignRule = Literal["yolox-2021", "yolox-2023"]
 ASSIGN_RULES: tuple[AssignRule, ...] = ("yolox-2021", "yolox-2023")
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -204,7 +206,9 @@ class TrainConfig:
         _require(0 <= self.momentum < 1, "train.momentum", "a number in [0, 1)", self.momentum)
         _require(0 <= self.ema_decay < 1, "train.ema_decay", "a number in [0, 1)", self.ema_decay)
         _require(self.ema_warmup >= 1, "train.ema_warmup", "at least 1 step", self.ema_warmup)
-        _require(self.clip_norm is None or self.clip_norm > 0, "train.clip_norm", "more than 0, or null", self.clip_norm)
+        _require(
+            self.clip_norm is None or self.clip_norm > 0, "train.clip_norm", "more than 0, or null", self.clip_norm
+        )
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise InputError(f"train.precision: expected auto, float32 or bfloat16, got {self.precision!r}.")
 
@@ -309,4 +313,6 @@ class DetectorSpec:
                 nms_iou=float(plain["thresholds"]["nms_iou"]),
             )
         except (KeyError, TypeError, IndexError) as missing:
-            raise InputError(f"{where}: not a complete model description: {missing!r}. Release the model again.") from missing
+            raise InputError(
+                f"{where}: not a complete model description: {missing!r}. Release the model again."
+            ) from missing

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from yolox_core import boxes
-from yolox_core.assign import SimOTA, ignored_points, one_hot
+from yolox_core.anchors import AnchorPoints, points_inside
 from yolox_core.config import LossConfig
-from yolox_core.model.yolox import anchor_points, decode_boxes
 from yolox_core.structures import Assignment, Targets
 
 IOU_EPS = 1e-16  # losses.py:32
@@ -47,30 +46,28 @@ class LossSums:
 
 def detection_loss(
     raw_BA: Tensor,
+    boxes_BA4: Tensor,
     targets: Targets,
-    size: tuple[int, int],
-    assigner: SimOTA,
+    assignment: Assignment,
+    points: AnchorPoints,
     config: LossConfig | None = None,
     use_l1: bool = False,
-) -> tuple[LossSums, Assignment]:
-    """Raw predictions [B, A, 4+1+C] of an input of `size` (height, width) px -> loss sums and the assignment.
+) -> LossSums:
+    """Raw predictions [B, A, 4+1+C], their decoded boxes (xyxy px) and an assignment -> loss sums.
 
-    Computed in float32 whatever the predictions' type; L1 is 0 unless `use_l1` (the closing phase).
+    Computed in float32 whatever the predictions' type; L1 is 0 unless `use_l1` (the closing phase). Points inside a
+    region to ignore (a crowd) count neither as object nor as background.
     """
     config = config or LossConfig()
     raw_BA = raw_BA.float()
-    grid_A2, stride_A = anchor_points(size, raw_BA.device)
-    boxes_BA4 = decode_boxes(raw_BA, grid_A2, stride_A)
-    assignment = assigner(boxes_BA4.detach(), raw_BA.detach(), targets, grid_A2, stride_A)
     foreground_BA = assignment.foreground_BA
     matched_BA4, labels_BA = _matched(assignment, targets)
-
     iou_sum = iou_loss(boxes_BA4, matched_BA4, foreground_BA)
-    counted_BA = foreground_BA | ~ignored_points(targets, grid_A2, stride_A)
+    counted_BA = foreground_BA | ~_ignored(targets, points)
     objectness_BA = _bce(raw_BA[..., 4], foreground_BA.float())
-    class_target_BAC = one_hot(labels_BA, raw_BA.shape[-1] - 5) * assignment.matched_iou_BA[..., None]
+    class_target_BAC = functional.one_hot(labels_BA, raw_BA.shape[-1] - 5) * assignment.matched_iou_BA[..., None]
     class_BA = _bce(raw_BA[..., 5:], class_target_BAC).sum(dim=-1)
-    l1_sum = l1_loss(raw_BA, matched_BA4, foreground_BA, grid_A2, stride_A) if use_l1 else raw_BA.new_zeros(())
+    l1_sum = l1_loss(raw_BA, matched_BA4, foreground_BA, points) if use_l1 else raw_BA.new_zeros(())
     return LossSums(
         parts=(
             config.iou * iou_sum,
@@ -80,7 +77,7 @@ def detection_loss(
         ),
         positives=foreground_BA.sum().float(),
         objects=targets.valid_BG.sum().float(),
-    ), assignment
+    )
 
 
 def iou_loss(boxes_BA4: Tensor, matched_BA4: Tensor, foreground_BA: Tensor) -> Tensor:
@@ -90,10 +87,10 @@ def iou_loss(boxes_BA4: Tensor, matched_BA4: Tensor, foreground_BA: Tensor) -> T
     return (1 - boxes.iou(boxes_BA4, matched_BA4, eps=IOU_EPS) ** 2).mul(foreground_BA).sum()
 
 
-def l1_loss(raw_BA: Tensor, matched_BA4: Tensor, foreground_BA: Tensor, grid_A2: Tensor, stride_A: Tensor) -> Tensor:
+def l1_loss(raw_BA: Tensor, matched_BA4: Tensor, foreground_BA: Tensor, points: AnchorPoints) -> Tensor:
     """Sum over positives of |raw offsets and log sizes - those that would decode to the object|."""
-    matched_cxcywh = boxes.xyxy_to_cxcywh(matched_BA4) / stride_A[:, None]
-    offset = matched_cxcywh[..., :2] - grid_A2
+    matched_cxcywh = boxes.xyxy_to_cxcywh(matched_BA4) / points.stride_A[:, None]
+    offset = matched_cxcywh[..., :2] - points.grid_A2
     log_size = (matched_cxcywh[..., 2:] + L1_EPS).log()
     distance_BA = (raw_BA[..., :4] - torch.cat((offset, log_size), dim=-1)).abs().sum(dim=-1)
     return torch.where(foreground_BA, distance_BA, 0.0).sum()
@@ -111,6 +108,11 @@ def _matched(assignment: Assignment, targets: Targets) -> tuple[Tensor, Tensor]:
     matched_BA4 = torch.where(foreground_BA[..., None], matched_BA4, unit)
     labels_BA = torch.where(foreground_BA, targets.labels_BG.gather(1, index_BA), 0)
     return matched_BA4, labels_BA
+
+
+def _ignored(targets: Targets, points: AnchorPoints) -> Tensor:
+    """[B, A] bool: points inside a region to ignore."""
+    return (points_inside(targets.boxes_BG4, points) & targets.ignore_BG[..., None]).any(dim=1)
 
 
 def _bce(logits: Tensor, target: Tensor) -> Tensor:

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from yolox_core.anchors import anchor_points, decode_boxes
 from yolox_core.errors import InputError
-from yolox_core.model.yolox import anchor_points, decode_boxes
 from yolox_core.structures import Detections
 
 
 def decode(raw_BA: Tensor, size: tuple[int, int]) -> Tensor:
     """Raw predictions -> [B, A, 4+1+C]: boxes xyxy px of an input of `size` (height, width), then probabilities."""
-    grid_A2, stride_A = anchor_points(size, raw_BA.device)
-    return torch.cat((decode_boxes(raw_BA, grid_A2, stride_A), raw_BA[..., 4:].float().sigmoid()), dim=-1)
+    boxes_BA4 = decode_boxes(raw_BA, anchor_points(size, raw_BA.device))
+    return torch.cat((boxes_BA4, raw_BA[..., 4:].float().sigmoid()), dim=-1)
 
 
 def select(decoded_A: Tensor, confidence: float, nms_iou: float) -> Tensor:

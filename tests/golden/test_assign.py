@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.needs import shared_folder
+from yolox_core.anchors import anchor_points
 from yolox_core.assign import SimOTA
 from yolox_core.boxes import cxcywh_to_xyxy
 from yolox_core.config import AssignConfig, AssignRule
-from yolox_core.model.yolox import anchor_points
 from yolox_core.structures import Targets
 
 NAMES = ["0_plain", "1_plain", "2_with-empty", "3_crowded", "4_tiny", "5_huge"]
@@ -38,8 +38,10 @@ def test_equals_reference(name: str, rule: AssignRule, radius: float) -> None:
     )
     side = int(golden["input_size"])
     predicted = cxcywh_to_xyxy(torch.from_numpy(golden["pred_boxes_cxcywh"]))
-    got = SimOTA(AssignConfig(rule=rule, center_radius=radius))(predicted, raw, targets, *anchor_points((side, side)))
-    expected = {key: torch.from_numpy(golden[f"{rule}/r{radius}/{key}"]) for key in ("foreground", "matched_gt", "matched_iou")}
+    got = SimOTA(AssignConfig(rule=rule, center_radius=radius))(predicted, raw, targets, anchor_points((side, side)))
+    expected = {
+        key: torch.from_numpy(golden[f"{rule}/r{radius}/{key}"]) for key in ("foreground", "matched_gt", "matched_iou")
+    }
     assert torch.equal(got.foreground_BA, expected["foreground"])
     assert torch.equal(got.matched_gt_BA, expected["matched_gt"])
     torch.testing.assert_close(got.matched_iou_BA, expected["matched_iou"], atol=1e-5, rtol=0)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.needs import shared_folder
+from yolox_core.anchors import anchor_points, decode_boxes
 from yolox_core.assign import SimOTA
 from yolox_core.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from yolox_core.config import AssignConfig, AssignRule, ModelConfig
@@ -56,10 +57,12 @@ def test_losses_and_gradients(rule: AssignRule, use_l1: bool) -> None:
     valid = torch.from_numpy(golden["targets_valid"])
     targets = Targets(cxcywh_to_xyxy(rows[..., 1:]), rows[..., 0].long(), valid, torch.zeros_like(valid))
     radius = 2.5 if rule == "yolox-2021" else 1.5
-    size = (images.shape[2], images.shape[3])
-    sums, _ = detection_loss(
-        model(images), targets, size, SimOTA(AssignConfig(rule=rule, center_radius=radius)), use_l1=use_l1
-    )
+    points = anchor_points((images.shape[2], images.shape[3]))
+    raw = model(images)
+    boxes = decode_boxes(raw, points)
+    assigner = SimOTA(AssignConfig(rule=rule, center_radius=radius))
+    assignment = assigner(boxes.detach(), raw.detach(), targets, points)
+    sums = detection_loss(raw, boxes, targets, assignment, points, use_l1=use_l1)
     got = sums.normalised()
     got["total"].backward()
     prefix = f"{rule}/l1={int(use_l1)}"

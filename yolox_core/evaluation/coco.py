@@ -18,7 +18,17 @@ from yolox_core.datasets.records import DatasetRecords
 Backend = Literal["pycocotools", "faster-coco-eval"]
 
 # position in COCOeval.stats -> our name
-STATS = {0: "map", 1: "map_50", 2: "map_75", 3: "map_small", 4: "map_medium", 5: "map_large", 6: "ar_1", 7: "ar_10", 8: "ar_100"}
+STATS = {
+    0: "map",
+    1: "map_50",
+    2: "map_75",
+    3: "map_small",
+    4: "map_medium",
+    5: "map_large",
+    6: "ar_1",
+    7: "ar_10",
+    8: "ar_100",
+}
 IOU_50 = 0  # position of IoU .5 among COCO's ten thresholds
 ALL_SIZES, MOST_DETECTIONS = 0, -1
 
@@ -44,7 +54,9 @@ class Measurement:
     classes: tuple[ClassFigures, ...]  # those that occur
 
 
-def measure(truth: DatasetRecords, detections: Sequence[dict[str, Any]], backend: Backend = "pycocotools") -> Measurement:
+def measure(
+    truth: DatasetRecords, detections: Sequence[dict[str, Any]], backend: Backend = "pycocotools"
+) -> Measurement:
     """Detections as COCO results (`image_id`, `category_id`, `bbox` xywh source px, `score`) against the truth."""
     if not any(len(image.labels_G) and not image.ignore_G.all() for image in truth.images):
         return Measurement({}, ())
@@ -53,7 +65,9 @@ def measure(truth: DatasetRecords, detections: Sequence[dict[str, Any]], backend
         ground_truth = coco_class()
         ground_truth.dataset = as_coco(truth)
         ground_truth.createIndex()
-        found = ground_truth.loadRes([_plain(entry) for entry in detections]) if detections else _none(coco_class, truth)
+        found = (
+            ground_truth.loadRes([_plain(entry) for entry in detections]) if detections else _none(coco_class, truth)
+        )
         evaluation = eval_class(ground_truth, found, "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
@@ -66,9 +80,11 @@ def measure(truth: DatasetRecords, detections: Sequence[dict[str, Any]], backend
 
 def as_coco(records: DatasetRecords) -> dict[str, Any]:
     """The records as a COCO data set in memory."""
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image in records.images:
-        for box, label, ignore in zip(image.boxes_G4.tolist(), image.labels_G.tolist(), image.ignore_G.tolist(), strict=True):
+        for box, label, ignore in zip(
+            image.boxes_G4.tolist(), image.labels_G.tolist(), image.ignore_G.tolist(), strict=True
+        ):
             x1, y1, x2, y2 = box
             annotations.append(
                 {

@@ -1,7 +1,7 @@
 """Reads and writes every kind of weight file: released models, our checkpoints, Megvii's checkpoints.
 
 Nothing is ever unpickled: safetensors, or torch.load with weights_only=True. A file is read into `Weights`, which
-says what network it belongs to; `load_into` copies what fits into a model and reports exactly what did not and why.
+says what network it belongs to; `load_weights` copies what fits into a model and reports exactly what did not and why.
 """
 
 import json
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from yolox_core.config import SIZES, DetectorSpec, ModelConfig
-from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 from yolox_core.errors import InputError
+from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 from yolox_core.model.yolox import YOLOX
 
 CLASS_LAYER = re.compile(r"head\.cls_preds\.\d+\.(weight|bias)")
@@ -97,7 +97,7 @@ def read_plain(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_into(model: YOLOX, weights: Weights) -> LoadReport:
+def load_weights(model: YOLOX, weights: Weights) -> LoadReport:
     """Copy what fits; where the class count differs the class layers keep their fresh values.
 
     InputError where anything else differs: then the weights are of another architecture.
@@ -175,13 +175,22 @@ def _from_megvii(path: Path, state: Mapping[str, Tensor]) -> Weights:
     """The architecture is read off the tensors, because the reference stores none."""
     try:
         width = state["backbone.backbone.stem.conv.conv.weight"].shape[0] / 64
-        blocks = sum(1 for name in state if re.fullmatch(r"backbone\.backbone\.dark2\.1\.m\.\d+\.conv1\.conv\.weight", name))
+        blocks = sum(
+            1 for name in state if re.fullmatch(r"backbone\.backbone\.dark2\.1\.m\.\d+\.conv1\.conv\.weight", name)
+        )
         classes = state["head.cls_preds.0.weight"].shape[0]
     except KeyError as missing:
         raise InputError(f"{path}: not a YOLOX checkpoint: no tensor {missing}.") from missing
     depthwise = any(".dconv." in name for name in state)
     known = {SIZES[size][:3]: SIZES[size] for size in SIZES}
-    size = next((entry for entry in known.values() if entry[0] == width and round(3 * entry[1]) == blocks and entry[2] == depthwise), None)
+    size = next(
+        (
+            entry
+            for entry in known.values()
+            if entry[0] == width and round(3 * entry[1]) == blocks and entry[2] == depthwise
+        ),
+        None,
+    )
     depth = size[1] if size else blocks / 3
     side = size[3] if size else 640
     spec = DetectorSpec(
@@ -202,7 +211,8 @@ def _fitting(weights: Weights) -> Weights:
     if wrong:
         raise InputError(
             f"{weights.source}: {len(wrong)} tensors do not fit a YOLOX of width {weights.spec.model.width}, "
-            f"depth {weights.spec.model.depth} (first: {wrong[0]}: expected {expected.get(wrong[0])}, got {found.get(wrong[0])})."
+            f"depth {weights.spec.model.depth} (first: {wrong[0]}: expected {expected.get(wrong[0])}, "
+            f"got {found.get(wrong[0])})."
         )
     return weights
 
@@ -210,7 +220,8 @@ def _fitting(weights: Weights) -> Weights:
 def _numpy_scalar() -> list[Any]:
     import numpy as np
 
-    return [np._core.multiarray.scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+    rebuild = np.float64(0).__reduce__()[0]  # the function by which numpy scalars are stored
+    return [rebuild, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
 
 
 def _kinds(content: Mapping[str, Any]) -> str:

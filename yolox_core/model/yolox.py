@@ -1,12 +1,11 @@
-"""YOLOX as a whole: images in, raw predictions out; and the anchor points that these belong to."""
+"""YOLOX as a whole: images in, raw predictions out; and what its parts are called."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from yolox_core.boxes import cxcywh_to_xyxy
-from yolox_core.config import STRIDES, ModelConfig, bottlenecks
+from yolox_core.config import ModelConfig, bottlenecks
 from yolox_core.errors import InputError, nearest
 from yolox_core.model.head import DecoupledHead
 from yolox_core.model.neck import PAFPN
@@ -49,34 +48,6 @@ def build_model(config: ModelConfig, seed: int = 0) -> YOLOX:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return YOLOX(config)
-
-
-def anchor_points(size: tuple[int, int], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """The points that predictions belong to, for an input of `size` (height, width) px.
-
-    Returns grid_A2, column and row in cells (the point itself is at (grid + 0.5) * stride), and stride_A in px,
-    both float32, level by level, each row-major: A = 8400 at 640x640.
-    """
-    grids, strides = [], []
-    for stride in STRIDES:
-        rows, columns = size[0] // stride, size[1] // stride
-        row, column = torch.meshgrid(
-            torch.arange(rows, device=device, dtype=torch.float32),
-            torch.arange(columns, device=device, dtype=torch.float32),
-            indexing="ij",
-        )
-        grids.append(torch.stack((column, row), dim=-1).reshape(-1, 2))
-        strides.append(torch.full((rows * columns,), float(stride), device=device))
-    return torch.cat(grids), torch.cat(strides)
-
-
-def decode_boxes(raw_BA: Tensor, grid_A2: Tensor, stride_A: Tensor) -> Tensor:
-    """Raw offsets and log sizes [..., A, >=4] -> boxes xyxy px [..., A, 4], float32 (paper section 2.1)."""
-    raw_BA = raw_BA.float()
-    stride_A1 = stride_A[:, None]
-    center = (raw_BA[..., :2] + grid_A2) * stride_A1
-    size = raw_BA[..., 2:4].exp() * stride_A1
-    return cxcywh_to_xyxy(torch.cat((center, size), dim=-1))
 
 
 def frozen_prefixes(parts: tuple[str, ...]) -> tuple[str, ...]:

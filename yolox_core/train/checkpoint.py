@@ -7,6 +7,7 @@ that a file under its final name is whole. The newest two and the best are kept.
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,24 @@ def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec,
     return path
 
 
-def newest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+@dataclass(frozen=True)
+class Newest:
     """The newest checkpoint that can be read, and a line for each damaged one that was passed over."""
+
+    path: Path | None
+    content: dict[str, Any] | None
+    passed_over: tuple[str, ...] = ()
+
+
+def newest(folder: Path) -> Newest:
+    """Look in `folder`, which need not exist."""
     passed: list[str] = []
     for path in _epochs(folder):
         try:
-            return read(path), passed
+            return Newest(path, read(path), tuple(passed))
         except InputError as damaged:
             passed.append(f"{damaged} The one before is used.")
-    return None, passed
+    return Newest(None, None, tuple(passed))
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The epoch loop, as a generator that yields reports. It knows no logger, tracker or cluster: the driver reports.
 
-    for report in train(job): print(report)
+for report in train(job): print(report)
 """
 
 import math
@@ -23,7 +23,7 @@ from yolox_core.loading.dataset import SampleKey, TrainingSet
 from yolox_core.loading.loader import Loader
 from yolox_core.loading.plan import TrainingSizes, epoch_plan, shard, training_sizes
 from yolox_core.losses import PART_NAMES
-from yolox_core.model.weights import LoadReport, Weights, load_into
+from yolox_core.model.weights import LoadReport, Weights, load_weights
 from yolox_core.model.yolox import build_model
 from yolox_core.structures import Batch
 from yolox_core.train import checkpoint
@@ -59,6 +59,7 @@ class Started:
     steps_per_epoch: int
     load_report: LoadReport | None
     notes: tuple[str, ...]  # damaged checkpoints that were passed over
+    history: tuple[dict[str, Any], ...]  # rows of the epochs done before
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,21 @@ class StepReport:
 class EpochReport:
     """After each epoch, when its checkpoint is on disk."""
 
-    row: dict[str, Any]  # epoch, step, losses, metrics: the same in every repetition
+    history: tuple[dict[str, Any], ...]  # a row an epoch: epoch, step, losses, metrics; the same in every repetition
     timing: dict[str, float]  # seconds and rates: never the same
     is_best: bool
     checkpoint: Path | None
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """This epoch's row."""
+        return self.history[-1]
 
 
 Report = Started | StepReport | EpochReport
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(InputError):
     """A loss stopped being a number."""
 
 
@@ -107,18 +113,19 @@ def train(job: TrainingJob) -> Iterator[Report]:
 
 def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
     """A fresh state, or the newest checkpoint's."""
-    content, notes = checkpoint.newest(job.checkpoints) if job.checkpoints else (None, [])
+    found = checkpoint.newest(job.checkpoints) if job.checkpoints else checkpoint.Newest(None, None)
+    content = found.content
     threads = content["threads"] if content else job.threads
     if threads is not None:
         torch.set_num_threads(threads)  # the number decides the order of sums, so a resumed run keeps it
     model = build_model(job.recipe.model, job.recipe.seed)
-    load_report = load_into(model, job.initial) if job.initial and not content else None
+    load_report = load_weights(model, job.initial) if job.initial and not content else None
     model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState.fresh(model, job.recipe)
     if content:
         checkpoint.restore(state, content)
     steps = len(epoch_plan(len(job.training.images), job.recipe.train.batch_size, 0, 0, _one_size(job), closing=True))
-    return state, Started(state.epoch, steps, load_report, tuple(notes))
+    return state, Started(state.epoch, steps, load_report, found.passed_over, tuple(state.history))
 
 
 def _epoch(
@@ -155,7 +162,7 @@ def _epoch(
         threads = torch.get_num_threads()
         path = checkpoint.save(job.checkpoints, state, recipe, job.spec, threads, is_best)
         timing["checkpoint_s"] = time.perf_counter() - began
-    yield EpochReport(row, timing, is_best, path)
+    yield EpochReport(tuple(state.history), timing, is_best, path)
 
 
 def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing: dict[str, float]) -> bool:
@@ -166,9 +173,7 @@ def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing
         return False
     began = time.perf_counter()
     share = train.micro_batch_size or max(1, train.batch_size // job.world.size)
-    metrics = evaluate(
-        state.ema.model, job.validation, job.spec, job.recipe.evaluate, job.world, job.device, share
-    )
+    metrics = evaluate(state.ema.model, job.validation, job.spec, job.recipe.evaluate, job.world, job.device, share)
     timing["evaluate_s"] = time.perf_counter() - began
     row.update(metrics)
     is_best = state.best_map is None or metrics.get("map", 0.0) > state.best_map

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from yolox_core.anchors import anchor_points, decode_boxes
 from yolox_core.assign import SimOTA
 from yolox_core.collectives import World
 from yolox_core.config import Recipe
@@ -58,10 +59,11 @@ class Stepper:
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             raw_BA = self.model(images)
-        size = (images.shape[2], images.shape[3])
-        sums, _ = detection_loss(
-            raw_BA, batch.targets.to(self.device), size, self.assigner, self.recipe.loss, use_l1=use_l1
-        )
+        targets = batch.targets.to(self.device)
+        points = anchor_points((images.shape[2], images.shape[3]), self.device)
+        boxes_BA4 = decode_boxes(raw_BA, points)
+        assignment = self.assigner(boxes_BA4.detach(), raw_BA.detach(), targets, points)
+        sums = detection_loss(raw_BA, boxes_BA4, targets, assignment, points, self.recipe.loss, use_l1)
         sums.total.backward()  # type: ignore[no-untyped-call]
         return torch.stack((*sums.parts, sums.positives, sums.objects)).detach()
 

@@ -1,0 +1,93 @@
+# Two commands matter: `make repro` and `make test`. Both set themselves up; all they need is Python 3.11 or newer, git
+# and make. Nothing is downloaded but the locked packages (and uv, where it is missing).
+.DEFAULT_GOAL := help
+.PHONY: help repro test setup lint lock clean
+SHELL := /bin/sh
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+# `cpu` installs PyTorch without CUDA. Remembered: after `make setup TORCH=cpu` the other commands leave it so.
+TORCH ?= $(shell cat .venv/.torch 2>/dev/null || echo locked)
+READY := .venv/.ready-$(TORCH)
+
+# Nothing phones home.
+export DVC_NO_ANALYTICS = 1
+export ITERATIVE_DO_NOT_TRACK = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export DO_NOT_TRACK = true
+export RAY_USAGE_STATS_ENABLED = 0
+export NO_ALBUMENTATIONS_UPDATE = 1
+# uv takes the Python that is here, it fetches none.
+export UV_PYTHON_DOWNLOADS = never
+export DATA
+export SET
+
+# At the start of a recipe: the project's own programs come first.
+ACTIVE = export PATH="$$PWD/.venv/bin:$$PATH";
+# At the start of a recipe: uv from PATH, else a private one.
+FIND_UV = uv=$$(command -v uv) || uv=.uv/bin/uv;
+
+help:  ## list the targets
+	@echo 'make repro [DATA=path] [SET="model.depth=0.67 train.epochs=20"]   set up, then run the whole pipeline'
+	@echo 'make test     set up, then lint, check types and run the tests'
+	@echo 'make setup [TORCH=cpu]   only set up (.venv); TORCH=cpu: PyTorch without CUDA'
+	@echo 'make lint     set up, then lint and check types'
+	@echo 'make lock     compile the requirement locks from pyproject.toml; FLAGS=--upgrade takes newer versions'
+	@echo 'make clean    remove caches; data, runs, models and .venv stay'
+
+# `dvc exp run` writes DATA and SET into params.yaml, where git shows them. It stashes uncommitted changes while it
+# works, which needs a git identity: where the user has none, a neutral one is lent to that one command.
+# The path is quoted for Hydra's grammar, in which DVC reads the values.
+repro: $(READY)  ## run the pipeline
+	@$(ACTIVE) set -euf; \
+	if [ -z "$$DATA$$SET" ]; then dvc repro; else \
+	  git config user.email >/dev/null || export GIT_AUTHOR_NAME=nobody GIT_AUTHOR_EMAIL=nobody@localhost \
+	    GIT_COMMITTER_NAME=nobody GIT_COMMITTER_EMAIL=nobody@localhost; \
+	  settings=$$SET; set --; \
+	  if [ -n "$$DATA" ]; then \
+	    quoted=$$(printf %s "$$DATA" | sed "s/'/\\\\'/g"); set -- -S "data.source='$$quoted'"; fi; \
+	  for setting in $$settings; do set -- "$$@" -S "$$setting"; done; \
+	  dvc exp run "$$@"; \
+	fi; \
+	python -m pipeline.stages.summary
+
+test: lint  ## lint, check types, run the tests
+	@$(ACTIVE) python -m pytest
+
+lint: $(READY)  ## lint and check types
+	@$(ACTIVE) set -e; ruff check .; ruff format --check .; mypy
+
+setup: $(READY)  ## only set up
+	@echo 'set-up: ready in .venv'
+
+# Installs exactly the lock, then the project itself (editable, built with the locked setuptools: nothing unlocked is
+# fetched). PyTorch's CPU wheels have hashes of their own, so with TORCH=cpu the lock's versions hold as constraints,
+# without its hashes; uv knows where those wheels are.
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "error: $(PYTHON): expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@case '$(TORCH)' in locked|cpu) ;; *) echo "error: TORCH: expected cpu or locked, got '$(TORCH)'." >&2; exit 2 ;; esac
+	@command -v uv >/dev/null || [ -x .uv/bin/uv ] || { \
+	  echo 'set-up: installing uv into .uv'; \
+	  { $(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv==$(UV_VERSION); } || { rm -rf .uv; exit 2; }; }
+	@set -e; $(FIND_UV) rm -f .venv/.ready-* .venv/.torch; \
+	[ -x .venv/bin/python ] || "$$uv" venv --quiet --python "$$(command -v $(PYTHON))" .venv; \
+	echo 'set-up: installing the locked packages into .venv'; \
+	case '$(TORCH)' in \
+	  locked) "$$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt ;; \
+	  cpu) sed -n 's/^\([a-z0-9][^ ]*==[^\\]*\)\\$$/\1/p' requirements-dev.txt > .venv/constraints.txt; \
+	    "$$uv" pip install --quiet --python .venv/bin/python --torch-backend cpu --extra dev \
+	      --constraints .venv/constraints.txt -r pyproject.toml ;; \
+	esac; \
+	"$$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .; \
+	echo '$(TORCH)' > .venv/.torch; touch $@
+
+COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(FLAGS)
+
+lock: $(READY)  ## compile the locks
+	@set -e; $(FIND_UV) "$$uv" $(COMPILE) pyproject.toml -o requirements.txt; \
+	"$$uv" $(COMPILE) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean:  ## remove caches
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find yolox_core pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,26 @@
+"""A small actor between the first worker and the driver: reports go in as they happen, the driver takes them out.
+
+The driver may be on another machine than the workers; neither waits for the other.
+"""
+
+from collections import deque
+from typing import Any
+
+KEPT = 10_000  # reports; a driver that does not look for long loses the oldest, never the training
+
+
+class Board:
+    """Holds reports until they are taken."""
+
+    def __init__(self) -> None:
+        self._reports: deque[Any] = deque(maxlen=KEPT)
+
+    def put(self, report: Any) -> None:
+        """Add one report."""
+        self._reports.append(report)
+
+    def take(self) -> list[Any]:
+        """All reports since the last call, oldest first."""
+        reports = list(self._reports)
+        self._reports.clear()
+        return reports

@@ -1,0 +1,115 @@
+"""The only place that starts or joins a Ray cluster, and sets its environment.
+
+Without RAY_ADDRESS a cluster of this machine alone is started for the time of the block, on the loopback interface,
+with a token of its own; with it, that cluster is joined. A running cluster is never joined by accident.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolox_core.errors import InputError
+
+OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # 2 s, the default, delays every report and loses what was reported just before a crash
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # a worker that asked for no GPU sees none
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """Where and on what a run works: never part of what the run is. From the environment, or command-line options."""
+
+    workers: int = 1
+    loader_workers: int = 0  # processes that load images, per worker; 0: a thread
+    gpu: bool = False
+    address: str | None = None  # of a Ray cluster; None: this machine alone
+
+    @classmethod
+    def from_environment(cls) -> "Hosting":
+        """YOLOX_WORKERS, YOLOX_LOADER_WORKERS, YOLOX_GPU (auto, 0 or 1) and RAY_ADDRESS."""
+        return cls(
+            workers=_count("YOLOX_WORKERS", 1, lowest=1),
+            loader_workers=_count("YOLOX_LOADER_WORKERS", 0, lowest=0),
+            gpu=_gpu(os.environ.get("YOLOX_GPU", "auto")),
+            address=os.environ.get("RAY_ADDRESS") or None,
+        )
+
+    def cores_per_worker(self) -> int:
+        """CPU cores for one worker: of this machine, shared evenly."""
+        return max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+
+@contextmanager
+def cluster(hosting: Hosting) -> Iterator[None]:
+    """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if hosting.address is None and "RAY_AUTH_TOKEN" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    import ray
+
+    arguments: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning", "namespace": "yolox"}
+    if hosting.address is None:
+        arguments |= _local(hosting)
+    else:
+        arguments["address"] = hosting.address
+    try:
+        ray.init(**arguments)
+    except ConnectionError as unreachable:
+        reason = str(unreachable).strip().splitlines()[0]
+        raise InputError(
+            f"RAY_ADDRESS={hosting.address}: no Ray cluster answers ({reason[:120]}). "
+            "Start it, or unset RAY_ADDRESS to run on this machine."
+        ) from unreachable
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _local(hosting: Hosting) -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "address": "local",
+        "num_cpus": max(cores, hosting.workers),
+        # Train's and Tune's clean-up of placement groups needs the dashboard's state API
+        "include_dashboard": True,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_node_ip_address": "127.0.0.1",
+        # Unix sockets may be at most 107 characters long, so not below the project's folder
+        "_temp_dir": str(Path(tempfile.gettempdir()) / f"ray-yolox-{os.getuid()}"),
+    }
+
+
+def _count(name: str, default: int, lowest: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdigit() or int(text) < lowest:
+        raise InputError(f"{name}: expected a whole number of at least {lowest}, got {text!r}.")
+    return int(text)
+
+
+def _gpu(text: str) -> bool:
+    if text not in ("auto", "0", "1"):
+        raise InputError(f"YOLOX_GPU: expected auto, 0 or 1, got {text!r}.")
+    if text == "0":
+        return False
+    import torch
+
+    present = torch.cuda.is_available()
+    if text == "1" and not present and not os.environ.get("RAY_ADDRESS"):
+        raise InputError("YOLOX_GPU=1: no CUDA device on this machine. Unset it to train on the CPU.")
+    return present or text == "1"

@@ -1,0 +1,120 @@
+"""What each Ray Train worker runs: the engine, with its reports passed on.
+
+All that it needs comes in as plain values with absolute paths: a worker's folder is not the project's.
+"""
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolox_core.errors import InputError
+
+LOCK_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class WorkerOrder:
+    """One training run, as told to its workers."""
+
+    recipe: dict[str, Any]
+    spec: dict[str, Any]
+    images: str  # folder that file names are relative to
+    training: str  # COCO files
+    validation: str
+    initial: str | None  # a weight file or folder
+    run: str  # the run's folder
+    threads: int
+    loader_workers: int
+    board: str  # name of the board's actor
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a worker would not train: one line for the user."""
+
+    line: str
+
+
+def train_worker(order: dict[str, Any]) -> None:
+    """Train as `order` says (a WorkerOrder as a dictionary). Input errors go to the board; defects raise."""
+    import ray
+    import ray.train
+
+    told = WorkerOrder(**order)
+    board = ray.get_actor(told.board)
+    first = ray.train.get_context().get_world_rank() == 0
+    try:
+        with _alone(Path(told.run), first):
+            for report in _reports(told):
+                if first:
+                    board.put.remote(report)
+                _tell_ray(report)
+    except InputError as refused:
+        # raised again: the other ranks must not wait for this one. The driver shows the line, not the traceback
+        ray.get(board.put.remote(Refusal(str(refused))))
+        raise
+
+
+def _reports(told: WorkerOrder) -> Iterator[Any]:
+    from yolox_core.collectives import World
+    from yolox_core.config import DetectorSpec, Recipe
+    from yolox_core.datasets.coco import read_coco
+    from yolox_core.model.weights import read_weights
+    from yolox_core.train.engine import TrainingJob, train
+
+    images = Path(told.images)
+    yield from train(
+        TrainingJob(
+            recipe=Recipe.from_dict(told.recipe),
+            spec=DetectorSpec.from_dict(told.spec),
+            training=read_coco(Path(told.training), images),
+            validation=read_coco(Path(told.validation), images),
+            initial=read_weights(Path(told.initial)) if told.initial else None,
+            checkpoints=Path(told.run) / "checkpoints",
+            device=_device(),
+            world=World.current(),
+            loader_workers=told.loader_workers,
+            threads=told.threads,
+        )
+    )
+
+
+def _device() -> Any:
+    import ray.train.torch
+
+    return ray.train.torch.get_device()
+
+
+def _tell_ray(report: Any) -> None:
+    """Epoch figures for Ray's own pages; every rank calls it equally often."""
+    import ray.train
+
+    from yolox_core.train.engine import EpochReport
+
+    if isinstance(report, EpochReport):
+        plain = {name: value for name, value in report.row.items() if isinstance(value, (int, float))}
+        ray.train.report(plain)
+
+
+@contextmanager
+def _alone(run: Path, first: bool) -> Iterator[None]:
+    """Hold the run's lock: after a driver was killed its workers may live for seconds more, and must end first."""
+    if not first:
+        yield
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "lock").open("w") as lock:
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise InputError(f"{run}: another process is training this run. Wait for it, or end it.") from None
+                time.sleep(0.5)
+        yield

@@ -1,0 +1,191 @@
+"""What the report says, gathered from the files that the stages before it left. No drawing, no HTML.
+
+Every section copes with what is absent: a size that does not occur, a split that is empty, a project without git.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import paths
+from pipeline.git_state import ProjectState
+from pipeline.reports.plots import Series
+from pipeline.settings import Settings
+from yolox_core.errors import InputError
+
+Facts = list[tuple[str, str]]  # a table of names and values
+
+HEADLINES = (
+    ("map", "mAP", "mean over IoU 0.50 to 0.95"),
+    ("map_50", "mAP 50", "at IoU 0.50"),
+    ("map_75", "mAP 75", "at IoU 0.75"),
+    ("map_small", "small", "mAP, under 32² px"),
+    ("map_medium", "medium", "mAP, 32² to 96² px"),
+    ("map_large", "large", "mAP, over 96² px"),
+    ("ar_100", "recall", "mean of 100 detections"),
+)
+LOSSES = ("loss", "loss/iou", "loss/objectness", "loss/class", "loss/l1")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The reports of the stages before, as read."""
+
+    metrics: Mapping[str, Any]
+    training: Mapping[str, Any]
+    validation: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    export: Mapping[str, Any]
+    registration: Mapping[str, Any]
+    history: Sequence[Mapping[str, float]]
+    per_class: Sequence[Mapping[str, str]]
+    precision_recall: Sequence[Mapping[str, str]]
+
+
+def read_inputs() -> Inputs:
+    """All of them from the project's root; InputError names the first that is missing."""
+    return Inputs(
+        metrics=read_json(paths.METRICS),
+        training=read_json(paths.TRAINING),
+        validation=read_json(paths.VALIDATION),
+        manifest=read_json(paths.MANIFEST),
+        export=read_json(paths.EXPORT),
+        registration=read_json(paths.REGISTRATION),
+        history=[{name: float(text) for name, text in row.items() if text} for row in _read_csv(paths.HISTORY)],
+        per_class=_read_csv(paths.PER_CLASS),
+        precision_recall=_read_csv(paths.PRECISION_RECALL),
+    )
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of an earlier stage."""
+    return json.loads(_text(path))
+
+
+def headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(figure, name, explanation) of those that exist."""
+    return [(f"{metrics[key]:.3f}", name, about) for key, name, about in HEADLINES if key in metrics]
+
+
+def loss_series(history: Sequence[Mapping[str, float]]) -> Series:
+    """The whole loss and its parts over epochs; a part that is always zero is left out."""
+    names = {name: name.removeprefix("loss/") if name != "loss" else "all" for name in LOSSES}
+    series = {label: _points(history, name) for name, label in names.items()}
+    return {label: points for label, points in series.items() if any(y for _, y in points)}
+
+
+def map_series(history: Sequence[Mapping[str, float]]) -> Series:
+    """map and map_50 in the epochs that were evaluated; empty without a validation split."""
+    series = {name: _points(history, name) for name in ("map", "map_50")}
+    return {name: points for name, points in series.items() if points}
+
+
+def rate_series(history: Sequence[Mapping[str, float]]) -> Series:
+    """The learning rate over epochs."""
+    points = _points(history, "learning_rate")
+    return {"learning rate": points} if points else {}
+
+
+def precision_series(rows: Sequence[Mapping[str, str]]) -> Series:
+    """Precision over recall, a line a class, in the order of the classes."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row["precision"] and row["recall"]:
+            series.setdefault(row["class"], []).append((float(row["recall"]), float(row["precision"])))
+    return series
+
+
+def class_table(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Figures per class, rounded; a dash where a class does not occur."""
+    return [{key: _rounded(value) if key != "class" else value for key, value in row.items()} for row in rows]
+
+
+def data_facts(manifest: Mapping[str, Any], settings: Settings) -> Facts:
+    """Where the images come from and how they were split."""
+    facts = [("source", settings.data.source), ("classes", ", ".join(manifest["class_names"]))]
+    for split, count in manifest["images"].items():
+        boxes = sum(manifest["boxes"].get(split, {}).values())
+        facts.append((f"{split} split", f"{count} images, {boxes} boxes" if count else "empty"))
+    return facts
+
+
+def plain_facts(report: Mapping[str, Any]) -> Facts:
+    """The numbers and words of a report, nested ones under joined names; lists become their length."""
+    facts: Facts = []
+    for key, value in report.items():
+        name = key.replace("_", " ")
+        if isinstance(value, Mapping):
+            facts += [(f"{name}: {inner}", text) for inner, text in plain_facts(value)]
+        elif isinstance(value, (list, tuple)):
+            facts.append((name, str(len(value))))
+        elif value is not None:
+            facts.append((name, f"{value:.4g}" if isinstance(value, float) else str(value)))
+    return facts
+
+
+def training_facts(training: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> Facts:
+    """How long and on what it was trained."""
+    seconds = training.get("train_seconds")
+    released = {"best": "best by validation mAP", "last": "last, averaged (EMA)"}.get(str(training.get("released")))
+    facts = [
+        ("epochs", str(training.get("epochs", len(history)))),
+        ("released weights", released),
+        ("best epoch", training.get("best_epoch")),
+        ("training time", None if seconds is None else f"{seconds / 60:.1f} min"),
+        ("device", training.get("device")),
+        ("workers", training.get("workers")),
+    ]
+    return [(name, str(value)) for name, value in facts if value is not None]
+
+
+def export_facts(export: Mapping[str, Any]) -> Facts:
+    """How far ONNX Runtime and PyTorch agree."""
+    named = {
+        "max_difference": "largest difference of any output",
+        "map_torch": "mAP with PyTorch",
+        "map_onnx": "mAP with ONNX Runtime",
+        "map_loss": "mAP lost",
+    }
+    return [(about, f"{export[key]:.3g}") for key, about in named.items() if isinstance(export.get(key), (int, float))]
+
+
+def lineage_facts(inputs: Inputs, state: ProjectState) -> Facts:
+    """What to check out and look up to repeat or use this result."""
+    commit = None if state.commit is None else state.commit + (" with uncommitted changes" if state.dirty else "")
+    registration = inputs.registration
+    facts = [
+        ("git commit", commit or "none"),
+        ("dvc.lock sha256", state.dvc_lock_sha256 or "none"),
+        ("data digest", inputs.manifest.get("data_digest")),
+        ("weights sha256", registration.get("weights_sha256")),
+        ("registered as", f"{registration['name']} version {registration['version']} ({registration['alias']})"),
+        ("MLflow store", registration.get("tracking_uri")),
+        ("MLflow run", registration.get("run_id")),
+        ("training run", inputs.training.get("run")),
+    ]
+    return [(name, str(value)) for name, value in facts if value is not None]
+
+
+def _points(history: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
+    return [(row["epoch"] + 1, row[name]) for row in history if name in row]
+
+
+def _rounded(text: str) -> str:
+    if not text:
+        return "–"
+    return text if re.fullmatch(r"-?\d+", text) else f"{float(text):.3f}"
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(_text(path).splitlines()))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as missing:
+        raise InputError(f"{path}: no such file. Run the stages before this one: `dvc repro`.") from missing

@@ -1,0 +1,72 @@
+"""Curves as SVG text for a page: transparent, in the page's own text colour, the same bytes for the same numbers."""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+Series = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y) points
+
+INK = "#010203"  # stands for the page's text colour and is replaced by `currentColor`
+COLORS = ("#3b82f6", "#f97316", "#10b981", "#e11d7c", "#8b5cf6", "#ca9a04", "#06a5b8", "#ef4444")  # on light and dark
+MANY = 8  # more lines than this are drawn thin and unnamed
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: it takes the page's font and can be searched
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "text.parse_math": False,  # a class may be called $x$
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "grid.color": INK,
+    "grid.alpha": 0.12,
+    "legend.frameon": False,
+}
+
+
+def curves(series: Series, *, title: str, x: str, y: str, top: float | None = None) -> str:
+    """Lines over a common axis. `top`: where the y axis ends (it then starts at 0)."""
+
+    def draw(axes: Axes) -> None:
+        many = len(series) > MANY
+        for index, (name, points) in enumerate(series.items()):
+            xs, ys = [point[0] for point in points], [point[1] for point in points]
+            color = COLORS[index % len(COLORS)]
+            dot = "o" if len(points) == 1 else ""
+            width, alpha = (0.8, 0.6) if many else (2.0, 1.0)
+            axes.plot(xs, ys, label=name, color=color, linewidth=width, alpha=alpha, marker=dot)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if top is not None:
+            axes.set_ylim(0, top)
+        if x == "epoch":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if 1 < len(series) <= MANY:
+            axes.legend(fontsize=10)
+
+    return _svg(draw, title)
+
+
+def _svg(draw: Callable[[Axes], None], title: str) -> str:
+    # the salt makes ids repeatable, and different between the figures of one page
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        draw(figure.add_subplot())
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    body = text[text.index("<svg") :].replace(INK, "currentColor")
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'(<svg[^>]*?) width="[^"]*pt"', r"\1", body, count=1)
+    body = re.sub(r'(<svg[^>]*?) height="[^"]*pt"', r"\1", body, count=1)
+    return body.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)

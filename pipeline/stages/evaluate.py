@@ -1,0 +1,81 @@
+"""DVC stage `evaluate`: the trained detector on the held-out test split, which no other stage measures itself on.
+
+Images go one by one through the same Predictor that people use, and pycocotools is the judge.
+"""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from pipeline import paths
+from pipeline.entry import stage_main
+from pipeline.settings import Settings
+from yolox_core.config import EvaluateConfig
+from yolox_core.datasets.atomic import write_json, write_text
+from yolox_core.datasets.coco import read_coco
+from yolox_core.datasets.images import read_image
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.errors import InputError
+from yolox_core.evaluation.coco import Measurement, measure
+from yolox_core.predictor import Predictor
+
+RECALLS = [index / 100 for index in range(101)]  # where COCO samples precision
+
+
+def run(settings: Settings) -> None:
+    """Write metrics.json, detections.json, per_class.csv and precision_recall.csv."""
+    truth = test_split()
+    detections = detect_all(Predictor.load(paths.TRAINED), truth, settings.evaluate)
+    measured = measure(truth, detections)
+    boxes = sum(len(image.labels_G) for image in truth.images)
+    write_json(paths.DETECTIONS, detections)
+    _write_classes(measured)
+    write_json(paths.METRICS, {**measured.metrics, "images": len(truth.images), "boxes": boxes})
+    figures = ", ".join(f"{name} {measured.metrics[name]:.3f}" for name in ("map", "map_50"))
+    print(f"evaluate: {figures} on {len(truth.images)} test images")
+
+
+def test_split() -> DatasetRecords:
+    """The held-out images; InputError where there are none to measure on."""
+    path = paths.prepared("test")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run `dvc repro`, or `yolox prepare` first.")
+    truth = read_coco(path, paths.RAW_IMAGES)
+    if not any(len(image.labels_G) for image in truth.images):
+        raise InputError(f"{path}: expected test images with objects, found none. Raise data.split.test.")
+    return truth
+
+
+def detect_all(predictor: Predictor, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
+    """Detections of every image, one by one, as DESIGN's JSON."""
+    spec = predictor.spec
+    found: list[dict[str, Any]] = []
+    for image in truth.images:
+        pixels = read_image(truth.image_root / image.file_name)
+        (detections,) = predictor.predict([pixels], config.confidence, config.nms_iou)
+        found += detections.to_json(image.file_name, image.image_id, spec.class_names, spec.category_ids)
+    return found
+
+
+def _write_classes(measured: Measurement) -> None:
+    rows = [[c.name, c.images, c.boxes, c.map, c.map_50, c.ar_100] for c in measured.classes]
+    _write_csv(paths.PER_CLASS, ["class", "images", "boxes", "map", "map_50", "ar_100"], rows)
+    curve = [
+        [c.name, recall, precision]
+        for c in measured.classes
+        for recall, precision in zip(RECALLS, c.precision_at_recall.tolist(), strict=True)
+    ]
+    _write_csv(paths.PRECISION_RECALL, ["class", "recall", "precision"], curve)
+
+
+def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+if __name__ == "__main__":
+    stage_main(run)

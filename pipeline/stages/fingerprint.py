@@ -1,0 +1,73 @@
+"""Stage `fingerprint`: what the source and the initial weights look like, cheaply enough to run every time.
+
+DVC cannot watch a folder outside the project without hashing all of it; this digest of names, sizes and times
+changes when images are added or altered, and ingest depends on it.
+"""
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline import paths
+from pipeline.entry import stage_main
+from pipeline.settings import DataSettings, Settings
+from yolox_core.datasets.atomic import write_json
+from yolox_core.datasets.images import IMAGE_SUFFIXES
+from yolox_core.datasets.listing import Listing
+from yolox_core.datasets.synthetic import GENERATOR_VERSION
+from yolox_core.errors import InputError
+
+ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names"})
+WEIGHT_SUFFIXES = frozenset({".pt", ".pth", ".onnx", ".safetensors"})
+
+
+def run(settings: Settings) -> None:
+    """Write data/fingerprint.json; the same source gives the same bytes."""
+    source, files = source_digest(settings.data)
+    weights = weights_digest(settings.model.weights)
+    write_json(paths.FINGERPRINT, {"source": source, "files": files, "weights": weights})
+    print(f"fingerprint: {files} files in {settings.data.source}, {source[:12]}")
+
+
+def source_digest(data: DataSettings) -> tuple[str, int]:
+    """(digest, number of files) of the source; InputError where there is none."""
+    if data.source == "synthetic":
+        drawn: dict[str, Any] = {"generator": GENERATOR_VERSION, "images": data.synthetic.images}
+        return _sha256(json.dumps({**drawn, "seed": data.synthetic.seed})), data.synthetic.images
+    listing = Listing.of(Path(data.source).expanduser())
+    watched = IMAGE_SUFFIXES | ANNOTATION_SUFFIXES
+    lines = []
+    for name in listing.files:
+        if PurePosixPath(name).suffix.lower() in watched:
+            state = (listing.root / name).stat()
+            lines.append(f"{name}\t{state.st_size}\t{state.st_mtime_ns}")
+    return _sha256("\n".join(lines)), len(lines)
+
+
+def weights_digest(reference: str | None) -> str | None:
+    """sha256 of a weights file or a released folder; any other reference stands for itself."""
+    if reference is None:
+        return None
+    path = Path(reference).expanduser()
+    if path.is_file():
+        return _file_sha256(path)
+    if path.is_dir():
+        files = sorted(entry for entry in path.iterdir() if entry.is_file())
+        return _sha256("\n".join(f"{entry.name}\t{_file_sha256(entry)}" for entry in files))
+    if path.suffix in WEIGHT_SUFFIXES:
+        raise InputError(f"model.weights: expected a weights file, got {reference!r}: no such file. Check the path.")
+    return reference
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,66 @@
+"""Stage `ingest`: the source's images and annotations, in any format, as one folder of ours.
+
+Images are copied, never linked: DVC makes what it tracks read-only, and the source is not ours to change. What could
+not be read is written beside them; validate reports it.
+"""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.entry import stage_main
+from pipeline.settings import Settings
+from yolox_core.datasets import synthetic
+from yolox_core.datasets.atomic import new_folder, write_json
+from yolox_core.datasets.coco import write_coco
+from yolox_core.datasets.formats import read_dataset
+from yolox_core.datasets.records import DatasetRecords, Finding
+from yolox_core.errors import InputError
+
+FINDINGS_NAME = "findings.json"  # in data/raw: what could not be read
+COPIERS = 8  # threads
+
+
+def run(settings: Settings) -> None:
+    """Fill data/raw: images/, annotations.json, findings.json; all of it or nothing."""
+    data = settings.data
+    findings: list[Finding] = []
+    if data.source == "synthetic":
+        with new_folder(paths.RAW) as folder:
+            records = synthetic.render(folder, data.synthetic.images, data.synthetic.seed)
+            _write_findings(folder, findings)
+    else:
+        records, findings = read_dataset(Path(data.source).expanduser(), data.format)
+        with new_folder(paths.RAW) as folder:
+            _copy_images(records, folder / paths.RAW_IMAGES.name)
+            write_coco(records, folder / paths.RAW_ANNOTATIONS.name)
+            _write_findings(folder, findings)
+    boxes = sum(len(record.boxes_G4) for record in records.images)
+    print(f"ingest: {len(records.images)} images, {boxes} boxes, {len(records.categories)} classes from {data.source}")
+    if findings:
+        print(f"ingest: {len(findings)} annotations or images could not be read; validate lists them")
+
+
+def _copy_images(records: DatasetRecords, folder: Path) -> None:
+    def copy(file_name: str) -> None:
+        target = folder / file_name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(records.image_root / file_name, target)
+        except OSError as failed:
+            raise InputError(
+                f"{records.image_root / file_name}: expected an image to copy to {folder}, got {failed.strerror}."
+            ) from failed
+
+    with ThreadPoolExecutor(COPIERS) as pool:
+        list(pool.map(copy, (record.file_name for record in records.images)))
+
+
+def _write_findings(folder: Path, findings: list[Finding]) -> None:
+    write_json(folder / FINDINGS_NAME, [asdict(finding) for finding in findings])
+
+
+if __name__ == "__main__":
+    stage_main(run)

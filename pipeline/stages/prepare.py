@@ -1,0 +1,92 @@
+"""Stage `prepare`: which images train, which are held out, and a digest that names exactly this data.
+
+The rules of the split are in yolox_core/datasets/split.py.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pipeline import paths
+from pipeline.entry import stage_main
+from pipeline.settings import Settings
+from yolox_core.datasets.atomic import new_folder, write_json
+from yolox_core.datasets.coco import read_coco, write_coco
+from yolox_core.datasets.images import content_digests
+from yolox_core.datasets.records import DatasetRecords, ImageRecord
+from yolox_core.datasets.split import SPLITS, split
+from yolox_core.errors import InputError
+
+# not the training seed: runs that differ in it alone are compared on the same test images
+SPLIT_SEED = 0
+DIGEST_LENGTH = 32  # MLflow takes at most 36 characters
+
+
+def run(settings: Settings) -> None:
+    """Write data/prepared: train.json, val.json, test.json, manifest.json; all of it or nothing."""
+    shares = settings.data.split
+    valid = read_coco(paths.VALID_ANNOTATIONS, paths.RAW_IMAGES)
+    digests = content_digests(valid)
+    chosen = split(valid, digests, val=shares.val, test=shares.test, seed=SPLIT_SEED, honour=shares.honour)
+    parts = {
+        name: replace(valid, images=[replace(valid.images[index], split=name) for index in indices])
+        for name, indices in chosen.items()
+    }
+    _require_objects(parts)
+    manifest = _manifest(valid, digests, parts)
+    with new_folder(paths.PREPARED) as folder:
+        for name, part in parts.items():
+            write_coco(part, folder / paths.prepared(name).name)
+        write_json(folder / paths.MANIFEST.name, manifest)
+    counts = ", ".join(f"{count} {name}" for name, count in manifest["images"].items())
+    print(f"prepare: {counts}; data {manifest['data_digest'][:12]}")
+    if manifest["left_out"]:
+        print(f"prepare: {len(manifest['left_out'])} images left out, their copies are held out: see {paths.MANIFEST}")
+
+
+def data_digest(parts: Mapping[str, DatasetRecords], content: Mapping[str, str]) -> str:
+    """One name for the images, their objects and their split, whatever the order they came in."""
+    lines = []
+    for name, part in parts.items():
+        lines += [f"{name}\t{_line(record, part, content)}" for record in part.images]
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8")).hexdigest()[:DIGEST_LENGTH]
+
+
+def _line(record: ImageRecord, part: DatasetRecords, content: Mapping[str, str]) -> str:
+    objects = zip(record.boxes_G4.tolist(), record.labels_G, record.ignore_G, strict=True)
+    described = sorted(f"{part.class_names[int(label)]} {box} {bool(ignore)}" for box, label, ignore in objects)
+    return f"{record.file_name}\t{content[record.file_name]}\t{described}"
+
+
+def _manifest(valid: DatasetRecords, digests: Sequence[str], parts: Mapping[str, DatasetRecords]) -> dict[str, Any]:
+    content = {record.file_name: digest for record, digest in zip(valid.images, digests, strict=True)}
+    used = {record.file_name for part in parts.values() for record in part.images}
+    return {
+        "data_digest": data_digest(parts, content),
+        "images": {name: len(parts[name].images) for name in SPLITS},
+        "boxes": {name: _boxes(parts[name]) for name in SPLITS},
+        "class_names": list(valid.class_names),
+        "category_ids": list(valid.category_ids),
+        "left_out": sorted(set(content) - used),  # copies of held-out images
+        "files": {name: content[name] for name in sorted(used)},
+    }
+
+
+def _boxes(part: DatasetRecords) -> dict[str, int]:
+    labels = Counter(int(label) for record in part.images for label in record.labels_G)
+    return {name: labels[label] for label, name in enumerate(part.class_names)}
+
+
+def _require_objects(parts: Mapping[str, DatasetRecords]) -> None:
+    for name in ("train", "test"):
+        if not any(len(record.boxes_G4) for record in parts[name].images):
+            raise InputError(
+                f"data.split: expected objects in the {name} split, got {len(parts[name].images)} images without any. "
+                "Add annotated images, or change data.split."
+            )
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,218 @@
+"""DVC stage `train`: a training run through Ray Train, resumed where it was interrupted, and its released model.
+
+The run lives in runs/<name>-<hash>, outside DVC's outputs; only what is released is copied out at the end. A run that
+is already complete is only released again.
+"""
+
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import paths
+from pipeline.distributed.launch import Hosting, cluster
+from pipeline.distributed.train import BOARD, fit
+from pipeline.distributed.worker import WorkerOrder
+from pipeline.entry import stage_main
+from pipeline.git_state import project_state
+from pipeline.progress import TrainingProgress
+from pipeline.run_folder import add_timing, run_folder, train_seconds, write_history
+from pipeline.settings import Settings
+from pipeline.tracking.registry import resolve
+from pipeline.tracking.run import RunLog
+from yolox_core.config import DetectorSpec, Recipe
+from yolox_core.datasets.atomic import new_folder, write_json, write_text
+from yolox_core.errors import InputError
+from yolox_core.loading.user_transforms import check_transforms
+from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
+from yolox_core.model.yolox import frozen_prefixes
+from yolox_core.train import checkpoint
+from yolox_core.train.engine import EpochReport, Started
+
+
+def run(settings: Settings, hosting: Hosting | None = None, fresh: bool = False) -> None:
+    """Train and release. `fresh` throws away what an earlier, equal run has left."""
+    hosting = hosting or Hosting.from_environment()
+    order = plan(settings, hosting)
+    folder = Path(order.run)
+    if fresh and folder.exists():
+        shutil.rmtree(folder)
+    summary: dict[str, Any] = _known_summary(folder)
+    if not _is_complete(folder, Recipe.from_dict(order.recipe)):
+        summary = _train(settings, order, hosting)
+    _release(settings, folder, summary)
+
+
+def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
+    """Check everything that can be checked before a worker starts, and write the workers' order."""
+    manifest = _read_json(paths.MANIFEST, "prepare")
+    fingerprint = _read_json(paths.FINGERPRINT, "fingerprint")
+    recipe = settings.recipe(len(manifest["class_names"]))
+    spec = DetectorSpec(
+        model=recipe.model,
+        class_names=tuple(manifest["class_names"]),
+        category_ids=tuple(manifest["category_ids"]),
+        input_size=recipe.train.input_size,
+    )
+    if recipe.train.batch_size % hosting.workers:
+        raise InputError(
+            f"train.batch_size: expected a multiple of the {hosting.workers} workers, got {recipe.train.batch_size}."
+        )
+    check_transforms(recipe.augment)
+    frozen_prefixes(recipe.train.freeze)
+    initial = str(resolve(settings.model.weights).resolve()) if settings.model.weights else None
+    if initial:
+        _check_initial(Path(initial), recipe)
+    folder = run_folder(settings, recipe.to_dict(), manifest["data_digest"], fingerprint["weights"])
+    return WorkerOrder(
+        recipe=recipe.to_dict(),
+        spec=spec.to_dict(),
+        images=str(paths.RAW_IMAGES.resolve()),
+        training=str(paths.prepared("train").resolve()),
+        validation=str(paths.prepared("val").resolve()),
+        initial=initial,
+        run=str(folder),
+        threads=recipe.train.threads or hosting.cores_per_worker(),
+        loader_workers=hosting.loader_workers,
+        board=BOARD,
+    )
+
+
+def _train(settings: Settings, order: WorkerOrder, hosting: Hosting) -> dict[str, Any]:
+    folder = Path(order.run)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = RunLog.open(
+        folder,
+        experiment=settings.registered_name,
+        run_name=folder.name,
+        params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")),
+        tags=project_state().tags(),
+    )
+    facts = _Facts(folder, hosting)
+    status = "FAILED"
+    try:
+        with TrainingProgress() as progress, cluster(hosting):
+
+            def on_report(report: Any) -> None:
+                progress.show(report)
+                facts.add(report)
+                if isinstance(report, EpochReport):
+                    log.log_epoch(report.row, report.timing)
+
+            fit(order, hosting, on_report)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        log.finish(status)
+    return facts.write()
+
+
+class _Facts:
+    """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
+
+    def __init__(self, folder: Path, hosting: Hosting) -> None:
+        self.folder, self.hosting = folder, hosting
+        self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")
+
+    def add(self, report: Any) -> None:
+        if isinstance(report, Started):
+            write_history(self.folder, report.history)
+            if report.load_report:
+                self.initial = report.load_report.to_dict()
+                self.write()
+        elif isinstance(report, EpochReport):
+            write_history(self.folder, report.history)
+            add_timing(self.folder, report.row["epoch"], report.timing)
+
+    def write(self) -> dict[str, Any]:
+        summary = {
+            "workers": self.hosting.workers,
+            "device": "cuda" if self.hosting.gpu else "cpu",
+            "initial_weights": self.initial,
+        }
+        write_json(self.folder / "summary.json", summary)
+        return summary
+
+
+def _release(settings: Settings, folder: Path, summary: dict[str, Any]) -> None:
+    """Copy the model to use out of the run: the best by validation map, or the last EMA where nothing was measured."""
+    last = checkpoint.newest(folder / "checkpoints")
+    content = last.content
+    assert content is not None and last.path is not None
+    best = folder / "checkpoints" / checkpoint.BEST
+    source = best if content["progress"]["best_epoch"] is not None else last.path
+    weights = read_weights(source)
+    with new_folder(paths.TRAINED) as target:
+        release(target, weights.build(), weights.spec)
+    write_history_csv(content["history"])
+    digest = hashlib.sha256((paths.TRAINED / WEIGHTS_FILE).read_bytes()).hexdigest()
+    write_json(
+        paths.TRAINING,
+        {
+            "run": folder.name,
+            "epochs": content["progress"]["epoch"],
+            "released": "best" if source == best else "last",
+            "best_epoch": content["progress"]["best_epoch"],
+            "weights_sha256": digest,
+            "history_sha256": hashlib.sha256((folder / "history.jsonl").read_bytes()).hexdigest(),
+            "train_seconds": round(train_seconds(folder), 1),
+            **summary,
+        },
+    )
+    print(f"train: run {folder.name}, weights {digest[:12]}")
+
+
+def write_history_csv(rows: list[dict[str, Any]]) -> None:
+    """reports/history.csv, for `dvc plots`: a column for each figure, empty where an epoch has none."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines: list[str] = []
+    writer = csv.DictWriter(_Lines(lines), fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(paths.HISTORY, "".join(lines))
+
+
+class _Lines:
+    """A file that collects what is written."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.write = lines.append
+
+
+def _is_complete(folder: Path, recipe: Recipe) -> bool:
+    content = checkpoint.newest(folder / "checkpoints").content
+    if content is None:
+        return False
+    progress = content["progress"]
+    return bool(progress["epoch"] >= progress["closing_start"] + recipe.train.closing_epochs)
+
+
+def _known_summary(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json"
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return summary
+
+
+def _check_initial(path: Path, recipe: Recipe) -> None:
+    """InputError where the initial weights are of another architecture, before anything is started."""
+    from yolox_core.model.weights import load_weights
+    from yolox_core.model.yolox import YOLOX
+
+    load_weights(YOLOX(recipe.model), read_weights(path))
+
+
+def _read_json(path: Path, stage: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run `dvc repro`, or `yolox {stage}` first.")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+if __name__ == "__main__":
+    stage_main(run)

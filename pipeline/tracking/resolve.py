@@ -1,0 +1,104 @@
+"""`models:/name@alias` and `models:/name/3` -> a released folder on this machine."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.git_state import sha256
+from pipeline.tracking.store import DATABASE, connect, is_default, is_missing, shown, tracking_uri
+from yolox_core.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+PREFIX = "models:/"
+WEIGHTS_TAG = "model.sha256"
+WEIGHTS_FILE = "model.safetensors"
+_REFERENCE = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+def resolve(reference: str) -> Path:
+    """The released folder of a registered model; InputError names what the registry knows where it is not there."""
+    parts = _REFERENCE.fullmatch(reference)
+    if parts is None:
+        raise InputError(f"{reference}: expected models:/<name>@<alias> or models:/<name>/<version>.")
+    uri = tracking_uri()
+    if is_default(uri) and not Path(DATABASE).is_file():
+        # connecting would make an empty database here
+        raise InputError(
+            f"{reference}: no MLflow store at {Path.cwd() / DATABASE}. Run from the project's root after `make repro`, "
+            "or set MLFLOW_TRACKING_URI."
+        )
+    client = connect(uri, advice="Start it, or name another store in MLFLOW_TRACKING_URI.")
+    version = _version(client, reference, parts["name"], parts["alias"], parts["version"])
+    return _released_folder(_download(version, uri, reference), version, reference)
+
+
+def _version(
+    client: "MlflowClient", reference: str, name: str, alias: str | None, number: str | None
+) -> "ModelVersion":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if alias is not None:
+            return client.get_model_version_by_alias(name, alias)
+        return client.get_model_version(name, str(number))
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
+        raise InputError(f"{reference}: {_what_is_known(client, name, alias)}") from error
+
+
+def _what_is_known(client: "MlflowClient", name: str, alias: str | None) -> str:
+    names = sorted(model.name for model in client.search_registered_models())
+    if name not in names:
+        known = nearest(name, names) if names else "The registry is empty: run `make repro` first."
+        return f"no registered model '{name}'. {known}"
+    if alias is not None:
+        aliases = sorted(client.get_registered_model(name).aliases)
+        return f"'{name}' has no alias '{alias}'. Known: {', '.join(aliases) or 'none'}."
+    numbers = sorted(int(version.version) for version in versions(client, name))
+    return f"'{name}' has no such version. Known: {', '.join(map(str, numbers)) or 'none'}."
+
+
+def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
+    """All versions of a registered model."""
+    quote = '"' if "'" in name else "'"
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while token != "":
+        page = client.search_model_versions(f"name = {quote}{name}{quote}", page_token=token)
+        found.extend(page)
+        token = page.token or ""
+    return found
+
+
+def _download(version: "ModelVersion", uri: str, reference: str) -> Path:
+    """The model's files: where they are, for a store on this machine; otherwise in a new temporary folder."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(download_artifacts(artifact_uri=f"{PREFIX}{version.name}/{version.version}", tracking_uri=uri))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{reference}: version {version.version} cannot be fetched from {shown(uri)}: {reason}"
+        ) from error
+
+
+def _released_folder(model: Path, version: "ModelVersion", reference: str) -> Path:
+    found = sorted((model / "artifacts").glob("**/model.json"))
+    if len(found) != 1:
+        raise InputError(
+            f"{reference}: version {version.version} is no detector of this project: expected one model.json among its "
+            f"artifacts, got {len(found)}."
+        )
+    weights, expected = found[0].with_name(WEIGHTS_FILE), version.tags.get(WEIGHTS_TAG)
+    if expected is not None and (not weights.is_file() or sha256(weights) != expected):
+        raise InputError(
+            f"{reference}: {WEIGHTS_FILE} of version {version.version} is not what was registered. "
+            "Its files were changed or lost; register the model again."
+        )
+    return found[0].parent

@@ -1,0 +1,57 @@
+"""What holds for every test: no telemetry, nobody's servers, and no skip without a need (see `tests/needs.py`)."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests import needs
+
+os.environ.update(
+    {
+        "DVC_NO_ANALYTICS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+    }
+)
+for address in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
+    os.environ.pop(address, None)
+
+STRICT = os.environ.get("CI", "").lower() == "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `gpu` on a machine without CUDA."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=needs.cuda_reason()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[Any]:
+    """A test's skip, held against its need."""
+    return refuse_idle_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[Any]:
+    """The skip of a whole file, held against its need."""
+    return refuse_idle_skip((yield))
+
+
+def refuse_idle_skip(report: Any, strict: bool = STRICT) -> Any:
+    """With CI=true, turn a skip whose need is there into a failure."""
+    if strict and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if needs.is_present(reason):
+            report.outcome = "failed"
+            report.longrepr = f"skipped although what it needs is there: {reason}. Skips go through tests/needs.py."
+    return report

@@ -1,0 +1,62 @@
+"""Every skip of the suite goes through this file and names what was missing.
+
+With CI=true, a skip whose need is there after all fails the run (`tests/conftest.py`): a test that was switched off by
+a typing error in a path must not look like a machine without the data.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+PREFIX = "needs "
+
+
+def shared_folder(name: str) -> Path:
+    """The folder `golden`, `weights` or `datasets`: $GOLDEN_DIR and so on, or ../shared/<name>; skips where absent."""
+    given = os.environ.get(f"{name.upper()}_DIR")
+    if given:
+        if not Path(given).is_dir():
+            pytest.fail(f"{name.upper()}_DIR={given}: expected a folder.", pytrace=False)
+        return Path(given)
+    if not (SHARED / name).is_dir():
+        # the need is ../shared as a whole: where it is there but lacks this folder, something is wrong
+        pytest.skip(f"{PREFIX}path {SHARED}: {name.upper()}_DIR is not set and ../shared/{name} is absent")
+    return SHARED / name
+
+
+def shared_file(folder: str, name: str) -> Path:
+    """A file of one of the shared folders; skips where the folder is absent, fails where only the file is."""
+    path = shared_folder(folder) / name
+    if not path.is_file():
+        pytest.fail(f"{path}: expected this file in the {folder} folder.", pytrace=False)
+    return path
+
+
+def module(name: str) -> None:
+    """Skip where an optional package is not installed."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{PREFIX}module {name}: not installed")
+
+
+def cuda_reason() -> str:
+    """The skip reason of tests marked `gpu`."""
+    return f"{PREFIX}cuda : no CUDA device"
+
+
+def is_present(reason: str) -> bool:
+    """Whether what a skip reason names is there; True for a reason that names nothing (a skip past this file)."""
+    if PREFIX not in reason:
+        return True
+    kind, _, rest = reason.split(PREFIX, 1)[1].partition(" ")
+    name = rest.split(":", 1)[0].strip()
+    if kind == "path":
+        return Path(name).exists()
+    if kind == "module":
+        return importlib.util.find_spec(name) is not None
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,235 @@
+"""fingerprint, ingest, validate, prepare and doctor on real files; every refusal leaves nothing behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import paths
+from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
+from pipeline.stages import doctor, fingerprint, ingest, prepare, validate
+from tests.needs import ROOT
+from tests.yolox_core.datasets import folders
+from yolox_core.errors import InputError
+
+CAT, DOG = ("cat", 10, 10, 30, 40), ("dog", 40, 5, 70, 50)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project to run the stages in."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return folders.voc(tmp_path / "source", {f"image{number}": [CAT, DOG] for number in range(12)})
+
+
+def settings(source: Path | str, **split: Any) -> Settings:
+    return Settings(data=DataSettings(source=str(source), split=SplitSettings(**split)))
+
+
+def run_all(chosen: Settings) -> dict[str, Any]:
+    for stage in (fingerprint, ingest, validate, prepare):
+        stage.run(chosen)
+    manifest: dict[str, Any] = load(paths.MANIFEST)
+    return manifest
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_from_a_folder_to_prepared_splits(source: Path, project: Path) -> None:
+    manifest = run_all(settings(source, val=0.2))
+    assert sum(manifest["images"].values()) == 12
+    assert manifest["class_names"] == ["cat", "dog"] and manifest["category_ids"] == [1, 2]
+    assert sum(counts["dog"] for counts in manifest["boxes"].values()) == 12
+    assert 0 < len(manifest["data_digest"]) <= 36
+    assert len(manifest["files"]) == 12 and not manifest["left_out"]
+    for split, count in manifest["images"].items():
+        assert len(load(paths.prepared(split))["images"]) == count
+    assert load(paths.VALIDATION)["findings"] == 0
+    assert not (paths.RAW_IMAGES / "image0.jpg").is_symlink()
+    assert not list(project.rglob("*.partial")), "nothing half-written stays"
+
+
+def test_the_same_source_gives_the_same_bytes(source: Path) -> None:
+    def snapshot() -> dict[str, bytes]:
+        run_all(settings(source))
+        return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+    assert snapshot() == snapshot()
+
+
+def test_another_training_seed_is_tested_on_the_same_images(source: Path) -> None:
+    chosen = settings(source)
+    assert run_all(chosen) == run_all(replace(chosen, seed=5))
+
+
+def test_the_data_digest_names_images_boxes_and_split(source: Path) -> None:
+    first = run_all(settings(source))["data_digest"]
+    folders.voc_xml(source / "Annotations" / "image3.xml", [CAT])
+    second = run_all(settings(source))["data_digest"]
+    folders.picture(source / "JPEGImages" / "image3.jpg", seed=99)
+    third = run_all(settings(source))["data_digest"]
+    assert len({first, second, third}) == 3
+
+
+def test_added_images_move_no_other(source: Path) -> None:
+    def sides() -> dict[str, str]:
+        run_all(settings(source, val=0.3))
+        splits = ("train", "val", "test")
+        return {entry["file_name"]: split for split in splits for entry in load(paths.prepared(split))["images"]}
+
+    before = sides()
+    for number in range(20):
+        folders.picture(source / "JPEGImages" / f"added{number}.jpg", 100 + number)
+        folders.voc_xml(source / "Annotations" / f"added{number}.xml", [CAT])
+    after = sides()
+    assert len(after) == 32
+    assert all(after[name] == side for name, side in before.items())
+
+
+def test_the_fingerprint_notices_what_changes_and_nothing_else(source: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"one")
+    chosen = settings(source)
+    chosen = replace(chosen, model=replace(chosen.model, weights=str(weights)))
+
+    def bytes_now() -> bytes:
+        fingerprint.run(chosen)
+        return paths.FINGERPRINT.read_bytes()
+
+    seen = [bytes_now()]
+    assert bytes_now() == seen[0]
+    weights.write_bytes(b"two")
+    seen.append(bytes_now())
+    folders.picture(source / "JPEGImages" / "new.jpg", 77)
+    seen.append(bytes_now())
+    os.utime(source / "Annotations" / "image1.xml", ns=(1, 1))
+    seen.append(bytes_now())
+    assert len(set(seen)) == 4
+    assert load(paths.FINGERPRINT)["files"] == 25
+
+
+@pytest.mark.parametrize("reference", ["models:/yolox-detector@champion", None])
+def test_a_reference_that_is_no_file_stands_for_itself(reference: str | None) -> None:
+    assert fingerprint.weights_digest(reference) == reference
+    with pytest.raises(InputError, match="no such file"):
+        fingerprint.weights_digest("nowhere/yolox.pth")
+
+
+def test_the_embedded_scenes(project: Path) -> None:
+    chosen = Settings(data=DataSettings(synthetic=SyntheticSettings(images=12)))
+    manifest = run_all(chosen)
+    assert sum(manifest["images"].values()) == 12 and len(manifest["class_names"]) == 5
+    other = replace(chosen, data=replace(chosen.data, synthetic=SyntheticSettings(images=12, seed=1)))
+    assert fingerprint.source_digest(chosen.data) != fingerprint.source_digest(other.data)
+
+
+def test_bad_input_is_reported_dropped_and_counted(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = [("cat", 5, 5, 5, 9), ("cat", 30, 5, 10, 9), ("cat", 500, 5, 600, 9), ("cat", "x", 1, 2, 3), DOG, DOG]
+    folders.voc_xml(source / "Annotations" / "image0.xml", bad)
+    folders.voc_xml(source / "Annotations" / "lost.xml", [CAT])
+    short = source / "JPEGImages" / "image1.jpg"
+    short.write_bytes(short.read_bytes()[:-200])
+    manifest = run_all(settings(source))
+    assert sum(manifest["images"].values()) == 11
+    report = load(paths.VALIDATION)
+    assert report["findings_by_code"] == {
+        "box-duplicate": 1,
+        "box-inverted": 1,
+        "box-not-numbers": 1,
+        "box-outside": 1,
+        "box-without-area": 1,
+        "missing-image": 1,
+        "unreadable-image": 1,
+    }
+    printed = capsys.readouterr().out
+    assert all(f"{entry['where']}: {entry['what']}" in printed for entry in report["list"])
+    assert "box-without-area" in paths.VALIDATION_TEXT.read_text(encoding="utf-8")
+
+
+def test_many_findings_are_printed_in_part(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(30):
+        folders.voc_xml(source / "Annotations" / f"lost{number}.xml", [CAT])
+    run_all(settings(source))
+    printed = capsys.readouterr().out
+    assert printed.count("(missing-image;") == 20
+    assert "and 10 more, see reports/validation.json" in printed
+
+
+def test_a_refused_source_changes_nothing(source: Path, project: Path, tmp_path: Path) -> None:
+    run_all(settings(source))
+    before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for wrong in (tmp_path / "nowhere", empty):
+        with pytest.raises(InputError):
+            ingest.run(settings(wrong))
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
+
+
+@pytest.mark.parametrize("boxes", [[], [("cat", 5, 5, 5, 9)]])
+def test_no_usable_box_is_refused(tmp_path: Path, boxes: list[folders.Box]) -> None:
+    source = folders.voc(tmp_path / "poor", {"a": boxes, "b": boxes})
+    ingest.run(settings(source))
+    with pytest.raises(InputError, match="expected boxes, got 2 images without any usable one"):
+        validate.run(settings(source))
+    assert not paths.VALID_ANNOTATIONS.exists() and not paths.VALIDATION.exists()
+
+
+def test_no_usable_image_is_refused(source: Path) -> None:
+    for image in (source / "JPEGImages").iterdir():
+        image.write_text("no image")
+    ingest.run(settings(source))
+    with pytest.raises(InputError, match="expected usable images, got none"):
+        validate.run(settings(source))
+
+
+def test_a_split_without_objects_is_refused(tmp_path: Path) -> None:
+    source = folders.voc(tmp_path / "one", {"a": [CAT], "b": []})
+    folders.write(source / "ImageSets" / "Main" / "train.txt", "a\n")
+    folders.write(source / "ImageSets" / "Main" / "test.txt", "b\n")
+    with pytest.raises(InputError, match="expected objects in the test split"):
+        run_all(settings(source))
+    assert not paths.PREPARED.exists()
+
+
+def test_copies_of_held_out_images_are_named(source: Path) -> None:
+    shutil.copyfile(source / "JPEGImages" / "image0.jpg", source / "JPEGImages" / "image1.jpg")
+    lists = source / "ImageSets" / "Main"
+    folders.write(lists / "test.txt", "image0\n")
+    folders.write(lists / "train.txt", "".join(f"image{number}\n" for number in range(1, 12)))
+    manifest = run_all(settings(source))
+    assert manifest["images"] == {"train": 10, "val": 0, "test": 1}
+    assert manifest["left_out"] == ["image1.jpg"]
+
+
+def test_the_command_line_of_a_stage_refuses_with_one_line_and_code_2(project: Path, tmp_path: Path) -> None:
+    (project / "params.yaml").write_text(f"data: {{source: {tmp_path / 'nowhere'}}}\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pipeline.stages.fingerprint"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "no such folder" in done.stderr
+    assert not (project / "data").exists()
+
+
+def test_doctor_says_and_returns_what_it_finds(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.examine(source) == 0
+    assert "12 usable images, 24 usable boxes (cat 12, dog 12); 0 findings" in capsys.readouterr().out
+    folders.voc_xml(source / "Annotations" / "image0.xml", [("cat", 5, 5, 5, 9)])
+    assert doctor.examine(source, "voc", Path("out/report.json")) == 1
+    assert "box-without-area" in capsys.readouterr().out
+    assert load(Path("out/report.json"))["list"][0]["code"] == "box-without-area"

@@ -1,0 +1,163 @@
+"""params.yaml is checked once, at the edge: what is wrong, where, and what to do, in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.settings import Settings, load_settings, settings_from
+from tests.needs import ROOT
+from yolox_core.errors import InputError
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """`a.b` = value as {a: {b: value}}."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def refusal(plain: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as refused:
+        settings_from(plain)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_the_params_of_the_repository_load() -> None:
+    settings = load_settings(ROOT / "params.yaml")
+    recipe = settings.recipe(num_classes=4)
+    assert recipe.model.num_classes == 4
+    assert recipe.train == settings.train
+    assert settings.registered_name == "yolox-detector"
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("")
+    assert load_settings(tmp_path / "params.yaml") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "line"), [(None, "no such file"), ("seed: [1", "not YAML"), ("- 1\n- 2\n", "expected a mapping")]
+)
+def test_a_file_that_is_no_params_file_is_refused(tmp_path: Path, content: str | None, line: str) -> None:
+    path = tmp_path / "params.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=line):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("train.epoch", "epochs"),
+        ("train.learningrate", "learning_rate"),
+        ("assign.centre_radius", "center_radius"),
+        ("augment.mosiac", "mosaic"),
+        ("data.split.vall", "val"),
+        ("trian", "train"),
+        ("loss.classes", "class"),
+    ],
+)
+def test_an_unknown_parameter_names_the_nearest(key: str, near: str) -> None:
+    said = refusal(nested(key, 1))
+    assert f"unknown parameter '{key}'" in said
+    assert f"'{near}'" in said
+
+
+def test_an_unknown_parameter_without_a_near_one_lists_the_known() -> None:
+    said = refusal({"registry": {"zzz": 1}})
+    assert "registry.zzz" in said and "name" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("train.epochs", "many", "a whole number"),
+        ("train.epochs", 2.5, "a whole number"),
+        ("train.epochs", True, "a whole number"),
+        ("train.learning_rate", "fast", "a number"),
+        ("train.learning_rate", None, "a number"),
+        ("data.split.honour", 1, "true or false"),
+        ("data.source", 5, "text"),
+        ("train.input_size", [320], "a list of 2"),
+        ("train.freeze", "backbone", "a list"),
+        ("augment", 3, "a mapping"),
+        ("data.format", "cocoo", "one of auto, coco, voc, yolo"),
+        ("assign.rule", "yolox-2022", "one of yolox-2021, yolox-2023"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(key: str, value: Any, expected: str) -> None:
+    said = refusal(nested(key, value))
+    assert said.startswith(f"{key}: expected"), said
+    assert expected in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("evaluate.confidence", 1.5),
+        ("evaluate.confidence", -0.1),
+        ("evaluate.nms_iou", 2),
+        ("augment.mosaic", 1.01),
+        ("augment.flip", -1),
+        ("export.max_map_loss", 3),
+        ("evaluate.confidence", float("nan")),
+    ],
+)
+def test_a_share_outside_zero_to_one_is_refused(key: str, value: float) -> None:
+    said = refusal(nested(key, value))
+    assert said.startswith(f"{key}: expected a")
+    assert str(value) in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "near"),
+    [
+        ("model.width", 0.3, ("0.296875", "0.3125")),
+        ("model.width", 0.01, ("0.015625",)),
+        ("model.depth", 0.1, ("0.33",)),
+        ("model.size", "small", ("nano", "tiny", "s")),
+    ],
+)
+def test_an_illegal_architecture_names_the_nearest_legal(key: str, value: Any, near: tuple[str, ...]) -> None:
+    said = refusal(nested(key, value))
+    assert said.startswith(f"{key}: expected")
+    assert all(legal in said for legal in near)
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("train: {learning_rate: 1e-3}\n")  # YAML 1.1 wants 1.0e-3
+    assert load_settings(path).train.learning_rate == 1e-3
+    assert settings_from({"loss": {"iou": 5}}).loss.iou == 5.0
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_text_that_is_no_finite_number_is_refused(value: str) -> None:
+    assert refusal(nested("train.learning_rate", value)).startswith("train.learning_rate: expected a finite number")
+
+
+def test_a_single_input_size_is_a_square() -> None:
+    assert settings_from({"train": {"input_size": 320}}).train.input_size == (320, 320)
+    assert settings_from({"train": {"input_size": [320, 416]}}).train.input_size == (320, 416)
+
+
+def test_class_is_a_legal_name_in_the_file() -> None:
+    assert settings_from({"loss": {"class": 2.0}}).loss.class_ == 2.0
+
+
+def test_optional_values_may_be_null() -> None:
+    settings = settings_from({"train": {"patience": None}, "model": {"weights": None, "width": None}})
+    assert settings.train.patience is None
+    assert settings.model.architecture(1).width == 0.25  # what size nano implies
+
+
+def test_shares_of_the_split_leave_something_to_train_on() -> None:
+    assert "data.split" in refusal({"data": {"split": {"val": 0.5, "test": 0.5}}})
+
+
+def test_other_data_registers_under_its_own_name(tmp_path: Path) -> None:
+    assert settings_from({"data": {"source": str(tmp_path / "My_Images")}}).registered_name == "yolox-my_images"
+    assert settings_from({"registry": {"name": "mine"}}).registered_name == "mine"

@@ -1,0 +1,49 @@
+"""A real sqlite store: its tables are made once a session (7 s) and the file is copied for each test."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.tracking.store import DATABASE, connect
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in them."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        connect(f"sqlite:///{folder / DATABASE}")
+    finally:
+        os.chdir(before)
+    return folder / DATABASE
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project's root with an empty default store, as the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / DATABASE)
+    yield tmp_path
+
+
+@pytest.fixture
+def write_history(tmp_path: Path) -> Callable[[Path, int], list[dict[str, Any]]]:
+    """Write a run's history of n epochs, as training does; returns its rows."""
+
+    def write(run_dir: Path, epochs: int) -> list[dict[str, Any]]:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        rows = [{"epoch": n, "step": 10 * n + 10, "loss": 10.0 - n, "class/a b/map": 0.01 * n} for n in range(epochs)]
+        (run_dir / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        timing = [{"epoch": n, "seconds": 1.5} for n in range(epochs)]
+        (run_dir / "timing.jsonl").write_text("".join(json.dumps(row) + "\n" for row in timing), encoding="utf-8")
+        return rows
+
+    return write

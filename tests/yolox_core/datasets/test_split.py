@@ -1,0 +1,94 @@
+"""Splits by content: stable, without copies across, and true to what the data set brings."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
+from yolox_core.datasets.split import split
+from yolox_core.errors import InputError
+
+
+def digests(*contents: object) -> list[str]:
+    return [hashlib.sha256(str(content).encode()).hexdigest() for content in contents]
+
+
+def records(splits: list[str | None]) -> DatasetRecords:
+    images = [ImageRecord(index, f"{index}.jpg", 8, 8, split=name) for index, name in enumerate(splits)]
+    return DatasetRecords(Path(), (Category(1, "cat"),), images)
+
+
+def divide(
+    splits: list[str | None], content: list[str], val: float = 0.0, test: float = 0.2, honour: bool = True
+) -> dict[str, list[int]]:
+    return split(records(splits), content, val=val, test=test, seed=0, honour=honour)
+
+
+def side_of(chosen: dict[str, list[int]]) -> dict[int, str]:
+    return {index: name for name, indices in chosen.items() for index in indices}
+
+
+def test_shares_are_met_approximately() -> None:
+    chosen = divide([None] * 2000, digests(*range(2000)), val=0.1, test=0.2)
+    assert 160 < len(chosen["val"]) < 240 and 340 < len(chosen["test"]) < 460
+    assert sorted(side_of(chosen)) == list(range(2000))
+
+
+def test_no_image_changes_sides_when_others_are_added() -> None:
+    few = side_of(divide([None] * 100, digests(*range(100)), val=0.2))
+    many = side_of(divide([None] * 500, digests(*range(500)), val=0.2))
+    assert all(many[index] == side for index, side in few.items())
+
+
+def test_copies_stand_on_one_side() -> None:
+    content = digests(*[index % 40 for index in range(200)])
+    sides = side_of(divide([None] * 200, content, val=0.2))
+    assert all(sides[index] == sides[index % 40] for index in range(200))
+
+
+def test_a_brought_test_split_is_kept_as_it_is_and_copies_leave_train() -> None:
+    chosen = divide(["train", "test", "train", None, "test"], digests("a", "b", "b", "c", "d"))
+    assert chosen == {"train": [0, 3], "val": [], "test": [1, 4]}
+
+
+def test_val_trains_unless_a_share_is_asked_for() -> None:
+    own: list[str | None] = ["train", "val", "test"]
+    assert divide(own, digests(*range(3))) == {"train": [0, 1], "val": [], "test": [2]}
+    assert divide(own, digests(*range(3)), val=0.1) == {"train": [0], "val": [1], "test": [2]}
+
+
+def test_val_is_carved_out_of_train_where_none_is_brought() -> None:
+    own: list[str | None] = [*["train"] * 300, *["test"] * 50]
+    chosen = divide(own, digests(*range(350)), val=0.3)
+    assert chosen["test"] == list(range(300, 350))
+    assert 60 < len(chosen["val"]) < 120 and len(chosen["train"]) + len(chosen["val"]) == 300
+
+
+def test_train_and_val_mean_val_as_held_out() -> None:
+    assert divide(["train", "val", "train"], digests(*range(3))) == {"train": [0, 2], "val": [], "test": [1]}
+
+
+def test_a_split_that_is_not_honoured_or_holds_nothing_out_goes_by_content() -> None:
+    content = digests(*range(100))
+    plain = divide([None] * 100, content)
+    assert divide([*["train"] * 50, *["test"] * 50], content, honour=False) == plain
+    assert divide(["train"] * 100, content) == plain
+
+
+@pytest.mark.parametrize("count", range(2, 12))
+def test_few_images_still_give_both_sides(count: int) -> None:
+    for test in (0.01, 0.5, 0.99):
+        chosen = divide([None] * count, digests(*range(count)), test=test)
+        assert chosen["train"] and chosen["test"]
+
+
+def test_one_image_or_copies_of_one_are_refused() -> None:
+    for content in (digests("a"), digests("a", "a", "a")):
+        with pytest.raises(InputError, match=r"expected at least one \w+ image.*1 different"):
+            divide([None] * len(content), content)
+
+
+def test_no_test_share_is_refused() -> None:
+    with pytest.raises(InputError, match="expected at least one test image"):
+        divide([None] * 50, digests(*range(50)), test=0.0)

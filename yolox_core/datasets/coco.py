@@ -1,0 +1,178 @@
+"""One COCO JSON file: reading any, and writing the normalised form that the pipeline passes from stage to stage.
+
+Category ids stay as the data set has them; a class index is a position in the order of ids. Beyond the standard,
+an image of ours may carry `split` and `annotation` (where its objects were first read).
+Format: cocodataset.org/#format-data.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from yolox_core.datasets.atomic import write_text
+from yolox_core.datasets.objects import Objects, finite_numbers
+from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
+from yolox_core.errors import InputError
+
+KEYS = ("images", "annotations", "categories")
+
+
+def write_coco(records: DatasetRecords, path: Path) -> None:
+    """Write `records` as COCO JSON in one step; equal records give equal bytes."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for record in records.images:
+        extra = {"split": record.split, "annotation": record.annotation}
+        images.append(
+            {
+                "id": record.image_id,
+                "file_name": record.file_name,
+                "height": record.height,
+                "width": record.width,
+                **{key: value for key, value in extra.items() if value},
+            }
+        )
+        for entry in _annotations(record, records.category_ids):
+            annotations.append({"id": len(annotations) + 1, **entry})
+    categories = [{"id": category.category_id, "name": category.name} for category in records.categories]
+    sections = {"images": images, "annotations": annotations, "categories": categories}
+    # one entry a line: readable, and a change of the data is a small diff
+    body = ",\n".join(f'"{key}": [\n{_lines(entries)}\n]' for key, entries in sections.items())
+    write_text(path, "{\n" + body + "\n}\n")
+
+
+def read_coco(path: Path, image_root: Path) -> DatasetRecords:
+    """A file that `write_coco` wrote; InputError where it is missing or was altered beyond reading."""
+    categories, images, findings = parse(load(path), str(path), lambda name: name)
+    if findings:
+        raise InputError(f"{path}: expected a file written by this pipeline, got: {findings[0].line()}. Run it anew.")
+    return DatasetRecords(image_root, categories, images)
+
+
+def load(path: Path) -> Mapping[str, Any]:
+    """The JSON document at `path`; InputError unless it has the shape of COCO."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Run the stage that writes it.") from None
+    except (OSError, ValueError, RecursionError) as broken:
+        raise InputError(f"{path}: expected COCO JSON, got an unreadable file: {broken}.") from broken
+    if not is_coco(document):
+        raise InputError(f"{path}: expected COCO JSON with lists {', '.join(KEYS)}, got something else.")
+    return document  # type: ignore[no-any-return]  # is_coco has looked
+
+
+def is_coco(document: object) -> bool:
+    """Whether a JSON document has COCO's three lists."""
+    return isinstance(document, dict) and all(isinstance(document.get(key), list) for key in KEYS)
+
+
+def parse(
+    document: Mapping[str, Any], where: str, locate: Callable[[str], str | None], split: str | None = None
+) -> tuple[tuple[Category, ...], list[ImageRecord], list[Finding]]:
+    """Categories and images of one document. `locate` turns its file names into the data set's, None if missing."""
+    categories = parse_categories(document, where)
+    findings: list[Finding] = []
+    names = _image_entries(document, where, findings)
+    objects = _objects(document, where, set(names), categories, findings)
+    images = []
+    for key, entry in names.items():
+        place = f"{where}: image {key}"
+        found = locate(str(entry["file_name"]))
+        if found is None:
+            lost = f"expected an image {entry['file_name']!r}, got none"
+            findings.append(Finding("missing-image", place, lost, f"its {len(objects[key].boxes)} boxes dropped"))
+            continue
+        size = _size(entry)
+        image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
+        annotation = entry.get("annotation") or place
+        own_split = entry.get("split") or split
+        images.append(objects[key].record(found, size, image_id=image_id, split=own_split, annotation=str(annotation)))
+    return categories, images, findings
+
+
+def parse_categories(document: Mapping[str, Any], where: str) -> tuple[Category, ...]:
+    """The categories by id; InputError where ids or names are missing or double, for then no box has a meaning."""
+    try:
+        found = [Category(int(entry["id"]), str(entry["name"])) for entry in document["categories"]]
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{where}: expected categories with a whole-number id and a name, got others.") from None
+    for kind, values in (("id", [str(c.category_id) for c in found]), ("name", [c.name for c in found])):
+        double = next((value for value in values if values.count(value) > 1), None)
+        if double is not None:
+            raise InputError(f"{where}: expected one category for each {kind}, got {double!r} twice. Rename one.")
+    return tuple(sorted(found, key=lambda category: category.category_id))
+
+
+def _image_entries(document: Mapping[str, Any], where: str, findings: list[Finding]) -> dict[Any, Mapping[str, Any]]:
+    entries: dict[Any, Mapping[str, Any]] = {}
+    for position, entry in enumerate(document["images"], 1):
+        place = f"{where}: image entry {position}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), (int, str)) or not entry.get("file_name"):
+            findings.append(Finding("unreadable-annotation", place, "expected id and file_name", "entry dropped"))
+        elif entry["id"] in entries:
+            findings.append(Finding("duplicate-image-id", place, f"id {entry['id']} was used before", "entry dropped"))
+        else:
+            entries[entry["id"]] = entry
+    return entries
+
+
+def _objects(
+    document: Mapping[str, Any],
+    where: str,
+    image_ids: set[Any],
+    categories: tuple[Category, ...],
+    findings: list[Finding],
+) -> dict[Any, Objects]:
+    label_of = {category.category_id: label for label, category in enumerate(categories)}
+    objects = {key: Objects() for key in image_ids}
+    for position, entry in enumerate(document["annotations"], 1):
+        problem = _problem(entry, objects, label_of)
+        if problem:
+            name = entry.get("id", position) if isinstance(entry, dict) else position
+            findings.append(Finding(problem[0], f"{where}: annotation {name}", problem[1], "box dropped"))
+            continue
+        x, y, width, height = map(float, entry["bbox"])
+        label = label_of[entry["category_id"]]
+        objects[entry["image_id"]].add((x, y, x + width, y + height), label, bool(entry.get("iscrowd", 0)))
+    return objects
+
+
+def _problem(entry: Any, objects: Mapping[Any, Objects], label_of: Mapping[int, int]) -> tuple[str, str] | None:
+    """(code, what is wrong) with an annotation, or None."""
+    if not isinstance(entry, dict):
+        return "unreadable-annotation", f"expected an object with a bbox, got {entry!r}"
+    image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
+    if not isinstance(image, (int, str)) or image not in objects:
+        return "unknown-image", f"expected the id of an image, got {image!r}"
+    if not isinstance(category, int) or category not in label_of:
+        return "unknown-class", f"expected the id of a category, got {category!r}"
+    if not isinstance(bbox, list) or len(bbox) != 4 or finite_numbers(bbox) is None:
+        return "box-not-numbers", f"expected bbox [x, y, width, height] in finite numbers, got {bbox!r}"
+    return None
+
+
+def _size(entry: Mapping[str, Any]) -> tuple[int, int]:
+    numbers = finite_numbers((entry.get("height"), entry.get("width")))
+    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
+
+
+def _annotations(record: ImageRecord, category_ids: tuple[int, ...]) -> list[dict[str, Any]]:
+    entries = []
+    for box, label, ignore in zip(record.boxes_G4.tolist(), record.labels_G, record.ignore_G, strict=True):
+        width, height = box[2] - box[0], box[3] - box[1]
+        entries.append(
+            {
+                "image_id": record.image_id,
+                "category_id": category_ids[int(label)],
+                "bbox": [box[0], box[1], width, height],
+                "area": width * height,
+                "iscrowd": int(ignore),
+            }
+        )
+    return entries
+
+
+def _lines(entries: list[dict[str, Any]]) -> str:
+    return ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries)

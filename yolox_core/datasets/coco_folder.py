@@ -1,0 +1,112 @@
+"""A folder of COCO annotations: which JSON files count, which split each is, where its images lie.
+
+Known layouts: Roboflow (train/_annotations.coco.json beside its images), COCO 2017 (annotations/instances_*.json),
+CVAT (annotations/instances_default.json, images/), and a single JSON file anywhere.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from yolox_core.datasets import coco
+from yolox_core.datasets.listing import Listing
+from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.split_names import split_of_file
+from yolox_core.errors import InputError
+
+Documents = Mapping[str, Mapping[str, Any]]
+
+
+def documents(listing: Listing) -> tuple[dict[str, Mapping[str, Any]], list[Finding]]:
+    """The folder's COCO files by name. COCO itself has captions and key points of the same shape: instances win."""
+    names = listing.ending(".json")
+    for preferred in (_is_roboflow, _is_instances, lambda name: True):
+        chosen = [name for name in names if preferred(name)]
+        if chosen:
+            break
+    found, findings = {}, []
+    for name in chosen:
+        try:
+            document = json.loads((listing.root / name).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as broken:
+            what = f"expected JSON, got an unreadable file: {broken}"
+            findings.append(Finding("unreadable-annotation", name, what, "file left out"))
+            continue
+        if coco.is_coco(document):
+            found[name] = document
+    return found, findings
+
+
+def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Finding]]:
+    """All images of the chosen files, with one list of categories."""
+    splits = _splits(listing, found)
+    categories = _shared_categories(listing, found)
+    images: list[ImageRecord] = []
+    findings: list[Finding] = []
+    for name, document in found.items():
+        own, records, wrong = coco.parse(document, name, partial(locate, listing, name), splits[name])
+        images += [_relabelled(record, own, categories) for record in records]
+        findings += wrong
+    categories, images = _without_umbrella(categories, images, found)
+    return DatasetRecords(listing.root, categories, images), findings
+
+
+def locate(listing: Listing, annotation_file: str, file_name: str) -> str | None:
+    """Where the image called `file_name` in `annotation_file` lies: beside it, in images/, or in a split's folder."""
+    home = PurePosixPath(annotation_file).parent
+    bases = [home, home / "images", home.parent, home.parent / "images", PurePosixPath(), PurePosixPath("images")]
+    for word in PurePosixPath(annotation_file).stem.split("_"):
+        bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
+    return listing.find_image(str(base / file_name) for base in bases)
+
+
+def _is_roboflow(name: str) -> bool:
+    return name.endswith("_annotations.coco.json")
+
+
+def _is_instances(name: str) -> bool:
+    return PurePosixPath(name).name.startswith("instances")
+
+
+def _splits(listing: Listing, found: Documents) -> dict[str, str | None]:
+    """The split of each file; InputError where several files do not say which they are."""
+    splits = {name: split_of_file(name) for name in found}
+    if len(found) > 1 and None in splits.values():
+        names = ", ".join(found)
+        raise InputError(
+            f"{listing.root}: expected one COCO file, or one for each of train, val and test, got {names}. "
+            "Remove those that are not meant, or name them by their split."
+        )
+    return splits
+
+
+def _shared_categories(listing: Listing, found: Documents) -> tuple[Category, ...]:
+    """Every file's categories in one list; InputError where an id or a name means two things."""
+    shared = {category for name, document in found.items() for category in coco.parse_categories(document, name)}
+    merged = {"categories": [{"id": category.category_id, "name": category.name} for category in shared]}
+    return coco.parse_categories(merged, f"{listing.root}: {', '.join(found)}")
+
+
+def _relabelled(record: ImageRecord, own: tuple[Category, ...], shared: tuple[Category, ...]) -> ImageRecord:
+    position = np.asarray([shared.index(category) if category in shared else -1 for category in own], np.int64)
+    return replace(record, labels_G=position[record.labels_G])
+
+
+def _without_umbrella(
+    categories: tuple[Category, ...], images: list[ImageRecord], found: Documents
+) -> tuple[tuple[Category, ...], list[ImageRecord]]:
+    """Leave out a category that only names the group of the others, as Roboflow's exports begin with."""
+    entries = [entry for document in found.values() for entry in document["categories"]]
+    # a category may stand above itself (cat: cat); that is a class even without objects
+    parents = {str(entry.get("supercategory")) for entry in entries if entry.get("supercategory") != entry["name"]}
+    used = {int(label) for record in images for label in record.labels_G}
+    kept = [label for label, category in enumerate(categories) if label in used or category.name not in parents]
+    if len(kept) == len(categories) or not kept:
+        return categories, images
+    left = tuple(categories[label] for label in kept)
+    return left, [_relabelled(record, categories, left) for record in images]

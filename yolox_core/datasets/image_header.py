@@ -1,0 +1,106 @@
+"""What an image file says about itself without being decoded: its size, and whether it ends where it should.
+
+OpenCV fills the missing part of a truncated JPEG with grey and reports success, so completeness is checked here.
+JPEG: ITU T.81 annex B; EXIF orientation: TIFF tag 0x0112 in the APP1 segment; PNG: RFC 2083; WebP: RIFF container.
+"""
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from yolox_core.errors import InputError
+
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SOS = 0xDA
+_APP1 = 0xE1
+# every start-of-frame marker; C4, C8 and CC lie in the range but are tables
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_TRANSPOSING = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) in px as `read_image` returns it, mostly from the header; InputError where unreadable."""
+    try:
+        data = path.read_bytes()
+    except OSError as failed:
+        raise InputError(f"{path}: unreadable image: {failed.strerror}.") from failed
+    size = None
+    if data.startswith(_SOI):
+        size = _jpeg_size(data)
+    elif data.startswith(_PNG) and len(data) >= 24 and b"eXIf" not in data:
+        width, height = struct.unpack(">II", data[16:24])
+        size = height, width
+    return size or _decoded_size(data, path)
+
+
+def is_complete(data: bytes) -> bool:
+    """Whether a file of a known format reaches its own end marker; True for formats not known here."""
+    if data.startswith(_SOI):
+        return data.find(_EOI, _jpeg_scan(data)) != -1
+    if data.startswith(_PNG):
+        return b"IEND" in data[-64 * 1024 :]  # some writers append a little text
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return len(data) >= 8 + int(struct.unpack("<I", data[4:8])[0])
+    return True
+
+
+def _segments(data: bytes) -> list[tuple[int, int, int]]:
+    """(marker, start, end of payload) of a JPEG's segments, up to and including the first scan's header."""
+    found, at = [], 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        end = at + 2 + int(struct.unpack(">H", data[at + 2 : at + 4])[0])
+        found.append((marker, at + 4, end))
+        if marker == _SOS:
+            break
+        at = end
+    return found
+
+
+def _jpeg_scan(data: bytes) -> int:
+    """Where the first scan begins: an end marker before it belongs to an embedded thumbnail."""
+    segments = _segments(data)
+    return segments[-1][2] if segments and segments[-1][0] == _SOS else len(data)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    orientation = 1
+    for marker, start, end in _segments(data):
+        if marker == _APP1 and data[start : start + 6] == b"Exif\0\0":
+            orientation = _exif_orientation(data[start + 6 : end])
+        if marker in _FRAMES and start + 5 <= len(data):
+            height, width = struct.unpack(">HH", data[start + 1 : start + 5])
+            return (width, height) if orientation in _TRANSPOSING else (height, width)
+    return None
+
+
+def _exif_orientation(tiff: bytes) -> int:
+    """The orientation tag of the first directory; 1 (upright) where there is none."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None or len(tiff) < 10:
+        return 1
+    at = int(struct.unpack(order + "I", tiff[4:8])[0])
+    if at + 2 > len(tiff):
+        return 1
+    (count,) = struct.unpack(order + "H", tiff[at : at + 2])
+    for entry in range(at + 2, min(at + 2 + 12 * count, len(tiff) - 11), 12):
+        tag, _, _, value = struct.unpack(order + "HHIH", tiff[entry : entry + 10])
+        if tag == 0x0112:
+            return int(value)
+    return 1
+
+
+def _decoded_size(data: bytes, path: Path) -> tuple[int, int]:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(f"{path}: unreadable image: no decoder accepts it. Replace or remove it.")
+    return int(image.shape[0]), int(image.shape[1])

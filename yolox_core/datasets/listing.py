@@ -1,0 +1,104 @@
+"""The files of a data set's folder, walked once, and how annotations find their images among them."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from yolox_core.datasets.images import IMAGE_SUFFIXES
+from yolox_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Names relative to `root`, with forward slashes, sorted; hidden files and folders are not data."""
+
+    root: Path
+    files: tuple[str, ...]
+
+    @classmethod
+    def of(cls, root: Path) -> "Listing":
+        """Walk `root`; InputError where it is no folder."""
+        if not root.is_dir():
+            got = "a file" if root.exists() else "no such folder"
+            raise InputError(f"{root}: expected a folder of annotated images, got {got}. Check the path.")
+        return cls(root, tuple(sorted(_walk(root))))
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+
+    def ending(self, *suffixes: str) -> list[str]:
+        """Files whose names end so, whatever the case."""
+        return [name for name in self.files if name.lower().endswith(suffixes)]
+
+    def find_image(self, candidates: Iterable[str]) -> str | None:
+        """The first candidate that is an image here; else the only image that is called like one of them.
+
+        Only names of the walk are answered, so no annotation can reach a file outside the folder.
+        """
+        names = [os.path.normpath(name.replace("\\", "/")) for name in candidates]
+        for name in names:
+            if name in self._image_set:
+                return name
+        for name in names:
+            alike = self._images_by_name.get(PurePosixPath(name).name.lower(), [])
+            if len(alike) == 1:
+                return alike[0]
+        return None
+
+    def find_image_by_stem(self, stem: str, near: str) -> str | None:
+        """The image called `stem` with any suffix; of several, the one in the folder nearest to the file `near`."""
+        alike = self._images_by_stem.get(stem.lower(), [])
+        return min(alike, key=lambda name: (_distance(name, near), name), default=None)
+
+    def describe(self) -> str:
+        """What lies here, for messages: `12 .jpg, 3 .txt`."""
+        counts = Counter(PurePosixPath(name).suffix.lower() or "without suffix" for name in self.files)
+        return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(6)) or "no file"
+
+    @cached_property
+    def _image_set(self) -> frozenset[str]:
+        return frozenset(self.images)
+
+    @cached_property
+    def _images_by_name(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for name in self.images:
+            found[PurePosixPath(name).name.lower()].append(name)
+        return found
+
+    @cached_property
+    def _images_by_stem(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for name in self.images:
+            found[PurePosixPath(name).stem.lower()].append(name)
+        return found
+
+
+def _walk(root: Path) -> Iterable[str]:
+    seen: set[str] = set()
+    for folder, inner, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        # linked folders are common in data sets; one that leads back up is entered only once
+        inner[:] = sorted(name for name in inner if not _hidden(name)) if real not in seen else []
+        if real in seen:
+            continue
+        seen.add(real)
+        relative = os.path.relpath(folder, root).replace(os.sep, "/")
+        yield from (name if relative == "." else f"{relative}/{name}" for name in files if not _hidden(name))
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _distance(one: str, other: str) -> int:
+    """Steps through the folders from one file to another."""
+    a, b = PurePosixPath(one).parts[:-1], PurePosixPath(other).parts[:-1]
+    shared = 0
+    while shared < min(len(a), len(b)) and a[shared] == b[shared]:
+        shared += 1
+    return len(a) + len(b) - 2 * shared

@@ -1,0 +1,59 @@
+"""Collecting the objects of one image while its annotation is read."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from yolox_core.datasets.records import ImageRecord
+
+
+def finite_numbers(values: Iterable[object]) -> list[float] | None:
+    """The values as floats; None where one of them is not a finite number."""
+    numbers = []
+    for value in values:
+        try:
+            number = float(value)  # type: ignore[arg-type]  # whatever is no number raises
+        except (TypeError, ValueError):
+            return None
+        if not math.isfinite(number):
+            return None
+        numbers.append(number)
+    return numbers
+
+
+@dataclass
+class Objects:
+    """Boxes xyxy in source pixels, class indices, and crowd flags."""
+
+    boxes: list[Sequence[float]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    ignore: list[bool] = field(default_factory=list)
+
+    def add(self, box: Sequence[float], label: int, ignore: bool = False) -> None:
+        self.boxes.append(box)
+        self.labels.append(label)
+        self.ignore.append(ignore)
+
+    def record(
+        self,
+        file_name: str,
+        size: tuple[int, int],
+        *,
+        image_id: int = 0,
+        split: str | None = None,
+        annotation: str = "",
+    ) -> ImageRecord:
+        """The image with these objects; `size` is (height, width) px."""
+        return ImageRecord(
+            image_id=image_id,
+            file_name=file_name,
+            height=size[0],
+            width=size[1],
+            boxes_G4=np.asarray(self.boxes, np.float32).reshape(-1, 4),
+            labels_G=np.asarray(self.labels, np.int64),
+            ignore_G=np.asarray(self.ignore, np.bool_),
+            split=split,
+            annotation=annotation,
+        )

@@ -1,0 +1,131 @@
+"""Pascal VOC: one XML file an image, and lists of names for the splits in ImageSets/Main.
+
+A box is taken as it stands, xyxy: the devkit counts pixels from 1, most tools of today write from 0, and nothing in
+a file tells which; half a pixel of doubt is smaller than any annotator's. Objects marked `difficult` are ordinary
+objects. Category ids count from 1 in the order of names.
+"""
+
+import re
+from pathlib import PurePosixPath
+from xml.etree import ElementTree
+
+from yolox_core.datasets.listing import Listing
+from yolox_core.datasets.objects import Objects, finite_numbers
+from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.split_names import split_of_folders
+
+_ROOT_TAG = re.compile(rb"<annotation[\s>]")
+_HELD_OUT_FIRST = ("test", "val", "train", "trainval")  # where lists overlap, an image must not be trained on
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def annotation_files(listing: Listing) -> list[str]:
+    """The folder's VOC files: *.xml that begin an <annotation>."""
+    return [name for name in listing.ending(".xml") if _looks_like_voc(listing, name)]
+
+
+def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
+    """All annotated images. An image without XML is not annotated: it is left out, and counted."""
+    findings: list[Finding] = []
+    splits = _splits(listing, findings)
+    parsed = [(name, root) for name in files if (root := _parse(listing, name, findings)) is not None]
+    names = sorted({_class(entry) for _, root in parsed for entry in root.iter("object")} - {""})
+    label_of = {name: label for label, name in enumerate(names)}
+    images: dict[str, ImageRecord] = {}
+    for name, root in parsed:
+        image = _image(listing, name, root)
+        if image is None or image in images:
+            what = f"expected an image called like {_called(name, root)}, got none"
+            if image is not None:
+                what = f"{image} has an annotation already, {images[image].annotation}"
+            code = "missing-image" if image is None else "duplicate-annotation"
+            findings.append(Finding(code, name, what, "annotation left out"))
+            continue
+        split = splits.get(PurePosixPath(image).stem) or split_of_folders(name)
+        images[image] = _objects(root, name, label_of, findings).record(
+            image, _size(root), split=split, annotation=name
+        )
+    for image in listing.images:
+        if image not in images:
+            lost = "expected an XML file for it, got none"
+            findings.append(Finding("image-without-annotation", image, lost, "image left out"))
+    categories = tuple(Category(label + 1, name) for name, label in label_of.items())
+    return DatasetRecords(listing.root, categories, [images[name] for name in sorted(images)]), findings
+
+
+def _looks_like_voc(listing: Listing, name: str) -> bool:
+    try:
+        with (listing.root / name).open("rb") as file:
+            return _ROOT_TAG.search(file.read(4096)) is not None
+    except OSError:
+        return False
+
+
+def _splits(listing: Listing, findings: list[Finding]) -> dict[str, str]:
+    """The split of each listed name."""
+    lists = {PurePosixPath(name).stem.lower(): name for name in listing.ending(".txt") if _is_list(name)}
+    splits: dict[str, str] = {}
+    for word in _HELD_OUT_FIRST:
+        if word not in lists:
+            continue
+        split = "train" if word == "trainval" else word
+        for line in (listing.root / lists[word]).read_text(encoding="utf-8-sig", errors="replace").splitlines():
+            name = line.split()[0] if line.split() else ""
+            if not name:
+                continue
+            if word != "trainval" and splits.get(name, split) != split:
+                what = f"{name} is in {splits[name]}.txt too"
+                findings.append(Finding("split-conflict", lists[word], what, f"kept in {splits[name]}"))
+            splits.setdefault(name, split)
+    return splits
+
+
+def _is_list(name: str) -> bool:
+    folders = [folder.lower() for folder in PurePosixPath(name).parts[:-1]]
+    return "imagesets" in folders and folders[-1] in ("imagesets", "main")
+
+
+def _parse(listing: Listing, name: str, findings: list[Finding]) -> ElementTree.Element | None:
+    try:
+        return ElementTree.parse(listing.root / name).getroot()
+    except (OSError, ElementTree.ParseError, ValueError) as broken:
+        what = f"expected XML, got an unreadable file: {broken}"
+        findings.append(Finding("unreadable-annotation", name, what, "annotation left out"))
+        return None
+
+
+def _image(listing: Listing, name: str, root: ElementTree.Element) -> str | None:
+    """The annotated image: the file of the XML's own name first, for `filename` often outlives a renaming."""
+    by_stem = listing.find_image_by_stem(PurePosixPath(name).stem, near=name)
+    written = (root.findtext("filename") or "").strip()
+    return by_stem or (listing.find_image([written]) if written else None)
+
+
+def _called(name: str, root: ElementTree.Element) -> str:
+    written = (root.findtext("filename") or "").strip()
+    return f"{PurePosixPath(name).stem}.*" + (f" or {written}" if written else "")
+
+
+def _class(entry: ElementTree.Element) -> str:
+    return (entry.findtext("name") or "").strip()
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int]:
+    numbers = finite_numbers((root.findtext("size/height"), root.findtext("size/width")))
+    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
+
+
+def _objects(root: ElementTree.Element, name: str, label_of: dict[str, int], findings: list[Finding]) -> Objects:
+    objects = Objects()
+    for position, entry in enumerate(root.iter("object"), 1):
+        texts = [(entry.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS]
+        box = finite_numbers(texts)
+        place = f"{name}: object {position}"
+        if not _class(entry):
+            findings.append(Finding("unknown-class", place, "expected a name, got none", "box dropped"))
+        elif box is None:
+            what = f"expected {', '.join(CORNERS)} in finite numbers, got {texts}"
+            findings.append(Finding("box-not-numbers", place, what, "box dropped"))
+        else:
+            objects.add(box, label_of[_class(entry)])
+    return objects

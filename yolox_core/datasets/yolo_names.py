@@ -1,0 +1,87 @@
+"""What the files around YOLO labels say: the names of the classes, and which images form which split."""
+
+import os
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from yolox_core.datasets.listing import Listing
+from yolox_core.errors import InputError
+
+Descriptions = Sequence[tuple[str, dict[str, Any]]]  # (file name, content) of each data.yaml, the outermost first
+_SPLIT_KEYS = (("test", "test"), ("val", "val"), ("valid", "val"), ("train", "train"))
+_NOT_LABELS = frozenset({"classes.txt", "labels.txt", "names.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
+
+
+def is_names_file(name: str) -> bool:
+    """Whether a .txt holds class names, a list of images, or a readme, not labels."""
+    base = PurePosixPath(name).name.lower()
+    return base in _NOT_LABELS or base.startswith("readme")
+
+
+def class_names(listing: Listing, descriptions: Descriptions) -> tuple[str, ...] | None:
+    """The names in the order of class indices; None where no file holds them; InputError where one is double."""
+    for name, document in descriptions:
+        return _unique(_from_yaml(document["names"], f"{listing.root / name}: names"), name)
+    for name in nearest_first([n for n in listing.files if _holds_names(n)]):
+        text = (listing.root / name).read_text(encoding="utf-8-sig", errors="replace")
+        return _unique(tuple(line.strip() for line in text.splitlines() if line.strip()), name)
+    return None
+
+
+def splits(listing: Listing, descriptions: Descriptions) -> dict[str, str]:
+    """The split of each image that data.yaml assigns; empty where it assigns none that can be found."""
+    found: dict[str, str] = {}
+    for name, document in descriptions:
+        for key, split in _SPLIT_KEYS:
+            values = document.get(key)
+            for value in values if isinstance(values, list) else [values]:
+                for image in _assigned(listing, str(value or ""), str(document.get("path") or ""), name):
+                    found.setdefault(image, split)  # test comes first: an image in two lists is not trained on
+        break
+    return found
+
+
+def _holds_names(name: str) -> bool:
+    base = PurePosixPath(name).name.lower()
+    return base == "classes.txt" or base.endswith(".names")
+
+
+def nearest_first(names: list[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name.count("/"), name))
+
+
+def _from_yaml(names: list[Any] | dict[Any, Any], where: str) -> tuple[str, ...]:
+    if isinstance(names, list):
+        return tuple(map(str, names))
+    by_index = {str(key): str(name) for key, name in names.items()}
+    if set(by_index) != {str(index) for index in range(len(by_index))}:
+        raise InputError(f"{where}: expected indices 0 to {len(by_index) - 1}, got {', '.join(by_index)}.")
+    return tuple(by_index[str(index)] for index in range(len(by_index)))
+
+
+def _unique(names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise InputError(f"{where}: expected different class names, got {double!r} twice. Rename one.")
+    return names
+
+
+def _assigned(listing: Listing, value: str, base: str, description: str) -> list[str]:
+    """The images that an entry `train: value` speaks of; it may be a folder or a list of files."""
+    if not value:
+        return []
+    home = str(PurePosixPath(description).parent)
+    # exports often point a level too high (`../train/images`) or at their author's machine
+    inner = "/".join(part for part in PurePosixPath(value).parts if part not in ("..", "/"))
+    for candidate in (f"{home}/{base}/{value}", f"{home}/{value}", f"{home}/{inner}", value):
+        place = os.path.normpath(candidate)
+        if place in listing.files and place.endswith(".txt"):
+            lines = (listing.root / place).read_text(encoding="utf-8-sig", errors="replace").split("\n")
+            tails = [line.strip() for line in lines if line.strip()]
+            found = (listing.find_image([f"{home}/{base}/{tail}", tail]) for tail in tails)
+            return [image for image in found if image]
+        inside = [image for image in listing.images if place == "." or image.startswith(f"{place}/")]
+        if inside:
+            return inside
+    return []

@@ -1,0 +1,63 @@
+"""A released model as ONNX, and how far the two are apart.
+
+The graph takes float32 [B, 3, H, W] (BGR 0-255, letterboxed) of the released input size and any batch, and gives
+decoded predictions [B, A, 4+1+C]: boxes xyxy px, then probabilities. model.json travels in its metadata.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
+from yolox_core.model.weights import read_weights
+from yolox_core.model.yolox import YOLOX
+from yolox_core.postprocess import decode
+
+OPSET = 18
+
+
+class DecodedYOLOX(nn.Module):
+    """A YOLOX with decoding inside, at one input size."""
+
+    def __init__(self, model: YOLOX, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model, self.size = model, size
+
+    def forward(self, images: Tensor) -> Tensor:
+        return decode(self.model(images), self.size)
+
+
+def export_onnx(released: Path, target: Path) -> None:
+    """Write the released folder's model as ONNX to `target`, atomically."""
+    import onnx
+
+    weights = read_weights(released)
+    size = weights.spec.input_size
+    model = DecodedYOLOX(weights.build(), size).eval()
+    # two images: a batch of one would be taken for a constant
+    program = torch.onnx.export(
+        model,
+        (torch.zeros(2, 3, *size),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=["predictions"],
+        dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        verbose=False,
+    )
+    assert program is not None
+    proto = program.model_proto
+    _describe(proto, weights.spec)
+    onnx.checker.check_model(proto)
+    temporary = target.with_suffix(".part")
+    temporary.write_bytes(proto.SerializeToString())
+    os.replace(temporary, target)
+
+
+def _describe(proto: "onnx.ModelProto", spec: DetectorSpec) -> None:  # type: ignore[name-defined]  # noqa: F821
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = ONNX_SPEC_KEY, json.dumps(spec.to_dict(), ensure_ascii=False)
+    proto.doc_string = "YOLOX detector: BGR 0-255 letterboxed images -> boxes xyxy px, objectness, class probabilities"

@@ -1,0 +1,148 @@
+"""Data sets as the loader sees them: from a key to a finished sample, with nothing remembered in between.
+
+All that a training sample depends on is its key and (seed, epoch, position); so any process may make it, in any
+order, and gets the same bytes. An evaluation sample depends on its index alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from yolox_core.config import AugmentConfig
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.errors import InputError
+from yolox_core.loading.augment import Tile, flip, mixup, mosaic, shift_hsv
+from yolox_core.loading.decoded import DEFAULT_CACHE_BYTES, DecodedImages
+from yolox_core.loading.geometry import Size, fit_scale, keep_visible, padded
+from yolox_core.loading.objects import Objects, PackedObjects
+from yolox_core.loading.user_transforms import UserTransforms
+from yolox_core.structures import ImageArray, Sample
+
+
+@dataclass(frozen=True)
+class SampleKey:
+    """Which sample to make. `position` counts within the epoch over all workers; `size` is (height, width) px."""
+
+    epoch: int
+    position: int
+    image_index: int
+    size: Size
+    closing: bool = False  # no mosaic and no mixup
+
+
+class ImageStore:
+    """Where the images of a data set are and what is in them, packed."""
+
+    def __init__(self, records: DatasetRecords, cache_bytes: int) -> None:
+        self.root = records.image_root
+        self.decoded = DecodedImages(cache_bytes)
+        self._objects = PackedObjects.of(records.images)
+        self._names = np.array([image.file_name.encode() for image in records.images] or [b""])
+        self._image_ids = np.array([image.image_id for image in records.images], np.int64)
+        self.with_objects = self._objects.images_with_objects()
+
+    def __len__(self) -> int:
+        return len(self._image_ids)
+
+    def path(self, index: int) -> Path:
+        """Where image `index` lies."""
+        return self.root / bytes(self._names[index]).decode()
+
+    def image_id(self, index: int) -> int:
+        """The data set's own id of image `index`."""
+        return int(self._image_ids[index])
+
+    def tile(self, index: int, size: Size) -> tuple[Tile, Size]:
+        """Image `index` fitted into `size` with its objects scaled, and its size on disk."""
+        image, source_size = self.decoded.fitted(index, self.path(index), size)
+        objects = self._objects.of_image(index)
+        scale = np.float32(fit_scale(source_size, size))
+        return Tile(image, objects.moved(objects.boxes_G4 * scale)), source_size
+
+
+class TrainingSet:
+    """Varied training samples. Safe to send to another process; decoded images stay behind."""
+
+    def __init__(
+        self, records: DatasetRecords, augment: AugmentConfig, seed: int, cache_bytes: int = DEFAULT_CACHE_BYTES
+    ) -> None:
+        if seed < 0:
+            raise InputError(f"seed: expected 0 or more, got {seed}.")
+        self.augment = augment
+        self.seed = seed
+        self.images = ImageStore(records, cache_bytes)
+        self._user_transforms = UserTransforms(augment)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def divide_cache(self, workers: int) -> None:
+        """Keep to one of `workers` equal parts of the memory allowed for decoded images."""
+        self.images.decoded.limit_bytes //= workers
+
+    def load(self, key: SampleKey) -> Sample:
+        """The sample of `key`. InputError where an image cannot be read."""
+        try:
+            return self._load(key)
+        except Exception as error:
+            error.add_note(f"while loading {self.images.path(key.image_index)} as {key}")
+            raise
+
+    def _load(self, key: SampleKey) -> Sample:
+        rng = np.random.default_rng((self.seed, key.epoch, key.position))
+        if not key.closing and rng.random() < self.augment.mosaic:
+            image, objects = self._mosaic(key, rng)
+            source_size, scale = key.size, 1.0
+        else:
+            image, objects, source_size = self._letterbox(key)
+            scale = fit_scale(source_size, key.size)
+        if rng.random() < self.augment.hsv:
+            image = shift_hsv(image, rng)
+        image, objects = self._user_transforms(image, objects, rng)
+        image, objects = flip(image, objects, self.augment.flip, rng)
+        image_id = self.images.image_id(key.image_index)
+        return Sample(image, objects.boxes_G4, objects.labels_G, objects.ignore_G, image_id, source_size, scale)
+
+    def _mosaic(self, key: SampleKey, rng: np.random.Generator) -> tuple[ImageArray, Objects]:
+        partners = rng.integers(0, len(self), 3)
+        tiles = [self.images.tile(int(index), key.size)[0] for index in (key.image_index, *partners)]
+        image, objects = mosaic(tiles, key.size, self.augment, rng)
+        if rng.random() < self.augment.mixup:
+            # As in the reference an image with objects; where there is none it searches for ever, we take any.
+            with_objects = self.images.with_objects
+            drawn = rng.choice(with_objects) if len(with_objects) else rng.integers(0, len(self))
+            image, objects = mixup(image, objects, self.images.tile(int(drawn), key.size)[0], self.augment, rng)
+        return image, objects
+
+    def _letterbox(self, key: SampleKey) -> tuple[ImageArray, Objects, Size]:
+        tile, source_size = self.images.tile(key.image_index, key.size)
+        fitted = (tile.image.shape[0], tile.image.shape[1])
+        return padded(tile.image, key.size), keep_visible(tile.objects, fitted, self.augment), source_size
+
+
+class EvaluationSet:
+    """Images as a detector meets them: letterboxed, boxes scaled, nothing else done to either."""
+
+    def __init__(self, records: DatasetRecords, size: Size) -> None:
+        self.size = size
+        self.images = ImageStore(records, cache_bytes=0)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def divide_cache(self, workers: int) -> None:
+        """Nothing is kept: every image is loaded once a pass."""
+
+    def load(self, index: int) -> Sample:
+        """Sample `index`. InputError where the image cannot be read."""
+        tile, source_size = self.images.tile(index, self.size)
+        return Sample(
+            padded(tile.image, self.size),
+            tile.objects.boxes_G4,
+            tile.objects.labels_G,
+            tile.objects.ignore_G,
+            self.images.image_id(index),
+            source_size,
+            fit_scale(source_size, self.size),
+        )
