@@ -24,7 +24,6 @@ def fit(order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None]) 
     """
     import ray
     from ray.train.torch import TorchConfig, TorchTrainer
-
     from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 
     board: Any = ray.remote(Board).options(name=order.board, num_cpus=0).remote()
