@@ -43,13 +43,14 @@ repro: $(READY)  ## run the pipeline
 	if [ -z "$$DATA$$SET" ]; then dvc repro; else \
 	  git config user.email >/dev/null || export GIT_AUTHOR_NAME=nobody GIT_AUTHOR_EMAIL=nobody@localhost \
 	    GIT_COMMITTER_NAME=nobody GIT_COMMITTER_EMAIL=nobody@localhost; \
+	  python -m pipeline.commands.override $$SET; \
 	  settings=$$SET; set --; \
 	  if [ -n "$$DATA" ]; then \
 	    quoted=$$(printf %s "$$DATA" | sed "s/'/\\\\'/g"); set -- -S "data.source='$$quoted'"; fi; \
 	  for setting in $$settings; do set -- "$$@" -S "$$setting"; done; \
 	  dvc exp run "$$@"; \
 	fi; \
-	python -m pipeline.stages.summary
+	python -m pipeline.commands.summary
 
 test: lint  ## lint, check types, run the tests
 	@$(ACTIVE) python -m pytest

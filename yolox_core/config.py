@@ -30,6 +30,7 @@ ONNX_SPEC_KEY = "yolox_pipeline_model"  # metadata entry of an ONNX file that ho
 AssignRule = Literal["yolox-2021", "yolox-2023"]
 ASSIGN_RULES: tuple[AssignRule, ...] = ("yolox-2021", "yolox-2023")
 Precision = Literal["auto", "float32", "bfloat16"]
+Optimizer = Literal["sgd", "adamw"]
 
 
 def _require(condition: bool, where: str, expected: str, got: object, do: str = "") -> None:
@@ -172,8 +173,9 @@ class TrainConfig:
     input_size: tuple[int, int] = (640, 640)  # (height, width) px, multiples of 32
     learning_rate: float = 0.01  # peak, for the whole batch
     min_lr_ratio: float = 0.05  # learning rate of the closing phase, as a share of the peak
-    momentum: float = 0.9
-    weight_decay: float = 5e-4  # on convolution weights only
+    optimizer: Optimizer = "sgd"  # sgd: with Nesterov momentum, as published; adamw: learns sooner from random weights
+    momentum: float = 0.9  # for adamw the first of its two decay rates; the second is 0.999
+    weight_decay: float = 5e-4  # on convolution weights only; for adamw 0.05 is usual
     ema_decay: float = 0.9998
     ema_warmup: int = 2000  # steps over which the decay approaches ema_decay
     clip_norm: float | None = None  # largest gradient norm; None: no clipping
@@ -209,6 +211,8 @@ class TrainConfig:
         _require(
             self.clip_norm is None or self.clip_norm > 0, "train.clip_norm", "more than 0, or null", self.clip_norm
         )
+        if self.optimizer not in ("sgd", "adamw"):
+            raise InputError(f"train.optimizer: expected sgd or adamw, got {self.optimizer!r}.")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise InputError(f"train.precision: expected auto, float32 or bfloat16, got {self.precision!r}.")
 

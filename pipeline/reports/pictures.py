@@ -13,17 +13,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import supervision as sv
 
-from pipeline.reports.plots import COLORS
 from yolox_core.datasets.images import read_image
 from yolox_core.structures import ImageArray
+from yolox_core.visualize import draw_boxes
 
 IOU = 0.5
 LONGEST_PX = 480  # longer side of a picture on the page
 SHORTEST_PX = 400  # smaller pictures are enlarged, so that labels can be read
 JPEG_QUALITY = 82
-MOST_LABELS = 30  # more of them hide the picture
 GROUPS = ("worst", "middle", "best")
 Entry = Mapping[str, Any]  # a COCO annotation, or a detection by DESIGN.md
 
@@ -126,17 +124,10 @@ def _drawn(image: ImageArray, entries: Sequence[Entry], names: Mapping[int, str]
         return image
     xywh = np.array([entry["bbox"] for entry in entries], dtype=np.float32) * scale
     order = {category: index for index, category in enumerate(names)}
-    boxes = sv.Detections(
-        xyxy=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
-        class_id=np.array([order[entry["category_id"]] for entry in entries]),
-    )
+    boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    colors = [order[entry["category_id"]] for entry in entries]
     labels = [names[entry["category_id"]] + (f" {entry['score']:.2f}" if "score" in entry else "") for entry in entries]
-    palette, lookup = sv.ColorPalette.from_hex(list(COLORS)), sv.ColorLookup.CLASS
-    framed = sv.BoxAnnotator(palette, thickness=2, color_lookup=lookup).annotate(image.copy(), boxes)
-    if len(entries) <= MOST_LABELS:
-        text = sv.LabelAnnotator(palette, text_scale=0.4, text_padding=2, color_lookup=lookup)
-        framed = text.annotate(framed, boxes, labels=labels)
-    return np.asarray(framed, dtype=np.uint8)
+    return draw_boxes(image, boxes, colors, labels)
 
 
 def _jpeg(image: ImageArray) -> str:

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from yolox_core.visualize import PALETTE
+
 Series = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y) points
 
 INK = "#010203"  # stands for the page's text colour and is replaced by `currentColor`
-COLORS = ("#3b82f6", "#f97316", "#10b981", "#e11d7c", "#8b5cf6", "#ca9a04", "#06a5b8", "#ef4444")  # on light and dark
 MANY = 8  # more lines than this are drawn thin and unnamed
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it takes the page's font and can be searched
@@ -41,7 +42,7 @@ def curves(series: Series, *, title: str, x: str, y: str, top: float | None = No
         many = len(series) > MANY
         for index, (name, points) in enumerate(series.items()):
             xs, ys = [point[0] for point in points], [point[1] for point in points]
-            color = COLORS[index % len(COLORS)]
+            color = PALETTE[index % len(PALETTE)]
             dot = "o" if len(points) == 1 else ""
             width, alpha = (0.8, 0.6) if many else (2.0, 1.0)
             axes.plot(xs, ys, label=name, color=color, linewidth=width, alpha=alpha, marker=dot)

@@ -19,10 +19,10 @@ from pipeline.distributed.train import BOARD, fit
 from pipeline.distributed.worker import WorkerOrder
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
+from pipeline.model_reference import locate
 from pipeline.progress import TrainingProgress
 from pipeline.run_folder import add_timing, run_folder, train_seconds, write_history
 from pipeline.settings import Settings
-from pipeline.tracking.registry import resolve
 from pipeline.tracking.run import RunLog
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.datasets.atomic import new_folder, write_json, write_text
@@ -64,7 +64,7 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         )
     check_transforms(recipe.augment)
     frozen_prefixes(recipe.train.freeze)
-    initial = str(resolve(settings.model.weights).resolve()) if settings.model.weights else None
+    initial = str(locate(settings.model.weights).resolve()) if settings.model.weights else None
     if initial:
         _check_initial(Path(initial), recipe)
     folder = run_folder(settings, recipe.to_dict(), manifest["data_digest"], fingerprint["weights"])

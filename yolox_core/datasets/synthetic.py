@@ -21,12 +21,13 @@ from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.datasets.shapes import OUTLINES, outline
 from yolox_core.structures import ImageArray
 
-GENERATOR_VERSION = 1  # raised whenever the same seed would give other images
+GENERATOR_VERSION = 2  # raised whenever the same seed would give other images
 CLASS_NAMES = tuple(OUTLINES)
 MAX_HIDDEN = 0.6  # share of an object that others may cover
 MAX_OBJECTS = 20
 SIDES_PX = (240, 401)
-CONTRAST = 70.0  # least difference, of 255, between an object and what lies behind it, in some channel
+MAX_TURN = np.pi / 6  # to either side; a square on its corner would be a class of its own
+CONTRAST = 90.0  # least difference, of 255, between an object and what lies behind it, in some channel
 _SHIFT = 4  # OpenCV draws polygons in 1/16 px
 
 Float = npt.NDArray[np.float32]
@@ -101,7 +102,7 @@ def _place(rng: np.random.Generator, painted: _Scene) -> None:
         label = int(rng.integers(len(CLASS_NAMES)))
         size = min(_size_px(rng), 0.7 * min(height, width))
         stretch = float(rng.uniform(0.92, 1.09))
-        points = outline(CLASS_NAMES[label], size / 2, float(rng.uniform(0, 2 * np.pi)), stretch)
+        points = outline(CLASS_NAMES[label], size / 2, float(rng.uniform(-MAX_TURN, MAX_TURN)), stretch)
         # the centre may come near the border: a part of the object is then cut off
         points += [rng.uniform(0.4 * size, width - 0.4 * size), rng.uniform(0.4 * size, height - 0.4 * size)]
         mask, (x, y) = _mask(points, height, width)
@@ -117,8 +118,8 @@ def _place(rng: np.random.Generator, painted: _Scene) -> None:
 
 
 def _size_px(rng: np.random.Generator) -> float:
-    """Diameter of the outline, px: mostly 20 to 120, seldom down to 10 or up to 200."""
-    low, high = [(20.0, 120.0), (10.0, 20.0), (120.0, 200.0)][int(rng.choice(3, p=[0.92, 0.03, 0.05]))]
+    """Diameter of the outline, px: mostly 28 to 130, seldom down to 8 or up to 200."""
+    low, high = [(28.0, 130.0), (8.0, 28.0), (130.0, 200.0)][int(rng.choice(3, p=[0.91, 0.05, 0.04]))]
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 

@@ -1,4 +1,4 @@
-"""The optimizer: SGD with Nesterov momentum, weight decay on convolution weights only (yolox_base.py:255-285)."""
+"""The optimizer: SGD with Nesterov momentum (yolox_base.py:255-285) or AdamW, decay on convolution weights only."""
 
 import torch
 from torch import nn
@@ -7,13 +7,15 @@ from yolox_core.config import TrainConfig
 from yolox_core.model.yolox import batch_norms, frozen_prefixes
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """One group with decay (convolution weights), one without (batch norm and biases); frozen parts in neither."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     decayed = [parameter for parameter in trained if parameter.dim() > 1]
     plain = [parameter for parameter in trained if parameter.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     # fused: one kernel over all parameters, on CPU and on CUDA
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.momentum, 0.999), fused=True)
     return torch.optim.SGD(
         groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
     )

@@ -17,7 +17,7 @@ class TrainingState:
 
     model: YOLOX  # raw weights
     ema: ModelEMA
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     closing_start: int  # first epoch of the closing phase; patience may bring it forward
     epoch: int = 0  # the next epoch to train
     step: int = 0  # optimizer steps done

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline import paths
 from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
-from pipeline.stages import doctor, fingerprint, ingest, prepare, validate
+from pipeline.commands import doctor
+from pipeline.stages import fingerprint, ingest, prepare, validate
 from tests.needs import ROOT
 from tests.yolox_core.datasets import folders
 from yolox_core.errors import InputError

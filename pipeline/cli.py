@@ -1,0 +1,114 @@
+"""The `yolox` command. Thin: every verb loads what it needs and calls it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.entry import refusals
+from pipeline.settings import Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From annotated images to a registered, servable YOLOX detector. Run from the project's folder.",
+)
+Model = Annotated[str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, .onnx, or models:/name@alias.")]
+
+
+def main() -> None:
+    """Entry point: an input error is one line and exit code 2."""
+    with refusals():
+        app()
+
+
+@app.command()
+def doctor(
+    path: Annotated[Path, typer.Argument(help="A folder of annotated images.")],
+    format: Annotated[str, typer.Option(help="auto, coco, voc or yolo.")] = "auto",
+    json: Annotated[Path | None, typer.Option(help="Write the findings here as well.")] = None,
+) -> None:
+    """Say what is wrong with a folder of annotated images. Exit code 1 with findings."""
+    from pipeline.commands.doctor import examine
+
+    raise typer.Exit(examine(path, format, json))
+
+
+def _stage(name: str, summary: str) -> None:
+    def command() -> None:
+        from importlib import import_module
+
+        import_module(f"pipeline.stages.{name}").run(load_settings())
+
+    app.command(name, help=f"Stage by hand: {summary}")(command)
+
+
+_stage("fingerprint", "what the source looks like.")
+_stage("ingest", "images and annotations in one form.")
+_stage("validate", "check every image and box; drop and count what cannot be used.")
+_stage("prepare", "split by image content.")
+
+
+@app.command()
+def train(
+    workers: Annotated[int | None, typer.Option(help="Ray Train workers. Default: YOLOX_WORKERS, or 1.")] = None,
+    loader_workers: Annotated[
+        int | None,
+        typer.Option(help="Image-loading processes per worker. Default: YOLOX_LOADER_WORKERS, or 0: a thread."),
+    ] = None,
+    gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Default: YOLOX_GPU, or what is there.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine alone.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what an earlier, equal run has left.")] = False,
+) -> None:
+    """Stage by hand: train through Ray Train, or go on where training was interrupted."""
+    from pipeline.distributed.launch import Hosting
+    from pipeline.stages import train as stage
+
+    given: dict[str, Any] = {"workers": workers, "loader_workers": loader_workers, "gpu": gpu, "address": address}
+    options = {name: value for name, value in given.items() if value is not None}
+    stage.run(load_settings(), dataclasses.replace(Hosting.from_environment(), **options), fresh)
+
+
+_stage("evaluate", "measure on the held-out test split.")
+_stage("export", "ONNX beside safetensors, compared on the test images.")
+_stage("register", "run, figures and model into MLflow.")
+_stage("report", "one self-contained page.")
+
+
+@app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
+    model: Model,
+    conf: Annotated[float, typer.Option(help="Lowest score, 0 to 1.")] = 0.25,
+    iou: Annotated[float, typer.Option(help="Overlap above which the weaker of two boxes is dropped, 0 to 1.")] = 0.65,
+    json: Annotated[Path | None, typer.Option(help="Write the detections here.")] = None,
+    save_dir: Annotated[Path | None, typer.Option(help="Write the images with boxes drawn here.")] = None,
+) -> None:
+    """Find objects in an image or a folder of images."""
+    from pipeline.commands.predict import predict as run
+
+    raise typer.Exit(run(source, model, conf, iou, json, save_dir))
+
+
+@app.command()
+def assign(
+    image: Annotated[Path, typer.Argument(help="An annotated image.")],
+    model: Model,
+    data: Annotated[
+        Path | None, typer.Option(help="The data set that annotates it. Default: the prepared one.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="yolox-2021 or yolox-2023. Default: params.yaml.")] = None,
+    radius: Annotated[float | None, typer.Option(help="Centre radius in strides. Default: params.yaml.")] = None,
+    output: Annotated[Path, typer.Option(help="The picture.")] = Path("reports/assignment.png"),
+) -> None:
+    """Draw which anchor points SimOTA gives to which object of an annotated image."""
+    from pipeline.commands.assign import assign as run
+
+    settings: Settings = load_settings()
+    given = {"rule": rule, "center_radius": radius}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    run(image, model, data, dataclasses.replace(settings.assign, **options), output)

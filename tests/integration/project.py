@@ -1,0 +1,199 @@
+"""A small project in a folder of its own: the pipeline's real code and graph, tiny parameters, real `dvc repro`."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from tests.needs import ROOT
+
+CODE = ("pipeline", "yolox_core")
+FILES = ("dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore", ".rayignore", ".dvc/config", ".dvc/.gitignore")
+REPRO_TIMEOUT_S = 400.0
+GONE_WITHIN_S = 30.0  # Ray's processes notice the end of their parent by looking now and then
+
+# mosaic, mixup, multi-scale, accumulation and averaging all on
+PARAMS: dict[str, Any] = {
+    "seed": 0,
+    "data": {
+        "source": "synthetic",
+        "format": "auto",
+        "split": {"val": 0.2, "test": 0.2, "honour": True},
+        "synthetic": {"images": 24, "seed": 0},
+    },
+    "model": {"size": "nano", "width": 0.125, "depth": 0.33, "depthwise": False, "weights": None},
+    "assign": {"rule": "yolox-2023"},
+    "loss": {"class": 1.0},
+    "augment": {"mosaic": 1.0, "mixup": 0.5, "multiscale": [64, 96]},
+    "train": {
+        "epochs": 6,
+        "closing_epochs": 1,
+        "warmup_epochs": 1,
+        "batch_size": 4,
+        "micro_batch_size": 2,
+        "input_size": 96,
+        "learning_rate": 0.02,
+        "ema_decay": 0.9,
+        "ema_warmup": 10,
+        "threads": 1,
+    },
+    "evaluate": {"confidence": 0.001, "nms_iou": 0.65},
+    "export": {"max_map_loss": 0.005},
+    "registry": {"name": "auto"},
+}
+
+
+class Project:
+    """A project's root, and the commands one would type there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def make(cls, root: Path, params: Mapping[str, Any] = PARAMS) -> "Project":
+        """Copy code and graph to `root`, write params.yaml, and commit all of it."""
+        for room in CODE:
+            shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in FILES:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
+        project = cls(root)
+        project.set_params(params)
+        git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "start"]):
+            subprocess.run([*git, *words], cwd=root, check=True, capture_output=True)
+        return project
+
+    def copy(self, root: Path, leave_out: tuple[str, ...] = ()) -> "Project":
+        """The same project elsewhere, without some of its paths."""
+        shutil.copytree(self.root, root, symlinks=True)
+        for name in leave_out:
+            shutil.rmtree(root / name)
+        return Project(root)
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Write params.yaml."""
+        (self.root / "params.yaml").write_text(yaml.safe_dump(dict(params), sort_keys=False), encoding="utf-8")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """This process's, with the virtual environment first, the project's own code, and nobody's servers."""
+        unset = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU")
+        kept = {name: value for name, value in os.environ.items() if name not in unset}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        return {**kept, "PATH": path, "PYTHONPATH": str(self.root), "YOLOX_GPU": "0", **more}
+
+    def start(self, *command: str, **environment: str) -> "subprocess.Popen[str]":
+        """Begin a command; standard error goes with standard output."""
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.environment(**environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def repro(self, *words: str, **environment: str) -> str:
+        """`dvc repro`, which must succeed; what it printed."""
+        running = self.start("dvc", "repro", *words, **environment)
+        printed = finish(running)
+        assert running.returncode == 0, printed[-6000:]
+        return printed
+
+    def stage(self, name: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """One stage as DVC runs it."""
+        return subprocess.run(
+            [sys.executable, "-m", f"pipeline.stages.{name}"],
+            cwd=self.root,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=REPRO_TIMEOUT_S,
+        )
+
+    @property
+    def run(self) -> Path:
+        """The folder of the only training run."""
+        (folder,) = (self.root / "runs").iterdir()
+        return folder
+
+    def epochs_done(self) -> int:
+        """Whole epochs in the history of the only run; 0 where it has not begun."""
+        return sum(path.read_text(encoding="utf-8").count("\n") for path in self.root.glob("runs/*/history.jsonl"))
+
+    def result(self) -> dict[str, str]:
+        """sha256 of what a training leaves: the released weights and the history."""
+        weights, history = self.root / "models/trained/model.safetensors", self.run / "history.jsonl"
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (weights, history)}
+
+
+class Family:
+    """All processes that a command has started, however deep, as far as they were seen while it ran."""
+
+    def __init__(self, command: "subprocess.Popen[str]") -> None:
+        self.head = psutil.Process(command.pid)
+        self.seen: set[psutil.Process] = set()
+
+    def look(self) -> list[psutil.Process]:
+        """Those that there are now."""
+        try:
+            living = self.head.children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        self.seen.update(living)
+        return living
+
+    def named(self, *words: str) -> list[psutil.Process]:
+        """Those now whose command line holds all of these words."""
+        found = []
+        for process in self.look():
+            with suppress(psutil.Error):
+                if all(word in " ".join(process.cmdline()) for word in words):
+                    found.append(process)
+        return found
+
+    def survivors(self, within_s: float = GONE_WITHIN_S) -> list[str]:
+        """Names of the processes that are still there after a while; empty as soon as none is."""
+
+        def living() -> list[str]:
+            return [str(process) for process in self.seen if alive(process)]
+
+        with suppress(TimeoutError):
+            until(lambda: not living(), within_s)
+        return living()
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; what only waits for its parent to notice its end does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def finish(running: "subprocess.Popen[str]", timeout_s: float = REPRO_TIMEOUT_S) -> str:
+    """Wait for a command's end; what it printed."""
+    try:
+        return running.communicate(timeout=timeout_s)[0]
+    except subprocess.TimeoutExpired:
+        running.kill()
+        raise
+
+
+def until(holds: Callable[[], object], within_s: float, every_s: float = 0.05) -> None:
+    """Wait until `holds()`; TimeoutError where it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {within_s:.0f} s")
+        time.sleep(every_s)

@@ -1,0 +1,178 @@
+"""The engine: it learns, repeats itself to the bit, resumes to the bit, and knows when to close."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.yolox_core.train.small import scenes, small_job, small_recipe
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.errors import InputError
+from yolox_core.model.weights import Weights, read_weights
+from yolox_core.train import checkpoint
+from yolox_core.train.engine import EpochReport, Started, StepReport, TrainingDiverged, TrainingJob, train
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scenes")
+
+
+def last(job: TrainingJob) -> EpochReport:
+    """Train to the end."""
+    reports = [report for report in train(job) if isinstance(report, EpochReport)]
+    return reports[-1]
+
+
+def state_of(path: Path | None) -> dict[str, torch.Tensor]:
+    assert path is not None
+    content = checkpoint.read(path)
+    flat = {f"raw {name}": tensor for name, tensor in content["model"].items()}
+    return flat | {f"ema {name}": tensor for name, tensor in content["ema"]["model"].items()}
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert not different
+
+
+@pytest.fixture(scope="session")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> EpochReport:
+    return last(small_job(data, checkpoints=tmp_path_factory.mktemp("undisturbed")))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_resumes_to_the_bit(
+    data: Path, tmp_path: Path, undisturbed: EpochReport, stop_after: int, workers: int
+) -> None:
+    if workers and stop_after != 2:
+        pytest.skip("one stop is enough with loader processes")
+    job = small_job(data, checkpoints=tmp_path, loader_workers=workers)
+    run = train(job)
+    for report in run:
+        if isinstance(report, StepReport) and (report.epoch, report.step_in_epoch) == (stop_after, 2):
+            break  # in the middle of an epoch, as a killed process would
+    run.close()  # type: ignore[attr-defined]
+    torch.manual_seed(99)  # whatever else the process did must not matter
+    resumed = last(job)
+    assert resumed.history == undisturbed.history
+    assert_same(state_of(resumed.checkpoint), state_of(undisturbed.checkpoint))
+
+
+def test_a_damaged_newest_checkpoint_falls_back_and_says_so(
+    data: Path, tmp_path: Path, undisturbed: EpochReport
+) -> None:
+    job = small_job(data, checkpoints=tmp_path)
+    run = train(job)
+    newest = [report.checkpoint for report in run if isinstance(report, EpochReport)][-1]
+    assert newest is not None
+    newest.write_bytes(newest.read_bytes()[:5000])
+    reports = list(train(job))
+    started = reports[0]
+    assert isinstance(started, Started) and started.epoch == 3
+    assert "epoch_00004.pt" in started.notes[0] and "The one before is used" in started.notes[0]
+    assert_same(state_of(job.checkpoints / "epoch_00004.pt"), state_of(undisturbed.checkpoint))  # type: ignore[operator]
+
+
+def test_only_the_newest_two_and_the_best_are_kept(data: Path, tmp_path: Path) -> None:
+    last(small_job(data, checkpoints=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "epoch_00003.pt", "epoch_00004.pt"]
+
+
+def test_a_checkpoint_is_read_as_weights_with_its_names(data: Path, tmp_path: Path) -> None:
+    job = small_job(data, checkpoints=tmp_path)
+    report = last(job)
+    assert report.checkpoint is not None
+    weights = read_weights(report.checkpoint)
+    assert weights.spec == job.spec
+    assert_same(dict(weights.state), {k: v for k, v in checkpoint.read(report.checkpoint)["ema"]["model"].items()})
+
+
+def test_loss_falls_and_the_closing_phase_has_l1(undisturbed: EpochReport) -> None:
+    rows = undisturbed.history
+    assert rows[2]["loss"] < rows[0]["loss"]
+    assert [row["loss/l1"] > 0 for row in rows] == [False, False, False, True]
+    assert all("map" in row for row in rows)
+
+
+def test_patience_jumps_to_the_closing_phase_before_it_ends(data: Path) -> None:
+    recipe = small_recipe(epochs=9, closing_epochs=2, patience=1, learning_rate=1e-9)
+    rows = last(small_job(data, recipe)).history
+    # with a rate of nothing the first evaluation stays the best: closing begins after the second, for its two epochs
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    assert [row["loss/l1"] > 0 for row in rows] == [False, False, True, True]
+
+
+def test_evaluates_every_n_epochs_and_always_in_the_closing_phase(data: Path) -> None:
+    rows = last(small_job(data, small_recipe(epochs=6, closing_epochs=2, evaluate_every=3))).history
+    assert [row["epoch"] for row in rows if "map" in row] == [2, 4, 5]
+
+
+def test_frozen_parts_stay_as_they_are(data: Path, tmp_path: Path) -> None:
+    recipe = small_recipe(epochs=2, freeze=("backbone",))
+    before = Weights(small_job(data).spec, _initial(recipe), "start")
+    report = last(small_job(data, recipe, initial=before, checkpoints=tmp_path))
+    assert report.checkpoint is not None
+    after = checkpoint.read(report.checkpoint)["model"]
+    moved = {name for name in after if not torch.equal(after[name], before.state[name])}
+    assert not [name for name in moved if name.startswith("backbone.backbone.")]
+    assert [name for name in moved if name.startswith("head.")]
+
+
+def test_accumulation_does_not_change_the_step(data: Path) -> None:
+    """With batch norm frozen, one micro-batch of four and four of one give the same losses and weights."""
+    rows = [
+        last(
+            small_job(data, small_recipe(epochs=2, freeze_batch_norm=True, micro_batch_size=size, closing_epochs=0))
+        ).row
+        for size in (4, 1)
+    ]
+    for name in ("loss", "loss/iou", "loss/objectness", "loss/class"):
+        assert rows[0][name] == pytest.approx(rows[1][name], rel=1e-4), name
+
+
+def test_without_validation_nothing_is_measured(data: Path, tmp_path: Path) -> None:
+    report = last(small_job(data, validation=None, checkpoints=tmp_path))
+    assert not any("map" in row for row in report.history)
+    assert not (tmp_path / "best.pt").exists()
+
+
+def test_images_without_objects_train(data: Path) -> None:
+    records = scenes(data)
+    empty = [
+        dataclasses.replace(
+            image, boxes_G4=image.boxes_G4[:0], labels_G=image.labels_G[:0], ignore_G=image.ignore_G[:0]
+        )
+        for image in records.images[:4]
+    ]
+    job = dataclasses.replace(
+        small_job(data), training=DatasetRecords(records.image_root, records.categories, empty), validation=None
+    )
+    row = last(job).row
+    assert row["loss/iou"] == 0 and row["loss/objectness"] > 0
+
+
+def test_a_loss_that_is_not_a_number_names_step_parts_and_images(data: Path, tmp_path: Path) -> None:
+    job = small_job(data, small_recipe(learning_rate=1e18), checkpoints=tmp_path)
+    with pytest.raises(
+        TrainingDiverged, match=r"epoch \d, step \d of 3: the loss is not a number: .*loss/iou.*images \[\d"
+    ):
+        last(job)
+
+
+def test_a_batch_that_does_not_divide_is_refused(data: Path) -> None:
+    from yolox_core.collectives import World
+
+    with pytest.raises(InputError, match="multiple of the 3 workers, got 4"):
+        next(train(small_job(data, world=World(0, 3))))
+
+
+def _initial(recipe: object) -> dict[str, torch.Tensor]:
+    from yolox_core.config import Recipe
+    from yolox_core.model.yolox import build_model
+
+    assert isinstance(recipe, Recipe)
+    return {name: tensor.clone() for name, tensor in build_model(recipe.model, 11).state_dict().items()}
