@@ -56,11 +56,11 @@ def train(
     workers: Annotated[int | None, typer.Option(help="Ray Train workers. Default: YOLOX_WORKERS, or 1.")] = None,
     loader_workers: Annotated[
         int | None,
-        typer.Option(help="Image-loading processes per worker. Default: YOLOX_LOADER_WORKERS, or 0: a thread."),
+        typer.Option(help="Loading processes a worker. Default: YOLOX_LOADER_WORKERS, or 0: a thread."),
     ] = None,
     gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Default: YOLOX_GPU, or what is there.")] = None,
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine alone.")
+        str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what an earlier, equal run has left.")] = False,
 ) -> None:
@@ -99,7 +99,7 @@ def assign(
     image: Annotated[Path, typer.Argument(help="An annotated image.")],
     model: Model,
     data: Annotated[
-        Path | None, typer.Option(help="The data set that annotates it. Default: the prepared one.")
+        Path | None, typer.Option(help="Data set that annotates it. Default: the prepared one.")
     ] = None,
     rule: Annotated[str | None, typer.Option(help="yolox-2021 or yolox-2023. Default: params.yaml.")] = None,
     radius: Annotated[float | None, typer.Option(help="Centre radius in strides. Default: params.yaml.")] = None,

@@ -11,6 +11,9 @@ from torch import Tensor
 from yolox_core.boxes import cxcywh_to_xyxy
 from yolox_core.config import STRIDES
 
+# e^80 strides is no size, but float32 holds it: past e^88 a background point's zero gradient times infinity is NaN
+MAX_LOG_SIZE = 80.0
+
 
 @dataclass(frozen=True)
 class AnchorPoints:
@@ -46,7 +49,7 @@ def decode_boxes(raw_BA: Tensor, points: AnchorPoints) -> Tensor:
     stride_A1 = points.stride_A[:, None]
     # offsets count from the cell's corner, not from its middle
     center = (raw_BA[..., :2] + points.grid_A2) * stride_A1
-    size = raw_BA[..., 2:4].exp() * stride_A1
+    size = raw_BA[..., 2:4].clamp(max=MAX_LOG_SIZE).exp() * stride_A1
     return cxcywh_to_xyxy(torch.cat((center, size), dim=-1))
 
 

@@ -305,6 +305,7 @@ class DetectorSpec:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any], where: str = "model.json") -> "DetectorSpec":
         """The inverse of `to_dict`; InputError where something is missing or of another format version."""
+        _require(isinstance(plain, Mapping), where, "a model description (an object)", plain)
         version = plain.get("format_version")
         _require(version == 1, f"{where}: format_version", "1", version, "It was written by another release.")
         try:
@@ -316,7 +317,9 @@ class DetectorSpec:
                 confidence=float(plain["thresholds"]["confidence"]),
                 nms_iou=float(plain["thresholds"]["nms_iou"]),
             )
-        except (KeyError, TypeError, IndexError) as missing:
+        except InputError:
+            raise
+        except (KeyError, TypeError, IndexError, ValueError) as wrong:
             raise InputError(
-                f"{where}: not a complete model description: {missing!r}. Release the model again."
-            ) from missing
+                f"{where}: not a complete model description: {wrong!r}. Release the model again."
+            ) from wrong

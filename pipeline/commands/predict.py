@@ -22,7 +22,7 @@ def predict(
 ) -> int:
     """Print what is in each image; write JSON and drawings where asked. Exit code: 2 where an image was unreadable.
 
-    An unreadable image among others gets its line and the rest is done.
+    An unreadable image among others gets its line and the rest is done; where there is no other, nothing is written.
     """
     check_threshold("--conf", confidence)
     check_threshold("--iou", nms_iou)
@@ -44,7 +44,7 @@ def predict(
         print(f"{name}: {_in_words(found, spec.class_names)}")
         if save_dir is not None:
             _save(save_dir / name, image, found, spec.class_names)
-    if json_path is not None:
+    if json_path is not None and unreadable < len(files):
         write_json(json_path, everything)
     return 2 if unreadable else 0
 

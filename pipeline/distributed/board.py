@@ -14,10 +14,20 @@ class Board:
 
     def __init__(self) -> None:
         self._reports: deque[Any] = deque(maxlen=KEPT)
+        self._refused = False
 
     def put(self, report: Any) -> None:
         """Add one report."""
         self._reports.append(report)
+
+    def refuse(self, refusal: Any) -> None:
+        """Add the report of a worker that would not train."""
+        self.put(refusal)
+        self._refused = True
+
+    def refused(self) -> bool:
+        """Whether a worker would not train."""
+        return self._refused
 
     def take(self) -> list[Any]:
         """All reports since the last call, oldest first."""

@@ -97,7 +97,7 @@ def _local(hosting: Hosting) -> dict[str, Any]:
 
 def _count(name: str, default: int, lowest: int) -> int:
     text = os.environ.get(name, str(default))
-    if not text.isdigit() or int(text) < lowest:
+    if not text.isdecimal() or int(text) < lowest:
         raise InputError(f"{name}: expected a whole number of at least {lowest}, got {text!r}.")
     return int(text)
 

@@ -47,12 +47,13 @@ def fit(order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None]) 
         trainer.fit()
     except Exception:
         listener.finish()
-        if listener.refusals:
-            raise InputError(listener.refusals[-1]) from None
-        raise
+        if not listener.refusals:
+            raise
     finally:
         listener.finish()
         ray.kill(board)
+    if listener.refusals:
+        raise InputError(listener.refusals[0])
 
 
 class _Listener(threading.Thread):

@@ -46,7 +46,10 @@ def train_worker(order: dict[str, Any]) -> None:
 
     told = WorkerOrder(**order)
     board = ray.get_actor(told.board)
-    first = ray.train.get_context().get_world_rank() == 0
+    if ray.get(board.refused.remote()):
+        return  # Ray has started all workers again after one refused: it would again
+    context = ray.train.get_context()
+    first = context.get_world_rank() == 0
     try:
         with _alone(Path(told.run), first):
             for report in _reports(told):
@@ -54,9 +57,9 @@ def train_worker(order: dict[str, Any]) -> None:
                     board.put.remote(report)
                 _tell_ray(report)
     except InputError as refused:
-        # raised again: the other ranks must not wait for this one. The driver shows the line, not the traceback
-        ray.get(board.put.remote(Refusal(str(refused))))
-        raise
+        ray.get(board.refuse.remote(Refusal(str(refused))))
+        if context.get_world_size() > 1:
+            raise  # the other ranks must not wait for this one; the driver shows the line, not the traceback
 
 
 def _reports(told: WorkerOrder) -> Iterator[Any]:

@@ -1,25 +1,30 @@
 """A small project in a folder of its own: the pipeline's real code and graph, tiny parameters, real `dvc repro`."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 import yaml
 
 from tests.needs import ROOT
+from yolox_core.train import checkpoint
 
 CODE = ("pipeline", "yolox_core")
 FILES = ("dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore", ".rayignore", ".dvc/config", ".dvc/.gitignore")
 REPRO_TIMEOUT_S = 400.0
-GONE_WITHIN_S = 30.0  # Ray's processes notice the end of their parent by looking now and then
+LOOK_EVERY_S = 0.5
+GONE_WITHIN_S = 60.0  # the loaders notice within 6 s, Ray's agents within half a minute
 
 # mosaic, mixup, multi-scale, accumulation and averaging all on
 PARAMS: dict[str, Any] = {
@@ -28,7 +33,7 @@ PARAMS: dict[str, Any] = {
         "source": "synthetic",
         "format": "auto",
         "split": {"val": 0.2, "test": 0.2, "honour": True},
-        "synthetic": {"images": 24, "seed": 0},
+        "synthetic": {"images": 60, "seed": 0},
     },
     "model": {"size": "nano", "width": 0.125, "depth": 0.33, "depthwise": False, "weights": None},
     "assign": {"rule": "yolox-2023"},
@@ -127,14 +132,41 @@ class Project:
         (folder,) = (self.root / "runs").iterdir()
         return folder
 
-    def epochs_done(self) -> int:
-        """Whole epochs in the history of the only run; 0 where it has not begun."""
-        return sum(path.read_text(encoding="utf-8").count("\n") for path in self.root.glob("runs/*/history.jsonl"))
+    def history(self) -> list[dict[str, Any]]:
+        """The only run's rows, one an epoch."""
+        return [json.loads(line) for line in (self.run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+
+    def checkpoints_written(self) -> int:
+        """Epochs that are safely on disk in the only run; 0 where it has not begun."""
+        names = [path.stem for path in self.root.glob("runs/*/checkpoints/epoch_*.pt")]
+        return max((int(name.removeprefix("epoch_")) for name in names), default=0)
 
     def result(self) -> dict[str, str]:
-        """sha256 of what a training leaves: the released weights and the history."""
+        """sha256 of what a training leaves: released weights, history, and every tensor of its last state."""
         weights, history = self.root / "models/trained/model.safetensors", self.run / "history.jsonl"
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (weights, history)}
+        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (weights, history)}
+        return digests | {"state": self._last_state()}
+
+    def _last_state(self) -> str:
+        content = checkpoint.newest(self.run / "checkpoints").content
+        assert content is not None
+        digest = hashlib.sha256()
+
+        def add(value: Any) -> None:
+            if isinstance(value, torch.Tensor):
+                digest.update(value.contiguous().numpy().tobytes())
+            elif isinstance(value, Mapping):
+                for name in value:
+                    digest.update(str(name).encode())
+                    add(value[name])
+            elif isinstance(value, (list, tuple)):
+                for entry in value:
+                    add(entry)
+            else:
+                digest.update(repr(value).encode())
+
+        add({name: content[name] for name in ("model", "ema", "optimizer", "progress", "history", "threads")})
+        return digest.hexdigest()
 
 
 class Family:
@@ -153,6 +185,23 @@ class Family:
         self.seen.update(living)
         return living
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look again and again during the block."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(LOOK_EVERY_S):
+                self.look()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
     def named(self, *words: str) -> list[psutil.Process]:
         """Those now whose command line holds all of these words."""
         found = []
@@ -162,15 +211,15 @@ class Family:
                     found.append(process)
         return found
 
+    def living(self) -> list[str]:
+        """Those of all ever seen that run now."""
+        return [str(process) for process in self.seen if alive(process)]
+
     def survivors(self, within_s: float = GONE_WITHIN_S) -> list[str]:
-        """Names of the processes that are still there after a while; empty as soon as none is."""
-
-        def living() -> list[str]:
-            return [str(process) for process in self.seen if alive(process)]
-
+        """Those that are still there after a while; empty as soon as none is."""
         with suppress(TimeoutError):
-            until(lambda: not living(), within_s)
-        return living()
+            until(lambda: not self.living(), within_s)
+        return self.living()
 
 
 def alive(process: psutil.Process) -> bool:

@@ -98,7 +98,7 @@ def slow_simota(
 
 def gap(low: float, high: float) -> float:
     """How far two costs are apart, in units of what single precision loses on numbers of that size."""
-    return (high - low) / max(3e-5, 2 * abs(high) * 2**-23)
+    return (high - low) / max(3e-5, abs(high) * 2**-23)
 
 
 def overlap(first: Box, second: Box) -> float:

@@ -214,7 +214,7 @@ def test_saturated_logits_still_find_a_point(logit: float) -> None:
 
 
 def test_boxes_without_area_are_matched_and_never_nan() -> None:
-    predicted, raw, targets = scene_of([(36.0, 36.0, 36.0, 36.0)])
+    _, raw, targets = scene_of([(36.0, 36.0, 36.0, 36.0)])
     centers = anchor_points(SIZE).center_A2
     got = fast((torch.cat((centers, centers), dim=1)[None], raw, targets), AssignConfig())
     assert got.foreground_BA.sum() == 1
@@ -235,15 +235,10 @@ def test_is_float32_whatever_comes_in(rule: AssignRule) -> None:
 
 
 def test_an_image_does_not_depend_on_its_neighbours() -> None:
-    scene = draw(np.random.default_rng(5), "some", extreme=False, duplicates=False, images=3)
-    together = fast(scene, AssignConfig())
+    predicted, raw, targets = draw(np.random.default_rng(5), "some", extreme=False, duplicates=False, images=3)
+    together = fast((predicted, raw, targets), AssignConfig())
+    fields = (targets.boxes_BG4, targets.labels_BG, targets.valid_BG, targets.ignore_BG)
     for row in range(3):
-        predicted, raw, targets = scene
-        own = Targets(
-            *(
-                part[row : row + 1]
-                for part in (targets.boxes_BG4, targets.labels_BG, targets.valid_BG, targets.ignore_BG)
-            )
-        )
-        alone = fast((predicted[row : row + 1], raw[row : row + 1], own), AssignConfig())
+        own = slice(row, row + 1)
+        alone = fast((predicted[own], raw[own], Targets(*(field[own] for field in fields))), AssignConfig())
         assert torch.equal(alone.matched_gt_BA[0], together.matched_gt_BA[row])

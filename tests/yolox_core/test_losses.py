@@ -112,7 +112,7 @@ def test_overflow_in_the_background_leaves_gradients_finite(value: float) -> Non
     sums.total.backward()
     assert math.isfinite(float(sums.total.detach()))
     assert raw.grad is not None and torch.isfinite(raw.grad).all()
-    assert (raw.grad[0, 5] != 0).all()
+    assert (raw.grad[0, 5, 1:] != 0).all()  # sideways the box is in the middle already
 
 
 def test_points_in_an_ignored_region_are_not_background() -> None:

@@ -90,7 +90,9 @@ def read_plain(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_numpy_scalar()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as refused:  # torch raises a dozen kinds for broken and for unsafe files; each means the same here
-        reason = str(refused).strip().splitlines()[0] if str(refused).strip() else type(refused).__name__
+        lines = str(refused).strip().splitlines() or [type(refused).__name__]
+        # torch opens with advice on how to load the file all the same; what it refused stands further down
+        reason = next((line.strip() for line in lines if "WeightsUnpickler error" in line), lines[0])
         raise InputError(f"{path}: not a checkpoint that can be read safely ({reason[:120]}).") from refused
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a checkpoint (a dictionary), found {type(content).__name__}.")
@@ -221,7 +223,8 @@ def _numpy_scalar() -> list[Any]:
     import numpy as np
 
     rebuild = np.float64(0).__reduce__()[0]  # the function by which numpy scalars are stored
-    return [rebuild, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+    of_numpy_1 = (rebuild, "numpy.core.multiarray.scalar")  # its name in files written with numpy 1
+    return [rebuild, of_numpy_1, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
 
 
 def _kinds(content: Mapping[str, Any]) -> str:

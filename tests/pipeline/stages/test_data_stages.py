@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pipeline import paths
-from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
 from pipeline.commands import doctor
+from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
 from pipeline.stages import fingerprint, ingest, prepare, validate
 from tests.needs import ROOT
 from tests.yolox_core.datasets import folders

@@ -1,0 +1,43 @@
+"""Two Ray workers and one worker: the same batches, so with batch norm frozen the same losses and figures."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.distributed.launch import Hosting
+from pipeline.settings import load_settings
+from pipeline.stages.train import plan
+from tests.integration.project import PARAMS, Project
+from yolox_core.config import DetectorSpec, Recipe
+from yolox_core.datasets.coco import read_coco
+from yolox_core.train.engine import EpochReport, TrainingJob, train
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+FROZEN = {
+    **PARAMS,
+    "train": {**PARAMS["train"], "epochs": 2, "warmup_epochs": 0, "freeze_batch_norm": True, "learning_rate": 0.001},
+}
+
+
+def test_two_workers_compute_what_one_does(prepared: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = prepared.copy(tmp_path / "project")
+    project.set_params(FROZEN)
+    done = project.stage("train", YOLOX_WORKERS="2")
+    assert done.returncode == 0, done.stderr[-4000:]
+
+    monkeypatch.chdir(project.root)
+    order = plan(load_settings(), Hosting(workers=1))
+    assert Path(order.run) == project.run, "how many workers there are is no part of what a run is"
+    job = TrainingJob(
+        recipe=Recipe.from_dict(order.recipe),
+        spec=DetectorSpec.from_dict(order.spec),
+        training=read_coco(Path(order.training), Path(order.images)),
+        validation=read_coco(Path(order.validation), Path(order.images)),
+        threads=order.threads,
+    )
+    alone = [report.row for report in train(job) if isinstance(report, EpochReport)]
+    together = project.history()
+    assert [row.keys() for row in together] == [row.keys() for row in alone]
+    for two, one in zip(together, alone, strict=True):
+        assert {name: two[name] for name in two} == pytest.approx({name: one[name] for name in one}, rel=1e-4, abs=1e-6)
