@@ -21,6 +21,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 export UV_PYTHON_DOWNLOADS = never
 export DATA
 export SET
+export PRESET
 
 # At the start of a recipe: the project's own programs come first.
 ACTIVE = export PATH="$$PWD/.venv/bin:$$PATH";
@@ -28,27 +29,23 @@ ACTIVE = export PATH="$$PWD/.venv/bin:$$PATH";
 FIND_UV = uv=$$(command -v uv) || uv=.uv/bin/uv;
 
 help:  ## list the targets
-	@echo 'make repro [DATA=path] [SET="model.depth=0.67 train.epochs=20"]   set up, then run the whole pipeline'
+	@echo 'make repro [DATA=path] [PRESET=few-images] [SET="model.depth=0.67 train.epochs=20"]'
+	@echo '              set up, then run the whole pipeline'
 	@echo 'make test     set up, then lint, check types and run the tests'
 	@echo 'make setup [TORCH=cpu]   only set up (.venv); TORCH=cpu: PyTorch without CUDA'
 	@echo 'make lint     set up, then lint and check types'
 	@echo 'make lock     compile the requirement locks from pyproject.toml; FLAGS=--upgrade takes newer versions'
 	@echo 'make clean    remove caches; data, runs, models and .venv stay'
 
-# `dvc exp run` writes DATA and SET into params.yaml, where git shows them. It stashes uncommitted changes while it
-# works, which needs a git identity: where the user has none, a neutral one is lent to that one command.
-# The path is quoted for Hydra's grammar, in which DVC reads the values.
+# `dvc exp run` writes PRESET, DATA and SET into params.yaml, where git shows them. It stashes uncommitted changes while
+# it works, which needs a git identity: where the user has none, a neutral one is lent to that one command.
 repro: $(READY)  ## run the pipeline
 	@$(ACTIVE) set -euf; \
-	if [ -z "$$DATA$$SET" ]; then dvc repro; else \
+	if [ -z "$$DATA$$SET$$PRESET" ]; then dvc repro; else \
 	  git config user.email >/dev/null || export GIT_AUTHOR_NAME=nobody GIT_AUTHOR_EMAIL=nobody@localhost \
 	    GIT_COMMITTER_NAME=nobody GIT_COMMITTER_EMAIL=nobody@localhost; \
-	  python -m pipeline.commands.override $$SET; \
-	  settings=$$SET; set --; \
-	  if [ -n "$$DATA" ]; then \
-	    quoted=$$(printf %s "$$DATA" | sed "s/'/\\\\'/g"); set -- -S "data.source='$$quoted'"; fi; \
-	  for setting in $$settings; do set -- "$$@" -S "$$setting"; done; \
-	  dvc exp run "$$@"; \
+	  changes=$$(python -m pipeline.commands.override --preset "$$PRESET" --data "$$DATA" $$SET); \
+	  IFS=$$(printf '\n_'); IFS=$${IFS%_}; dvc exp run $$changes; \
 	fi; \
 	python -m pipeline.commands.summary
 

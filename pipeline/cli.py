@@ -36,19 +36,34 @@ def doctor(
     raise typer.Exit(examine(path, format, json))
 
 
-def _stage(name: str, summary: str) -> None:
-    def command() -> None:
-        from importlib import import_module
+def _run(stage: str) -> None:
+    from importlib import import_module
 
-        import_module(f"pipeline.stages.{name}").run(load_settings())
-
-    app.command(name, help=f"Stage by hand: {summary}")(command)
+    import_module(f"pipeline.stages.{stage}").run(load_settings())
 
 
-_stage("fingerprint", "what the source looks like.")
-_stage("ingest", "images and annotations in one form.")
-_stage("validate", "check every image and box; drop and count what cannot be used.")
-_stage("prepare", "split by image content.")
+@app.command()
+def fingerprint() -> None:
+    """Stage by hand: what the source looks like."""
+    _run("fingerprint")
+
+
+@app.command()
+def ingest() -> None:
+    """Stage by hand: images and annotations in one form."""
+    _run("ingest")
+
+
+@app.command()
+def validate() -> None:
+    """Stage by hand: check every image and box; drop and count what cannot be used."""
+    _run("validate")
+
+
+@app.command()
+def prepare() -> None:
+    """Stage by hand: split by image content."""
+    _run("prepare")
 
 
 @app.command()
@@ -59,9 +74,7 @@ def train(
         typer.Option(help="Loading processes a worker. Default: YOLOX_LOADER_WORKERS, or 0: a thread."),
     ] = None,
     gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Default: YOLOX_GPU, or what is there.")] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine.")
-    ] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what an earlier, equal run has left.")] = False,
 ) -> None:
     """Stage by hand: train through Ray Train, or go on where training was interrupted."""
@@ -73,10 +86,28 @@ def train(
     stage.run(load_settings(), dataclasses.replace(Hosting.from_environment(), **options), fresh)
 
 
-_stage("evaluate", "measure on the held-out test split.")
-_stage("export", "ONNX beside safetensors, compared on the test images.")
-_stage("register", "run, figures and model into MLflow.")
-_stage("report", "one self-contained page.")
+@app.command()
+def evaluate() -> None:
+    """Stage by hand: measure on the held-out test split."""
+    _run("evaluate")
+
+
+@app.command()
+def export() -> None:
+    """Stage by hand: ONNX beside safetensors, compared on the test images."""
+    _run("export")
+
+
+@app.command()
+def register() -> None:
+    """Stage by hand: run, figures and model into MLflow."""
+    _run("register")
+
+
+@app.command()
+def report() -> None:
+    """Stage by hand: one self-contained page."""
+    _run("report")
 
 
 @app.command()
@@ -98,9 +129,7 @@ def predict(
 def assign(
     image: Annotated[Path, typer.Argument(help="An annotated image.")],
     model: Model,
-    data: Annotated[
-        Path | None, typer.Option(help="Data set that annotates it. Default: the prepared one.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set that annotates it. Default: the prepared one.")] = None,
     rule: Annotated[str | None, typer.Option(help="yolox-2021 or yolox-2023. Default: params.yaml.")] = None,
     radius: Annotated[float | None, typer.Option(help="Centre radius in strides. Default: params.yaml.")] = None,
     output: Annotated[Path, typer.Option(help="The picture.")] = Path("reports/assignment.png"),

@@ -1,9 +1,14 @@
-"""Checks `make repro SET="key=value ..."` before DVC writes it into params.yaml, so that a slip changes nothing.
+"""Checks what `make repro` is given before DVC writes it into params.yaml: a slip changes nothing.
 
-python -m pipeline.commands.override train.epochs=20 model.depth=0.67
+    python -m pipeline.commands.override [--preset few-images] [--data PATH] train.epochs=20 ...
+
+Prints the arguments for `dvc exp run`, one a line; the settings given by hand come after the preset's and win.
 """
 
-import sys
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,19 +16,48 @@ import yaml
 from pipeline import paths
 from pipeline.entry import refusals
 from pipeline.settings import load_settings, settings_from
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, nearest
+
+PRESETS = Path(__file__).parents[1] / "presets"
 
 
-def check(settings: list[str]) -> None:
-    """InputError where a setting is not `key=value`, is unknown, or makes params.yaml illegal."""
+def arguments(given: list[str], preset: str | None = None, data: str | None = None) -> list[str]:
+    """`-S key=value` for each setting. InputError where one is unknown, or makes params.yaml illegal."""
     load_settings()
     plain: dict[str, Any] = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise InputError(f"SET: expected key=value, got {setting!r}. Separate several by blanks.")
-        _put(plain, key.split("."), yaml.safe_load(text))
+    source = [("data.source", data)] if data else []
+    settings = [*(_preset(preset) if preset else ()), *source, *map(_parsed, given)]
+    for key, value in settings:
+        _put(plain, key.split("."), value)
     settings_from(plain)
+    # JSON is what Hydra's grammar, in which DVC reads values, has in common with YAML
+    return [word for key, value in settings for word in ("-S", f"{key}={json.dumps(value)}")]
+
+
+def _preset(name: str) -> Iterator[tuple[str, Any]]:
+    path = PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        known = [entry.stem for entry in PRESETS.glob("*.yaml")]
+        raise InputError(f"PRESET: expected one of {', '.join(sorted(known))}, got {name!r}. {nearest(name, known)}")
+    yield from _flat(yaml.safe_load(path.read_text(encoding="utf-8")), "")
+
+
+def _flat(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _parsed(setting: str) -> tuple[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise InputError(f"SET: expected key=value, got {setting!r}. Separate several by blanks.")
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError as broken:
+        raise InputError(f"SET: {key}: not a value: {text!r}.") from broken
 
 
 def _put(plain: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -37,4 +71,9 @@ def _put(plain: dict[str, Any], keys: list[str], value: Any) -> None:
 
 if __name__ == "__main__":
     with refusals():
-        check(sys.argv[1:])
+        parser = argparse.ArgumentParser(prog="make repro")
+        parser.add_argument("--preset")
+        parser.add_argument("--data")
+        parser.add_argument("settings", nargs="*")
+        told = parser.parse_args()
+        print("\n".join(arguments(told.settings, told.preset, told.data)))

@@ -131,7 +131,7 @@ def test_a_slip_in_set_changes_nothing(
     shutil.copyfile(ROOT / "params.yaml", paths.PARAMS)
     before = state(Path())
     with pytest.raises(SystemExit) as ended, refusals():
-        override.check(["train.batch_size=8", setting])
+        override.arguments(["train.batch_size=8", setting])
     line = capsys.readouterr().err
     assert ended.value.code == 2 and line.count("\n") == 1
     assert all(word in line for word in words), line
@@ -141,7 +141,7 @@ def test_a_slip_in_set_changes_nothing(
 def test_a_good_set_changes_nothing_either(yolox: Yolox) -> None:
     shutil.copyfile(ROOT / "params.yaml", paths.PARAMS)
     before = state(Path())
-    override.check(["train.epochs=20", "model.depth=0.67", "augment.multiscale=[256,384]"])
+    override.arguments(["train.epochs=20", "model.depth=0.67", "augment.multiscale=[256,384]"])
     assert state(Path()) == before
 
 

@@ -44,18 +44,7 @@ def slow_simota(
     iou_weight: float,
 ) -> SlowAssignment:
     points = points_of(size)
-    preferred: dict[tuple[int, int], bool] = {}
-    candidates: list[int] = []
-    for at, (x, y, stride) in enumerate(points):
-        is_candidate = False
-        for index, (box, _) in objects.items():
-            inside = box[0] < x < box[2] and box[1] < y < box[3]
-            middle_x, middle_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-            near = abs(x - middle_x) < radius * stride and abs(y - middle_y) < radius * stride
-            preferred[index, at] = (inside and near) if rule == "yolox-2021" else near
-            is_candidate |= (inside or near) if rule == "yolox-2021" else near
-        if is_candidate:
-            candidates.append(at)
+    preferred, candidates = find_candidates(objects, points, rule, radius)
     result = SlowAssignment([-1] * len(points), [0.0] * len(points), math.inf)
     if not candidates:
         return result
@@ -94,6 +83,25 @@ def slow_simota(
                 result.margin = min(result.margin, gap(cost[winner, at], cost[rivals[0], at]))
         result.matched[at], result.iou[at] = winner, iou[winner, at]
     return result
+
+
+def find_candidates(
+    objects: dict[int, tuple[Box, int]], points: list[tuple[float, float, int]], rule: str, radius: float
+) -> tuple[dict[tuple[int, int], bool], list[int]]:
+    """Whether a pair of object and point is preferred; and the points that are some object's candidate."""
+    preferred: dict[tuple[int, int], bool] = {}
+    candidates: list[int] = []
+    for at, (x, y, stride) in enumerate(points):
+        is_candidate = False
+        for index, (box, _) in objects.items():
+            inside = box[0] < x < box[2] and box[1] < y < box[3]
+            middle_x, middle_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+            near = abs(x - middle_x) < radius * stride and abs(y - middle_y) < radius * stride
+            preferred[index, at] = (inside and near) if rule == "yolox-2021" else near
+            is_candidate |= (inside or near) if rule == "yolox-2021" else near
+        if is_candidate:
+            candidates.append(at)
+    return preferred, candidates
 
 
 def gap(low: float, high: float) -> float:

@@ -123,7 +123,7 @@ def test_code_in_a_pickle_never_runs(model: YOLOX, tmp_path: Path, kind: str) ->
     path, trap = tmp_path / "model.pth", tmp_path / "trap"
     content = {"model": model.state_dict(), "extra": Malicious(trap)}
     if kind == "plain pickle":
-        path.write_bytes(pickle.dumps(content))
+        path.write_bytes(pickle.dumps(content, protocol=2))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind == "torch")
     message = refusal(path)
