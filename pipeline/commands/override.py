@@ -15,7 +15,7 @@ import yaml
 
 from pipeline import paths
 from pipeline.entry import refusals
-from pipeline.settings import load_settings, settings_from
+from pipeline.settings import Settings, load_settings, settings_from
 from yolox_core.errors import InputError, nearest
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -23,15 +23,24 @@ PRESETS = Path(__file__).parents[1] / "presets"
 
 def arguments(given: list[str], preset: str | None = None, data: str | None = None) -> list[str]:
     """`-S key=value` for each setting. InputError where one is unknown, or makes params.yaml illegal."""
-    load_settings()
-    plain: dict[str, Any] = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {}
     source = [("data.source", data)] if data else []
     settings = [*(_preset(preset) if preset else ()), *source, *map(_parsed, given)]
-    for key, value in settings:
-        _put(plain, key.split("."), value)
-    settings_from(plain)
+    _merged(settings)
     # JSON is what Hydra's grammar, in which DVC reads values, has in common with YAML
     return [word for key, value in settings for word in ("-S", f"{key}={json.dumps(value)}")]
+
+
+def preset_settings(preset: str, given: list[str]) -> Settings:
+    """params.yaml with a preset and settings given by hand, as `make repro` would run it."""
+    return _merged([*_preset(preset), *map(_parsed, given)])
+
+
+def _merged(settings: list[tuple[str, Any]]) -> Settings:
+    load_settings()  # a broken params.yaml is told as such
+    plain: dict[str, Any] = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {}
+    for key, value in settings:
+        _put(plain, key.split("."), value)
+    return settings_from(plain)
 
 
 def _preset(name: str) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ with a token of its own; with it, that cluster is joined. A running cluster is n
 
 import os
 import secrets
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 from yolox_core.errors import InputError
 
+ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -53,6 +55,24 @@ class Hosting:
         return max(1, len(os.sched_getaffinity(0)) // self.workers)
 
 
+def check_address(hosting: Hosting) -> None:
+    """InputError where nobody listens at RAY_ADDRESS; addresses without a port are for Ray to judge."""
+    host, colon, port = (hosting.address or "").rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN_S).close()
+    except (OSError, OverflowError) as away:
+        raise _no_answer(hosting.address, str(away)) from away
+
+
+def _no_answer(address: str | None, reason: str) -> InputError:
+    return InputError(
+        f"RAY_ADDRESS={address}: no Ray cluster answers ({reason[:120]}). "
+        "Start it, or unset RAY_ADDRESS to run on this machine."
+    )
+
+
 @contextmanager
 def cluster(hosting: Hosting) -> Iterator[None]:
     """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer."""
@@ -70,11 +90,7 @@ def cluster(hosting: Hosting) -> Iterator[None]:
     try:
         ray.init(**arguments)
     except ConnectionError as unreachable:
-        reason = str(unreachable).strip().splitlines()[0]
-        raise InputError(
-            f"RAY_ADDRESS={hosting.address}: no Ray cluster answers ({reason[:120]}). "
-            "Start it, or unset RAY_ADDRESS to run on this machine."
-        ) from unreachable
+        raise _no_answer(hosting.address, str(unreachable).strip().splitlines()[0]) from unreachable
     try:
         yield
     finally:

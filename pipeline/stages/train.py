@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from pipeline import paths
-from pipeline.distributed.launch import Hosting, cluster
+from pipeline.distributed.launch import Hosting, check_address, cluster
 from pipeline.distributed.train import BOARD, fit
 from pipeline.distributed.worker import WorkerOrder
 from pipeline.entry import stage_main
@@ -83,6 +83,7 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
 
 
 def _train(settings: Settings, order: WorkerOrder, hosting: Hosting) -> dict[str, Any]:
+    check_address(hosting)
     folder = Path(order.run)
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog.open(

@@ -32,11 +32,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def finished(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The uninterrupted run; not to be changed."""
     project = prepared.copy(tmp_path_factory.mktemp("finished") / "project")
-    first = project.start("dvc", "repro", MLFLOW_TRACKING_URI=NOBODY)
-    family = Family(first)
-    with family.watched():
-        refused = finish(first)
-    assert first.returncode != 0
+    with Family(project.start("dvc", "repro", MLFLOW_TRACKING_URI=NOBODY)) as family, family.watched():
+        refused = finish(family.command)
+    assert family.command.returncode != 0
     return Finished(project, refused, project.repro(), family)
 
 

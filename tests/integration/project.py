@@ -22,7 +22,7 @@ from yolox_core.train import checkpoint
 
 CODE = ("pipeline", "yolox_core")
 FILES = ("dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore", ".rayignore", ".dvc/config", ".dvc/.gitignore")
-REPRO_TIMEOUT_S = 400.0
+REPRO_TIMEOUT_S = 900.0  # about 100 on two quiet cores
 LOOK_EVERY_S = 0.5
 GONE_WITHIN_S = 60.0  # the loaders notice within 6 s, Ray's agents within half a minute
 
@@ -109,22 +109,19 @@ class Project:
 
     def repro(self, *words: str, **environment: str) -> str:
         """`dvc repro`, which must succeed; what it printed."""
-        running = self.start("dvc", "repro", *words, **environment)
-        printed = finish(running)
-        assert running.returncode == 0, printed[-6000:]
+        with Family(self.start("dvc", "repro", *words, **environment)) as family, family.watched():
+            printed = finish(family.command)
+        assert family.command.returncode == 0, printed[-6000:]
         return printed
 
-    def stage(self, name: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """One stage as DVC runs it."""
-        return subprocess.run(
-            [sys.executable, "-m", f"pipeline.stages.{name}"],
-            cwd=self.root,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=REPRO_TIMEOUT_S,
-        )
+    def stage(self, name: str, **environment: str) -> tuple[int, list[str]]:
+        """One stage as DVC runs it; its exit code and the lines that it printed."""
+        with (
+            Family(self.start(sys.executable, "-m", f"pipeline.stages.{name}", **environment)) as family,
+            family.watched(),
+        ):
+            printed = finish(family.command)
+        return family.command.returncode, printed.splitlines()
 
     @property
     def run(self) -> Path:
@@ -173,8 +170,20 @@ class Family:
     """All processes that a command has started, however deep, as far as they were seen while it ran."""
 
     def __init__(self, command: "subprocess.Popen[str]") -> None:
+        self.command = command
         self.head = psutil.Process(command.pid)
         self.seen: set[psutil.Process] = set()
+
+    def __enter__(self) -> "Family":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """A test that failed leaves nobody behind."""
+        if kind is not None:
+            self.look()
+            for process in {self.head, *self.seen}:
+                with suppress(psutil.Error):
+                    process.kill()
 
     def look(self) -> list[psutil.Process]:
         """Those that there are now."""

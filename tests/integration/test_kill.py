@@ -9,7 +9,7 @@ import pytest
 from tests.integration.conftest import Finished
 from tests.integration.project import PARAMS, Family, Project, finish, until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 LOADERS = {"YOLOX_LOADER_WORKERS": "2"}
 START_WITHIN_S = 300.0
@@ -30,27 +30,27 @@ def test_killed_training_ends_with_the_same_bits(finished: Finished, prepared: P
     project = prepared.copy(tmp_path / "project")
 
     # the driver, in the middle of the third epoch
-    first = project.start("dvc", "repro", "train", **LOADERS)
-    killed = Family(first)
-    wait_for(killed, lambda: project.checkpoints_written() >= 2)
-    (driver,) = killed.named("python", "-m", "pipeline.stages.train")
-    driver.kill()
-    assert "exited with -9" in finish(first)
-    assert not (project.root / "models/trained").exists()
+    with Family(project.start("dvc", "repro", "train", **LOADERS)) as killed:
+        wait_for(killed, lambda: project.checkpoints_written() >= 2)
+        (driver,) = killed.named("python", "-m", "pipeline.stages.train")
+        driver.kill()
+        assert "exited with -9" in finish(killed.command)
+        assert not (project.root / "models/trained").exists()
 
-    # `dvc repro` at once, while the dead driver's workers may still be about; then a worker, two epochs on
-    second = project.start("dvc", "repro", "train", **LOADERS)
-    resumed = Family(second)
-    wait_for(resumed, lambda: resumed.named("ray::RayTrainWorker"))
-    so_far = project.checkpoints_written()
-    assert 2 <= so_far < PARAMS["train"]["epochs"] - 1, "the first run got too far for this test: make epochs longer"
-    wait_for(resumed, lambda: project.checkpoints_written() > so_far)
-    (worker,) = resumed.named("ray::RayTrainWorker")
-    worker.kill()
-    with resumed.watched():
-        printed = finish(second)
-    assert second.returncode == 0, printed[-6000:]
-    assert f"going on after epoch {so_far - 1}" in printed and printed.count("going on after epoch") == 2, printed
+    # `dvc repro` at once, while the dead driver's workers may still be about; then its worker, an epoch on
+    with Family(project.start("dvc", "repro", "train", **LOADERS)) as resumed:
+        wait_for(resumed, lambda: resumed.named("ray::RayTrainWorker"))
+        so_far = project.checkpoints_written()
+        assert 2 <= so_far < PARAMS["train"]["epochs"] - 1, (
+            "the first run got too far for this test: lengthen its epochs"
+        )
+        wait_for(resumed, lambda: project.checkpoints_written() > so_far)
+        (worker,) = resumed.named("ray::RayTrainWorker")
+        worker.kill()
+        with resumed.watched():
+            printed = finish(resumed.command)
+        assert resumed.command.returncode == 0, printed[-6000:]
+        assert f"going on after epoch {so_far - 1}" in printed and printed.count("going on after epoch") == 2, printed
 
     assert project.result() == finished.project.result()
     assert not killed.survivors() and not resumed.survivors()

@@ -12,7 +12,7 @@ from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.datasets.coco import read_coco
 from yolox_core.train.engine import EpochReport, TrainingJob, train
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 FROZEN = {
     **PARAMS,
@@ -23,8 +23,8 @@ FROZEN = {
 def test_two_workers_compute_what_one_does(prepared: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = prepared.copy(tmp_path / "project")
     project.set_params(FROZEN)
-    done = project.stage("train", YOLOX_WORKERS="2")
-    assert done.returncode == 0, done.stderr[-4000:]
+    code, lines = project.stage("train", YOLOX_WORKERS="2")
+    assert code == 0, lines[-40:]
 
     monkeypatch.chdir(project.root)
     order = plan(load_settings(), Hosting(workers=1))

@@ -1,8 +1,10 @@
 """Where a run works, from the environment. With a real cluster: tests/integration/test_refused_run.py."""
 
+import socket
+
 import pytest
 
-from pipeline.distributed.launch import Hosting
+from pipeline.distributed.launch import Hosting, check_address
 from yolox_core.errors import InputError
 
 NAMES = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "RAY_ADDRESS")
@@ -53,3 +55,22 @@ def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, va
 def test_cores_are_shared_among_workers() -> None:
     assert Hosting(workers=1).cores_per_worker() >= 1
     assert Hosting(workers=10_000).cores_per_worker() == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9", "ray://127.0.0.1:9", "[::1]:9", "127.0.0.1:99999", "no.such.host.invalid:1"]
+)
+def test_an_address_where_nobody_listens(address: str) -> None:
+    with pytest.raises(InputError, match="no Ray cluster answers") as refused:
+        check_address(Hosting(address=address))
+    assert str(refused.value).startswith(f"RAY_ADDRESS={address}: ") and "unset RAY_ADDRESS" in str(refused.value)
+
+
+def test_an_address_where_someone_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check_address(Hosting(address=f"127.0.0.1:{server.getsockname()[1]}"))
+
+
+@pytest.mark.parametrize("address", [None, "auto", "local"])
+def test_an_address_without_a_port_is_for_ray_to_judge(address: str | None) -> None:
+    check_address(Hosting(address=address))

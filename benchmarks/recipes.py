@@ -1,0 +1,81 @@
+"""What a preset reaches on a data set that brings its own split, over several seeds: one JSON line a seed.
+
+    python -m benchmarks.recipes ../shared/datasets/raccoon few-images --weights yolox_nano_coco.pth --seeds 0 1 2
+
+The engine runs in this process, without Ray, on the same images, split and parameters as
+`make repro DATA=... PRESET=...`; the test split is measured once, after training, as `evaluate` does.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+
+from pipeline.commands.override import preset_settings
+from pipeline.settings import Settings
+from pipeline.stages.evaluate import detect_all
+from yolox_core.config import DetectorSpec
+from yolox_core.datasets.doctor import check
+from yolox_core.datasets.formats import read_dataset
+from yolox_core.datasets.images import content_digests
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.datasets.split import split
+from yolox_core.evaluation.coco import measure
+from yolox_core.model.weights import read_weights
+from yolox_core.predictor import Predictor
+from yolox_core.train.engine import EpochReport, TrainingJob, train
+
+
+def sides(folder: Path, settings: Settings) -> tuple[DatasetRecords, DatasetRecords]:
+    """The training and test images, as the pipeline splits them."""
+    records, _ = check(read_dataset(folder)[0])
+    options = settings.data.split
+    parts = split(records, content_digests(records), val=0.0, test=options.test, seed=0, honour=True)
+    train_part, test_part = (
+        dataclasses.replace(records, images=[records.images[index] for index in parts[name]])
+        for name in ("train", "test")
+    )
+    return train_part, test_part
+
+
+def run(settings: Settings, training: DatasetRecords, test: DatasetRecords, threads: int) -> dict[str, float]:
+    """Train once; test figures and seconds of training."""
+    recipe = settings.recipe(len(training.categories))
+    spec = DetectorSpec(recipe.model, training.class_names, training.category_ids, recipe.train.input_size)
+    initial = read_weights(Path(settings.model.weights)) if settings.model.weights else None
+    seconds, checkpoint = 0.0, None
+    with tempfile.TemporaryDirectory() as folder:
+        job = TrainingJob(recipe, spec, training, initial=initial, checkpoints=Path(folder), threads=threads)
+        for report in train(job):
+            if isinstance(report, EpochReport):
+                seconds += report.timing["train_s"]
+                checkpoint = report.checkpoint
+        assert checkpoint is not None
+        metrics = measure(test, detect_all(Predictor.load(checkpoint), test, settings.evaluate)).metrics
+    return {"map": metrics["map"], "map_50": metrics["map_50"], "train_seconds": seconds}
+
+
+def main() -> None:
+    """Print a line a seed and the means."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("preset")
+    parser.add_argument("--weights")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    told = parser.parse_args()
+    weights = [f"model.weights={told.weights}"] if told.weights else []
+    rows = []
+    for seed in told.seeds:
+        settings = preset_settings(told.preset, [f"seed={seed}", *weights])
+        row = run(settings, *sides(told.data, settings), told.threads)
+        rows.append(row)
+        print(json.dumps({"data": told.data.name, "preset": told.preset, "seed": seed, **row}), flush=True)
+    print(json.dumps({name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}))
+
+
+if __name__ == "__main__":
+    main()
