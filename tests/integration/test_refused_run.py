@@ -11,8 +11,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 def assert_refused(code: int, lines: list[str], words: str) -> None:
     """It ended with code 2, and its one line holds these words."""
-    assert code == 2, lines[-40:]
-    assert lines[-1].startswith("error: ") and words in lines[-1], lines[-40:]
+    assert code == 2, "\n".join(lines[-40:])
+    assert lines[-1].startswith("error: ") and words in lines[-1], "\n".join(lines[-40:])
     assert not [line for line in lines if "Traceback" in line]
     assert len([line for line in lines if line.startswith("error: ")]) == 1
 

@@ -24,7 +24,7 @@ def test_two_workers_compute_what_one_does(prepared: Project, tmp_path: Path, mo
     project = prepared.copy(tmp_path / "project")
     project.set_params(FROZEN)
     code, lines = project.stage("train", YOLOX_WORKERS="2")
-    assert code == 0, lines[-40:]
+    assert code == 0, "\n".join(lines[-40:])
 
     monkeypatch.chdir(project.root)
     order = plan(load_settings(), Hosting(workers=1))

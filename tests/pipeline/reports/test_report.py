@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from pipeline import paths
+from pipeline.commands import summary
 from pipeline.reports.pictures import ImageScore, box_iou, image_f1, pick
 from pipeline.reports.plots import MANY, curves
 from pipeline.settings import Settings
-from pipeline.stages import report, summary
+from pipeline.stages import report
 from yolox_core.config import DetectorSpec, ModelConfig
 from yolox_core.errors import InputError
 
