@@ -64,16 +64,20 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("preset")
     parser.add_argument("--weights")
+    parser.add_argument("--set", nargs="*", default=[], help="key=value, as for make repro")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     told = parser.parse_args()
     weights = [f"model.weights={told.weights}"] if told.weights else []
     rows = []
     for seed in told.seeds:
-        settings = preset_settings(told.preset, [f"seed={seed}", *weights])
+        settings = preset_settings(told.preset, [f"seed={seed}", *weights, *told.set])
         row = run(settings, *sides(told.data, settings), told.threads)
         rows.append(row)
-        print(json.dumps({"data": told.data.name, "preset": told.preset, "seed": seed, **row}), flush=True)
+        print(
+            json.dumps({"data": told.data.name, "preset": told.preset, "set": told.set, "seed": seed, **row}),
+            flush=True,
+        )
     print(json.dumps({name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}))
 
 

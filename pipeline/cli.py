@@ -128,7 +128,7 @@ def predict(
 @app.command()
 def assign(
     image: Annotated[Path, typer.Argument(help="An annotated image.")],
-    model: Model,
+    model: Annotated[str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, or models:/name@alias.")],
     data: Annotated[Path | None, typer.Option(help="Data set that annotates it. Default: the prepared one.")] = None,
     rule: Annotated[str | None, typer.Option(help="yolox-2021 or yolox-2023. Default: params.yaml.")] = None,
     radius: Annotated[float | None, typer.Option(help="Centre radius in strides. Default: params.yaml.")] = None,

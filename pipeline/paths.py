@@ -4,7 +4,8 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 
-FINGERPRINT = Path("data/fingerprint.json")  # what the source and the initial weights look like, cheaply
+FINGERPRINT = Path("data/fingerprint.json")  # what the source looks like, cheaply
+WEIGHTS = Path("data/weights.json")  # which initial weights
 RAW = Path("data/raw")  # images/ and annotations.json (COCO), as ingested
 RAW_IMAGES = RAW / "images"
 RAW_ANNOTATIONS = RAW / "annotations.json"

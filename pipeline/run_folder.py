@@ -46,5 +46,9 @@ def add_timing(run: Path, epoch: int, timing: dict[str, float]) -> None:
 
 def train_seconds(run: Path) -> float:
     """Seconds of training over all epochs, evaluation not counted; a repeated epoch counts once."""
-    lines = (run / "timing.jsonl").read_text(encoding="utf-8").splitlines()
+    path = run / "timing.jsonl"
+    # a driver that was killed may have left no line, or half of one
+    lines = (
+        [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")] if path.exists() else []
+    )
     return float(sum({row["epoch"]: row["train_s"] for row in map(json.loads, lines)}.values()))

@@ -55,6 +55,8 @@ class SyntheticSettings:
     def __post_init__(self) -> None:
         if self.images < 10:
             raise InputError(f"data.synthetic.images: expected at least 10, got {self.images}.")
+        if self.seed < 0:
+            raise InputError(f"data.synthetic.seed: expected 0 or more, got {self.seed}.")
 
 
 @dataclass(frozen=True)

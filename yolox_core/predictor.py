@@ -105,4 +105,8 @@ def _onnx(path: Path) -> tuple[DetectorSpec, Decoder]:
         (decoded_BA,) = session.run(None, {name: images_BCHW.numpy()})
         return torch.from_numpy(decoded_BA)
 
-    return DetectorSpec.from_dict(json.loads(entry), f"{path}: {SPEC_FILE}"), decoder
+    try:
+        plain = json.loads(entry)
+    except ValueError as broken:
+        raise InputError(f"{path}: {ONNX_SPEC_KEY}: not JSON ({broken}). Export the model again.") from broken
+    return DetectorSpec.from_dict(plain, f"{path}: {SPEC_FILE}"), decoder

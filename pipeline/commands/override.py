@@ -22,12 +22,19 @@ PRESETS = Path(__file__).parents[1] / "presets"
 
 
 def arguments(given: list[str], preset: str | None = None, data: str | None = None) -> list[str]:
-    """`-S key=value` for each setting. InputError where one is unknown, or makes params.yaml illegal."""
+    """`-S ++key=value` for each setting. InputError where one is unknown, or makes params.yaml illegal."""
     source = [("data.source", data)] if data else []
     settings = [*(_preset(preset) if preset else ()), *source, *map(_parsed, given)]
     _merged(settings)
-    # JSON is what Hydra's grammar, in which DVC reads values, has in common with YAML
-    return [word for key, value in settings for word in ("-S", f"{key}={json.dumps(value)}")]
+    # ++ also adds a key that has a default and is not in params.yaml
+    return [word for key, value in settings for word in ("-S", f"++{key}={_hydra(value)}")]
+
+
+def _hydra(value: Any) -> str:
+    """A value in Hydra's grammar, in which DVC reads it: JSON, but for text only quotes are escaped."""
+    if isinstance(value, str):
+        return '"' + value.replace('"', '\\"') + '"'
+    return json.dumps(value, ensure_ascii=False)
 
 
 def preset_settings(preset: str, given: list[str]) -> Settings:

@@ -27,6 +27,7 @@ def predict(
     check_threshold("--conf", confidence)
     check_threshold("--iou", nms_iou)
     files = list(image_files(source))
+    _check_save_dir(save_dir, source)
     predictor = Predictor.load(locate(model))
     spec = predictor.spec
     everything: list[dict[str, Any]] = []
@@ -62,6 +63,15 @@ def image_files(source: Path) -> Iterator[Path]:
     yield from files
 
 
+def _check_save_dir(save_dir: Path | None, source: Path) -> None:
+    """InputError where drawings would land among the images, or replace them."""
+    if save_dir is None:
+        return
+    folder = (source if source.is_dir() else source.parent).resolve()
+    if save_dir.resolve() == folder or (source.is_dir() and folder in save_dir.resolve().parents):
+        raise InputError(f"--save-dir {save_dir}: expected a folder apart from the images, got one among them.")
+
+
 def _in_words(found: Detections, names: tuple[str, ...]) -> str:
     """`dog 0.86 [132, 207, 325, 543]; ...`: best first, boxes as corners in source pixels."""
     parts = [
@@ -74,6 +84,8 @@ def _in_words(found: Detections, names: tuple[str, ...]) -> str:
 def _save(path: Path, image: ImageArray, found: Detections, names: tuple[str, ...]) -> None:
     captions = [f"{names[int(label)]} {score:.2f}" for label, score in zip(found.labels_N, found.scores_N, strict=True)]
     drawn = draw_boxes(image, found.boxes_N4_source, found.labels_N.tolist(), captions)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        path = path.with_name(f"{path.name}.png")
     encoded, content = cv2.imencode(path.suffix, drawn)
     assert encoded  # the suffix is one that OpenCV writes
     write_bytes(path, content.tobytes())

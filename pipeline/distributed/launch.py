@@ -52,7 +52,7 @@ class Hosting:
 
     def cores_per_worker(self) -> int:
         """CPU cores for one worker: of this machine, shared evenly."""
-        return max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return max(1, _cores() // self.workers)
 
 
 def check_address(hosting: Hosting) -> None:
@@ -97,11 +97,17 @@ def cluster(hosting: Hosting) -> Iterator[None]:
         ray.shutdown()
 
 
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS
+
+
 def _local(hosting: Hosting) -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0))
     return {
         "address": "local",
-        "num_cpus": max(cores, hosting.workers),
+        "num_cpus": max(_cores(), hosting.workers),
         # Train's and Tune's clean-up of placement groups needs the dashboard's state API
         "include_dashboard": True,
         "object_store_memory": OBJECT_STORE_BYTES,

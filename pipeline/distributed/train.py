@@ -1,6 +1,7 @@
 """Training through Ray Train: starts the workers, listens to the first one, survives those that die."""
 
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,8 @@ def fit(order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None]) 
     from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 
     board: Any = ray.remote(Board).options(name=order.board, num_cpus=0).remote()
-    resources: dict[str, float] = {"CPU": hosting.cores_per_worker() if hosting.address is None else 1}
+    # on this machine as many cores as there are, whatever number of threads was asked for
+    resources: dict[str, float] = {"CPU": order.threads if hosting.address else hosting.cores_per_worker()}
     if hosting.gpu:
         resources["GPU"] = 1
     # `Any`: the type hints of `ray.train` still say the older classes
@@ -72,6 +74,7 @@ class _Listener(threading.Thread):
             while not self._done.wait(LISTEN_EVERY_S):
                 self._take()
         except BaseException as problem:
+            print(f"reports cannot be followed any more ({problem!r}); training goes on", file=sys.stderr)
             self._problem = problem
 
     def finish(self) -> None:

@@ -6,7 +6,7 @@ All that it needs comes in as plain values with absolute paths: a worker's folde
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,10 @@ def train_worker(order: dict[str, Any]) -> None:
     context = ray.train.get_context()
     first = context.get_world_rank() == 0
     try:
-        with _alone(Path(told.run), first):
+        with alone(Path(told.run)) if first else nullcontext():
             for report in _reports(told):
                 if first:
-                    board.put.remote(report)
+                    _hand_over(board, report)
                 _tell_ray(report)
     except InputError as refused:
         ray.get(board.refuse.remote(Refusal(str(refused))))
@@ -103,12 +103,20 @@ def _tell_ray(report: Any) -> None:
         ray.train.report(plain)
 
 
+def _hand_over(board: Any, report: Any) -> None:
+    """To the driver. What an epoch came to must arrive, even if this process ends at once."""
+    import ray
+
+    from yolox_core.train.engine import EpochReport
+
+    delivered = board.put.remote(report)
+    if isinstance(report, EpochReport):
+        ray.get(delivered)
+
+
 @contextmanager
-def _alone(run: Path, first: bool) -> Iterator[None]:
+def alone(run: Path) -> Iterator[None]:
     """Hold the run's lock: after a driver was killed its workers may live for seconds more, and must end first."""
-    if not first:
-        yield
-        return
     run.mkdir(parents=True, exist_ok=True)
     with (run / "lock").open("w") as lock:
         deadline = time.monotonic() + LOCK_TIMEOUT_S

@@ -1,4 +1,4 @@
-"""DVC stage `evaluate`: the trained detector on the held-out test split, which no other stage measures itself on.
+"""DVC stage `evaluate`: the trained detector on the held-out test split, which training never touches.
 
 Images go one by one through the same Predictor that people use, and pycocotools is the judge.
 """
@@ -42,7 +42,7 @@ def test_split() -> DatasetRecords:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run `dvc repro`, or `yolox prepare` first.")
     truth = read_coco(path, paths.RAW_IMAGES)
-    if not any(len(image.labels_G) for image in truth.images):
+    if all(image.ignore_G.all() for image in truth.images):
         raise InputError(f"{path}: expected test images with objects, found none. Raise data.split.test.")
     return truth
 

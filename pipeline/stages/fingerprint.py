@@ -12,6 +12,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import DataSettings, Settings
+from pipeline.tracking.resolve import PREFIX, registered_digest
 from yolox_core.datasets.atomic import write_json
 from yolox_core.datasets.images import IMAGE_SUFFIXES
 from yolox_core.datasets.listing import Listing
@@ -23,10 +24,11 @@ WEIGHT_SUFFIXES = frozenset({".pt", ".pth", ".onnx", ".safetensors"})
 
 
 def run(settings: Settings) -> None:
-    """Write data/fingerprint.json; the same source gives the same bytes."""
+    """Write data/fingerprint.json and data/weights.json; the same source gives the same bytes."""
     source, files = source_digest(settings.data)
     weights = weights_digest(settings.model.weights)
-    write_json(paths.FINGERPRINT, {"source": source, "files": files, "weights": weights})
+    write_json(paths.FINGERPRINT, {"source": source, "files": files})
+    write_json(paths.WEIGHTS, {"digest": weights})
     print(f"fingerprint: {files} files in {settings.data.source}, {source[:12]}")
 
 
@@ -40,15 +42,21 @@ def source_digest(data: DataSettings) -> tuple[str, int]:
     lines = []
     for name in listing.files:
         if PurePosixPath(name).suffix.lower() in watched:
-            state = (listing.root / name).stat()
+            try:
+                state = (listing.root / name).stat()
+            except OSError:  # a link to nowhere; the readers say so if an annotation needs it
+                lines.append(f"{name}\tabsent")
+                continue
             lines.append(f"{name}\t{state.st_size}\t{state.st_mtime_ns}")
     return _sha256("\n".join(lines)), len(lines)
 
 
 def weights_digest(reference: str | None) -> str | None:
-    """sha256 of a weights file or a released folder; any other reference stands for itself."""
+    """sha256 of a weights file, a released folder, or a registered version's weights."""
     if reference is None:
         return None
+    if reference.startswith(PREFIX):
+        return registered_digest(reference)
     path = Path(reference).expanduser()
     if path.is_file():
         return _file_sha256(path)

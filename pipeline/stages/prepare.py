@@ -81,7 +81,7 @@ def _boxes(part: DatasetRecords) -> dict[str, int]:
 
 def _require_objects(parts: Mapping[str, DatasetRecords]) -> None:
     for name in ("train", "test"):
-        if not any(len(record.boxes_G4) for record in parts[name].images):
+        if all(record.ignore_G.all() for record in parts[name].images):
             raise InputError(
                 f"data.split: expected objects in the {name} split, got {len(parts[name].images)} images without any. "
                 "Add annotated images, or change data.split."

@@ -5,6 +5,7 @@ is already complete is only released again.
 """
 
 import csv
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -16,7 +17,7 @@ import yaml
 from pipeline import paths
 from pipeline.distributed.launch import Hosting, check_address, cluster
 from pipeline.distributed.train import BOARD, fit
-from pipeline.distributed.worker import WorkerOrder
+from pipeline.distributed.worker import WorkerOrder, alone
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
 from pipeline.model_reference import locate
@@ -28,8 +29,8 @@ from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.datasets.atomic import new_folder, write_json, write_text
 from yolox_core.errors import InputError
 from yolox_core.loading.user_transforms import check_transforms
-from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
-from yolox_core.model.yolox import frozen_prefixes
+from yolox_core.model.weights import WEIGHTS_FILE, load_weights, read_weights, release
+from yolox_core.model.yolox import YOLOX, check_freezing
 from yolox_core.train import checkpoint
 from yolox_core.train.engine import EpochReport, Started
 
@@ -39,18 +40,20 @@ def run(settings: Settings, hosting: Hosting | None = None, fresh: bool = False)
     hosting = hosting or Hosting.from_environment()
     order = plan(settings, hosting)
     folder = Path(order.run)
-    if fresh and folder.exists():
-        shutil.rmtree(folder)
-    summary: dict[str, Any] = _known_summary(folder)
-    if not _is_complete(folder, Recipe.from_dict(order.recipe)):
-        summary = _train(settings, order, hosting)
-    _release(settings, folder, summary)
+    if fresh or not _is_complete(folder, Recipe.from_dict(order.recipe)):
+        order = dataclasses.replace(order, initial=_initial(settings, Recipe.from_dict(order.recipe)))
+        check_address(hosting)
+        if fresh and folder.exists():
+            with alone(folder):
+                shutil.rmtree(folder)
+        _train(settings, order, hosting)
+    _release(folder)
 
 
 def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
     """Check everything that can be checked before a worker starts, and write the workers' order."""
     manifest = _read_json(paths.MANIFEST, "prepare")
-    fingerprint = _read_json(paths.FINGERPRINT, "fingerprint")
+    weights = _read_json(paths.WEIGHTS, "fingerprint")
     recipe = settings.recipe(len(manifest["class_names"]))
     spec = DetectorSpec(
         model=recipe.model,
@@ -62,19 +65,18 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         raise InputError(
             f"train.batch_size: expected a multiple of the {hosting.workers} workers, got {recipe.train.batch_size}."
         )
+    if recipe.train.patience is not None and not manifest["images"]["val"]:
+        raise InputError("train.patience: expected validation images to measure on, got none. Raise data.split.val.")
     check_transforms(recipe.augment)
-    frozen_prefixes(recipe.train.freeze)
-    initial = str(locate(settings.model.weights).resolve()) if settings.model.weights else None
-    if initial:
-        _check_initial(Path(initial), recipe)
-    folder = run_folder(settings, recipe.to_dict(), manifest["data_digest"], fingerprint["weights"])
+    check_freezing(recipe.train.freeze)
+    folder = run_folder(settings, recipe.to_dict(), manifest["data_digest"], weights["digest"])
     return WorkerOrder(
         recipe=recipe.to_dict(),
         spec=spec.to_dict(),
         images=str(paths.RAW_IMAGES.resolve()),
         training=str(paths.prepared("train").resolve()),
         validation=str(paths.prepared("val").resolve()),
-        initial=initial,
+        initial=None,  # looked up only where something is left to train
         run=str(folder),
         threads=recipe.train.threads or hosting.cores_per_worker(),
         loader_workers=hosting.loader_workers,
@@ -82,8 +84,7 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
     )
 
 
-def _train(settings: Settings, order: WorkerOrder, hosting: Hosting) -> dict[str, Any]:
-    check_address(hosting)
+def _train(settings: Settings, order: WorkerOrder, hosting: Hosting) -> None:
     folder = Path(order.run)
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog.open(
@@ -111,7 +112,6 @@ def _train(settings: Settings, order: WorkerOrder, hosting: Hosting) -> dict[str
         raise
     finally:
         log.finish(status)
-    return facts.write()
 
 
 class _Facts:
@@ -126,22 +126,21 @@ class _Facts:
             write_history(self.folder, report.history)
             if report.load_report:
                 self.initial = report.load_report.to_dict()
-                self.write()
+            self._write()
         elif isinstance(report, EpochReport):
             write_history(self.folder, report.history)
             add_timing(self.folder, report.row["epoch"], report.timing)
 
-    def write(self) -> dict[str, Any]:
+    def _write(self) -> None:
         summary = {
             "workers": self.hosting.workers,
             "device": "cuda" if self.hosting.gpu else "cpu",
             "initial_weights": self.initial,
         }
         write_json(self.folder / "summary.json", summary)
-        return summary
 
 
-def _release(settings: Settings, folder: Path, summary: dict[str, Any]) -> None:
+def _release(folder: Path) -> None:
     """Copy the model to use out of the run: the best by validation map, or the last EMA where nothing was measured."""
     last = checkpoint.newest(folder / "checkpoints")
     content = last.content
@@ -151,6 +150,7 @@ def _release(settings: Settings, folder: Path, summary: dict[str, Any]) -> None:
     weights = read_weights(source)
     with new_folder(paths.TRAINED) as target:
         release(target, weights.build(), weights.spec)
+    write_history(folder, content["history"])  # a driver that was killed at the very end has not written its last row
     write_history_csv(content["history"])
     digest = hashlib.sha256((paths.TRAINED / WEIGHTS_FILE).read_bytes()).hexdigest()
     write_json(
@@ -163,7 +163,7 @@ def _release(settings: Settings, folder: Path, summary: dict[str, Any]) -> None:
             "weights_sha256": digest,
             "history_sha256": hashlib.sha256((folder / "history.jsonl").read_bytes()).hexdigest(),
             "train_seconds": round(train_seconds(folder), 1),
-            **summary,
+            **_known_summary(folder),
         },
     )
     print(f"train: run {folder.name}, weights {digest[:12]}")
@@ -200,12 +200,13 @@ def _known_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def _check_initial(path: Path, recipe: Recipe) -> None:
-    """InputError where the initial weights are of another architecture, before anything is started."""
-    from yolox_core.model.weights import load_weights
-    from yolox_core.model.yolox import YOLOX
-
+def _initial(settings: Settings, recipe: Recipe) -> str | None:
+    """Where the initial weights lie; InputError where they are of another architecture, before anything is started."""
+    if settings.model.weights is None:
+        return None
+    path = locate(settings.model.weights).resolve()
     load_weights(YOLOX(recipe.model), read_weights(path))
+    return str(path)
 
 
 def _read_json(path: Path, stage: str) -> dict[str, Any]:

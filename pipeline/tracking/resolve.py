@@ -20,6 +20,17 @@ _REFERENCE = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<ve
 
 def resolve(reference: str) -> Path:
     """The released folder of a registered model; InputError names what the registry knows where it is not there."""
+    version, uri = _lookup(reference)
+    return _released_folder(_download(version, uri, reference), version, reference)
+
+
+def registered_digest(reference: str) -> str:
+    """sha256 of the weights that the reference stands for today: an alias may move."""
+    version, _ = _lookup(reference)
+    return version.tags.get(WEIGHTS_TAG) or f"{version.name}/{version.version}"
+
+
+def _lookup(reference: str) -> tuple["ModelVersion", str]:
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
         raise InputError(f"{reference}: expected models:/<name>@<alias> or models:/<name>/<version>.")
@@ -31,8 +42,7 @@ def resolve(reference: str) -> Path:
             "or set MLFLOW_TRACKING_URI."
         )
     client = connect(uri, advice="Start it, or name another store in MLFLOW_TRACKING_URI.")
-    version = _version(client, reference, parts["name"], parts["alias"], parts["version"])
-    return _released_folder(_download(version, uri, reference), version, reference)
+    return _version(client, reference, parts["name"], parts["alias"], parts["version"]), uri
 
 
 def _version(

@@ -38,6 +38,7 @@ def write_json(path: Path, document: Any) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `path` at the end, or vanishes if the body fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
     partial = _partial(path)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -52,3 +53,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Delete what a process that was killed has left half-made of this folder."""
+    for partial in path.parent.glob(f".{path.name}.*.partial"):
+        pid = partial.name.split(".")[-2]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
+            shutil.rmtree(partial, ignore_errors=True)

@@ -1,6 +1,5 @@
 """Collecting the objects of one image while its annotation is read."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -8,16 +7,18 @@ import numpy as np
 
 from yolox_core.datasets.records import ImageRecord
 
+LARGEST = 1e9  # no coordinate is larger; beyond float32's range sums would overflow
+
 
 def finite_numbers(values: Iterable[object]) -> list[float] | None:
-    """The values as floats; None where one of them is not a finite number."""
+    """The values as floats; None where one of them is not a number, or none that a coordinate can be."""
     numbers = []
     for value in values:
         try:
             number = float(value)  # type: ignore[arg-type]  # whatever is no number raises
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
-        if not math.isfinite(number):
+        if not abs(number) <= LARGEST:
             return None
         numbers.append(number)
     return numbers

@@ -151,7 +151,7 @@ def _line(numbers: list[float]) -> _Line:
 def _categories(
     names: tuple[str, ...] | None, lines: Mapping[str, list[_Line]], findings: list[Finding]
 ) -> tuple[Category, ...]:
-    if names is None:
+    if not names:
         count = 1 + max((line.label for entries in lines.values() for line in entries), default=-1)
         names = tuple(f"class_{label}" for label in range(count))
         what = "expected data.yaml, classes.txt or *.names with the class names, got none"

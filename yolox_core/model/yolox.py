@@ -60,6 +60,12 @@ def frozen_prefixes(parts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
+def check_freezing(parts: tuple[str, ...]) -> None:
+    """InputError on an unknown part, and where nothing would be left to train."""
+    if len(set(frozen_prefixes(parts)) & {"backbone.backbone.", "head.", *PARTS["neck"]}) == 2 + len(PARTS["neck"]):
+        raise InputError(f"train.freeze: expected something left to train, got {list(parts)}. Leave out 'head'.")
+
+
 def batch_norms(model: nn.Module, prefixes: tuple[str, ...] = ("",)) -> Iterator[nn.BatchNorm2d]:
     """The batch-norm layers whose names start with one of `prefixes`."""
     for name, module in model.named_modules():

@@ -48,9 +48,9 @@ def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec,
         "threads": threads,
     }
     path = folder / f"epoch_{state.epoch:05d}.pt"
-    _write(content, path)
-    if is_best:
+    if is_best:  # first: a run that is killed between the two repeats the epoch and writes the same again
         _write(content, folder / BEST)
+    _write(content, path)
     for old in _epochs(folder)[KEPT:]:
         old.unlink()
     return path

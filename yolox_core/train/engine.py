@@ -113,8 +113,7 @@ def train(job: TrainingJob) -> Iterator[Report]:
 
 def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
     """A fresh state, or the newest checkpoint's."""
-    found = checkpoint.newest(job.checkpoints) if job.checkpoints else checkpoint.Newest(None, None)
-    content = found.content
+    found, content = _newest(job)
     threads = content["threads"] if content else job.threads
     if threads is not None:
         torch.set_num_threads(threads)  # the number decides the order of sums, so a resumed run keeps it
@@ -126,6 +125,16 @@ def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
         checkpoint.restore(state, content)
     steps = len(epoch_plan(len(job.training.images), job.recipe.train.batch_size, 0, 0, _one_size(job), closing=True))
     return state, Started(state.epoch, steps, load_report, found.passed_over, tuple(state.history))
+
+
+def _newest(job: TrainingJob) -> tuple[checkpoint.Newest, dict[str, Any] | None]:
+    """The checkpoint to go on from. The first worker chooses: others might see files that it does not wait for."""
+    found = checkpoint.Newest(None, None)
+    if job.checkpoints and job.world.is_first:
+        found = checkpoint.newest(job.checkpoints)
+    path = job.world.from_first(found.path)
+    content = found.content if job.world.is_first or path is None else checkpoint.read(path)
+    return found, content
 
 
 def _epoch(
@@ -176,9 +185,11 @@ def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing
     metrics = evaluate(state.ema.model, job.validation, job.spec, job.recipe.evaluate, job.world, job.device, share)
     timing["evaluate_s"] = time.perf_counter() - began
     row.update(metrics)
-    is_best = state.best_map is None or metrics.get("map", 0.0) > state.best_map
+    if "map" not in metrics:
+        return False  # no object in the validation images: the last average is released
+    is_best = state.best_map is None or metrics["map"] > state.best_map
     if is_best:
-        state.best_map, state.best_epoch, state.stale = metrics.get("map", 0.0), epoch, 0
+        state.best_map, state.best_epoch, state.stale = metrics["map"], epoch, 0
     else:
         state.stale += 1
     if train.patience is not None and state.stale >= train.patience and epoch + 1 < state.closing_start:

@@ -109,7 +109,7 @@ def test_the_fingerprint_notices_what_changes_and_nothing_else(source: Path, tmp
 
     def bytes_now() -> bytes:
         fingerprint.run(chosen)
-        return paths.FINGERPRINT.read_bytes()
+        return paths.FINGERPRINT.read_bytes() + paths.WEIGHTS.read_bytes()
 
     seen = [bytes_now()]
     assert bytes_now() == seen[0]
@@ -123,9 +123,10 @@ def test_the_fingerprint_notices_what_changes_and_nothing_else(source: Path, tmp
     assert load(paths.FINGERPRINT)["files"] == 25
 
 
-@pytest.mark.parametrize("reference", ["models:/yolox-detector@champion", None])
-def test_a_reference_that_is_no_file_stands_for_itself(reference: str | None) -> None:
-    assert fingerprint.weights_digest(reference) == reference
+def test_initial_weights_that_are_not_there_are_refused(project: Path) -> None:
+    assert fingerprint.weights_digest(None) is None
+    with pytest.raises(InputError, match="no MLflow store"):
+        fingerprint.weights_digest("models:/yolox-detector@champion")
     with pytest.raises(InputError, match="no such file"):
         fingerprint.weights_digest("nowhere/yolox.pth")
 

@@ -10,6 +10,7 @@ from tests.yolox_core.train.small import scenes, small_job, small_recipe
 from yolox_core.datasets.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.model.weights import Weights, read_weights
+from yolox_core.model.yolox import check_freezing
 from yolox_core.train import checkpoint
 from yolox_core.train.engine import EpochReport, Started, StepReport, TrainingDiverged, TrainingJob, train
 
@@ -168,3 +169,18 @@ def _initial(recipe: object) -> dict[str, torch.Tensor]:
 
     assert isinstance(recipe, Recipe)
     return {name: tensor.clone() for name, tensor in build_model(recipe.model, 11).state_dict().items()}
+
+
+def test_validation_images_without_objects_choose_no_best(data: Path, tmp_path: Path) -> None:
+    records = scenes(data)
+    empty = [ImageRecord(i.image_id, i.file_name, i.height, i.width) for i in records.images[:3]]
+    validation = DatasetRecords(records.image_root, records.categories, empty)
+    report = last(small_job(data, validation=validation, checkpoints=tmp_path))
+    assert not report.is_best
+    assert not (tmp_path / "best.pt").exists()
+
+
+def test_nothing_left_to_train_is_refused() -> None:
+    check_freezing(("backbone", "neck"))
+    with pytest.raises(InputError, match="something left to train"):
+        check_freezing(("backbone", "neck", "head"))
