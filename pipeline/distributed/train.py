@@ -14,7 +14,6 @@ from yolox_core.errors import InputError
 MAX_FAILURES = 3  # times that lost workers are replaced
 LISTEN_EVERY_S = 0.3
 COLLECTIVE_TIMEOUT_S = 1800
-BOARD = "board"
 
 
 def fit(order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None]) -> None:

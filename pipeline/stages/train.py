@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 
 from pipeline import paths
 from pipeline.distributed.launch import Hosting, check_address, cluster
-from pipeline.distributed.train import BOARD, fit
+from pipeline.distributed.train import fit
 from pipeline.distributed.worker import WorkerOrder, alone
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
@@ -80,7 +81,7 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         run=str(folder),
         threads=recipe.train.threads or hosting.cores_per_worker(),
         loader_workers=hosting.loader_workers,
-        board=BOARD,
+        board=f"board-{secrets.token_hex(4)}",  # several runs may share a cluster
     )
 
 

@@ -187,7 +187,7 @@ def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing
     row.update(metrics)
     if "map" not in metrics:
         return False  # no object in the validation images: the last average is released
-    is_best = state.best_map is None or metrics["map"] > state.best_map
+    is_best = metrics["map"] > (state.best_map or 0.0)  # a map of 0 is no best: then the last average is released
     if is_best:
         state.best_map, state.best_epoch, state.stale = metrics["map"], epoch, 0
     else:
