@@ -10,9 +10,10 @@ from tests.yolox_core.train.small import scenes, small_job, small_recipe
 from yolox_core.datasets.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.model.weights import Weights, read_weights
-from yolox_core.model.yolox import check_freezing
+from yolox_core.model.yolox import build_model, check_freezing
 from yolox_core.train import checkpoint
 from yolox_core.train.engine import EpochReport, Started, StepReport, TrainingDiverged, TrainingJob, train
+from yolox_core.train.state import TrainingState
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +77,13 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(
 
 
 def test_only_the_newest_two_and_the_best_are_kept(data: Path, tmp_path: Path) -> None:
-    last(small_job(data, checkpoints=tmp_path))
+    job = small_job(data)
+    state = TrainingState.fresh(build_model(job.recipe.model), job.recipe)
+    for epoch in (1, 2, 3, 4):
+        state.epoch = epoch
+        checkpoint.save(tmp_path, state, job.recipe, job.spec, threads=1, is_best=epoch == 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "epoch_00003.pt", "epoch_00004.pt"]
+    assert checkpoint.read(tmp_path / "best.pt")["progress"]["epoch"] == 2
 
 
 def test_a_checkpoint_is_read_as_weights_with_its_names(data: Path, tmp_path: Path) -> None:
@@ -165,7 +171,6 @@ def test_a_batch_that_does_not_divide_is_refused(data: Path) -> None:
 
 def _initial(recipe: object) -> dict[str, torch.Tensor]:
     from yolox_core.config import Recipe
-    from yolox_core.model.yolox import build_model
 
     assert isinstance(recipe, Recipe)
     return {name: tensor.clone() for name, tensor in build_model(recipe.model, 11).state_dict().items()}
