@@ -21,11 +21,11 @@ from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.datasets.shapes import OUTLINES, outline
 from yolox_core.structures import ImageArray
 
-GENERATOR_VERSION = 3  # raised whenever the same seed would give other images
+GENERATOR_VERSION = 2  # raised whenever the same seed would give other images
 CLASS_NAMES = tuple(OUTLINES)
 MAX_HIDDEN = 0.6  # share of an object that others may cover
 MAX_OBJECTS = 20
-SIDES_PX = (224, 337)
+SIDES_PX = (240, 401)
 MAX_TURN = np.pi / 6  # to either side; a square on its corner would be a class of its own
 CONTRAST = 90.0  # least difference, of 255, between an object and what lies behind it, in some channel
 _SHIFT = 4  # OpenCV draws polygons in 1/16 px
@@ -118,8 +118,8 @@ def _place(rng: np.random.Generator, painted: _Scene) -> None:
 
 
 def _size_px(rng: np.random.Generator) -> float:
-    """Diameter of the outline, px: mostly 32 to 130, seldom down to 8 or up to 200."""
-    low, high = [(32.0, 130.0), (8.0, 32.0), (130.0, 200.0)][int(rng.choice(3, p=[0.91, 0.05, 0.04]))]
+    """Diameter of the outline, px: mostly 28 to 130, seldom down to 8 or up to 200."""
+    low, high = [(28.0, 130.0), (8.0, 28.0), (130.0, 200.0)][int(rng.choice(3, p=[0.91, 0.05, 0.04]))]
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
