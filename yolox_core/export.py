@@ -7,6 +7,7 @@ decoded predictions [B, A, 4+1+C]: boxes xyxy px, then probabilities. model.json
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
 from yolox_core.model.weights import read_weights
 from yolox_core.model.yolox import YOLOX
 from yolox_core.postprocess import decode
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPSET = 18
 
@@ -57,7 +61,7 @@ def export_onnx(released: Path, target: Path) -> None:
     os.replace(temporary, target)
 
 
-def _describe(proto: "onnx.ModelProto", spec: DetectorSpec) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _describe(proto: "ModelProto", spec: DetectorSpec) -> None:
     entry = proto.metadata_props.add()
     entry.key, entry.value = ONNX_SPEC_KEY, json.dumps(spec.to_dict(), ensure_ascii=False)
     proto.doc_string = "YOLOX detector: BGR 0-255 letterboxed images -> boxes xyxy px, objectness, class probabilities"

@@ -28,7 +28,7 @@ ENVIRONMENT = {
     # a worker that asked for no GPU sees none
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_DEDUP_LOGS": "0",
-    # Ray gives way to everything else by default (15): beside its own dashboard that costs a third of the speed
+    # by default (15) training gives way to everything else on the machine
     "RAY_worker_niceness": "0",
 }
 

@@ -97,7 +97,7 @@ class RunLog:
             self._waiting.put_nowait({**row, **timed(timing or {})})
 
     def finish(self, status: str = "FINISHED") -> None:
-        """Send what is left and close the run (FINISHED, FAILED or KILLED); waits 30 s at most."""
+        """Send what is left and close the run (FINISHED, FAILED or KILLED); waits a minute at most."""
         self._status = status
         with suppress(queue.Full):
             self._waiting.put(None, timeout=GOODBYE_S)
