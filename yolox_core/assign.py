@@ -4,21 +4,30 @@ Four sentences: find the candidates, price every pair, choose k for each object,
 cheaper object. Both published rules (`yolox-2021`: release 0.3.0; `yolox-2023`: since commit 14c62a7 of
 Megvii-BaseDetection/YOLOX). Everything is float32 and nothing waits for the device.
 
-Legend: B images, G objects (padded), A anchor points, C classes, K candidate_topk.
+Only candidates are priced. By the rule of 2023 an object has at most ceil(2r)^2 of its own a level, so an image with
+G objects has at most 3 ceil(2r)^2 G: what assignment costs grows with the objects, not with the input. The rule of 2021
+knows no such bound. Images are taken as many at a time as `PAIRS_AT_ONCE` allows, which bounds the memory.
+
+Legend: B images, G objects (padded), A anchor points, M candidate points of an image (padded), C classes,
+K candidate_topk.
 """
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from yolox_core import boxes
-from yolox_core.anchors import AnchorPoints, points_inside, points_near
-from yolox_core.config import AssignConfig
+from yolox_core.anchors import AnchorPoints, cells_near, points_inside, points_near
+from yolox_core.config import STRIDES, AssignConfig
 from yolox_core.structures import Assignment, Targets
 
 # added to the cost of a pair that is not preferred (yolo_head.py: 100000.0 in 0.3.0, 1000000.0 since 14c62a7)
 NOT_PREFERRED = {"yolox-2021": 1e5, "yolox-2023": 1e6}
 IOU_EPS = 1e-8
 LOG_FLOOR = -100.0  # torch's binary_cross_entropy clamps its logarithms here
+PAIRS_AT_ONCE = 1 << 21  # of an object, or a class, and a candidate: 8 MiB a tensor
 
 
 class SimOTA:
@@ -34,76 +43,134 @@ class SimOTA:
         Images without objects, objects without candidates, objects off the image and duplicates are all legal:
         an image whose objects have no candidates has no positives.
         """
-        raw_BA, boxes_BA4 = raw_BA.float(), boxes_BA4.float()
-        if targets.boxes_BG4.shape[1] == 0:
+        images, objects = targets.valid_BG.shape
+        if images == 0 or objects == 0:
             return _nothing(raw_BA)
-        preferred_BGA, candidate_BA = find_candidates(targets, points, self.config)
-        pairs_BGA = candidate_BA[:, None] & targets.valid_BG[..., None]
-        iou_BGA = boxes.iou(targets.boxes_BG4[:, :, None], boxes_BA4[:, None]).nan_to_num(0.0)
-        iou_BGA = torch.where(pairs_BGA, iou_BGA, 0.0)
-        cost_BGA = price(iou_BGA, raw_BA, targets.labels_BG, preferred_BGA, self.config)
-        cost_BGA = torch.where(pairs_BGA, cost_BGA, torch.inf)
-        k_BG = choose_k(iou_BGA, self.config.candidate_topk)
-        picked_BGA = pick(cost_BGA, k_BG, self.config.candidate_topk) & pairs_BGA
-        return settle(picked_BGA, cost_BGA, iou_BGA)
+        most = _most_candidates(objects, raw_BA.shape[1], self.config)
+        at_once = max(1, PAIRS_AT_ONCE // (most * max(objects, raw_BA.shape[2] - 5)))
+        parts = [slice(start, start + at_once) for start in range(0, images, at_once)]
+        return _joined([self._assign(boxes_BA4[part], raw_BA[part], targets[part], points, most) for part in parts])
+
+    def _assign(
+        self, boxes_BA4: Tensor, raw_BA: Tensor, targets: Targets, points: AnchorPoints, most: int
+    ) -> Assignment:
+        config = self.config
+        candidates = find_candidates(targets, points, config, most)
+        near = points.at(candidates.index_BM)
+        raw_BM = candidates.of(raw_BA).float()
+        pairs_BGM = candidates.valid_BM[:, None] & targets.valid_BG[..., None]
+        iou_BGM = boxes.iou(targets.boxes_BG4[:, :, None], candidates.of(boxes_BA4).float()[:, None]).nan_to_num_(0.0)
+        iou_BGM.masked_fill_(~pairs_BGM, 0.0)
+        cost_BGM = price(iou_BGM, raw_BM, targets.labels_BG, find_preferred(targets, near, config), config)
+        cost_BGM.masked_fill_(~pairs_BGM, torch.inf)
+        k_BG = choose_k(iou_BGM, config.candidate_topk)
+        picked_BGM = pick(cost_BGM, k_BG, config.candidate_topk) & pairs_BGM
+        return candidates.spread(*settle(picked_BGM, cost_BGM, iou_BGM), points=raw_BA.shape[1])
 
 
-def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig) -> tuple[Tensor, Tensor]:
-    """preferred_BGA (the pair is near, by the rule) and candidate_BA (the point may serve some object of its image)."""
-    valid_BG1 = targets.valid_BG[..., None]
-    centers_BG2 = boxes.xyxy_to_cxcywh(targets.boxes_BG4)[..., :2]
-    central_BGA = points_near(centers_BG2, config.center_radius, points) & valid_BG1
-    if config.rule == "yolox-2023":
-        return central_BGA, central_BGA.any(dim=1)
-    inside_BGA = points_inside(targets.boxes_BG4, points) & valid_BG1
-    return inside_BGA & central_BGA, (inside_BGA | central_BGA).any(dim=1)
+@dataclass(frozen=True)
+class Candidates:
+    """The points of each image that may serve one of its objects, in the order of the points."""
+
+    index_BM: Tensor  # int64, index into A; 0 where not valid
+    valid_BM: Tensor  # bool
+
+    def of(self, values_BA: Tensor) -> Tensor:
+        """The candidates' rows of [B, A, n]: [B, M, n]."""
+        return values_BA.gather(1, self.index_BM[..., None].expand(-1, -1, values_BA.shape[2]))
+
+    def spread(self, winner_BM: Tensor, iou_BM: Tensor, *, points: int) -> Assignment:
+        """What was decided for the candidates (object or -1, IoU), among all points."""
+        place_BM = torch.where(self.valid_BM, self.index_BM, points)  # padding goes to a place that is cut off
+        shape = (len(winner_BM), points + 1)
+        matched_BA = winner_BM.new_full(shape, -1).scatter_(1, place_BM, winner_BM)[:, :points].contiguous()
+        iou_BA = iou_BM.new_zeros(shape).scatter_(1, place_BM, iou_BM)[:, :points].contiguous()
+        return Assignment(foreground_BA=matched_BA >= 0, matched_gt_BA=matched_BA, matched_iou_BA=iou_BA)
 
 
-def price(iou_BGA: Tensor, raw_BA: Tensor, labels_BG: Tensor, preferred_BGA: Tensor, config: AssignConfig) -> Tensor:
-    """cost_BGA of giving a point to an object.
+def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig, most: int) -> Candidates:
+    """The points near some object's centre (2021: or inside its box), at most `most` an image."""
+    index_BGN, near_BGN = cells_near(boxes.center(targets.boxes_BG4), config.center_radius, points)
+    total = len(points.stride_A)
+    place_BGN = torch.where(near_BGN & targets.valid_BG[..., None], index_BGN, total)
+    images = len(place_BGN)
+    candidate_BA = torch.zeros(images, total + 1, dtype=torch.bool, device=place_BGN.device)
+    candidate_BA = candidate_BA.scatter_(1, place_BGN.reshape(images, -1), True)[:, :total]
+    if config.rule == "yolox-2021":
+        candidate_BA = candidate_BA | (points_inside(targets.boxes_BG4, points) & targets.valid_BG[..., None]).any(1)
+    return _compact(candidate_BA, most)
+
+
+def _compact(candidate_BA: Tensor, most: int) -> Candidates:
+    """The indices of what is true, at the front."""
+    rank_BA = candidate_BA.cumsum(dim=1)
+    count_B = rank_BA[:, -1]
+    if candidate_BA.device.type == "cpu":
+        most = max(1, int(count_B.max()))  # elsewhere this would wait for the device: there the bound must do
+    place_BA = torch.where(candidate_BA, rank_BA - 1, most)
+    all_A = torch.arange(candidate_BA.shape[1], device=candidate_BA.device)
+    index_BM = place_BA.new_zeros(len(place_BA), most + 1).scatter_(1, place_BA, all_A.expand_as(place_BA))[:, :most]
+    valid_BM = torch.arange(most, device=count_B.device) < count_B[:, None]
+    return Candidates(index_BM * valid_BM, valid_BM)
+
+
+def find_preferred(targets: Targets, near: AnchorPoints, config: AssignConfig) -> Tensor:
+    """preferred_BGM: the point is near the object's centre; by the rule of 2021 also inside its box."""
+    preferred_BGM = points_near(boxes.center(targets.boxes_BG4), config.center_radius, near)
+    if config.rule == "yolox-2021":
+        preferred_BGM &= points_inside(targets.boxes_BG4, near)
+    return preferred_BGM
+
+
+def price(iou_BGM: Tensor, raw_BM: Tensor, labels_BG: Tensor, preferred_BGM: Tensor, config: AssignConfig) -> Tensor:
+    """cost_BGM of giving a point to an object.
 
     The class cost is BCE(sqrt(p_class * p_objectness), one-hot) summed over classes. It needs no class dimension:
     the sum over wrong classes is the sum over all, less the right one.
     """
-    joint_BAC = (raw_BA[..., 5:].sigmoid() * raw_BA[..., 4:5].sigmoid()).sqrt()
-    absent_BAC = torch.log1p(-joint_BAC).clamp(min=LOG_FLOOR)
-    present_BAC = joint_BAC.log().clamp(min=LOG_FLOOR)
-    all_absent_BA = absent_BAC.sum(dim=-1)
-    swap_BCA = (absent_BAC - present_BAC).transpose(1, 2)
-    index_BGA = labels_BG[..., None].expand(-1, -1, raw_BA.shape[1])
-    class_cost_BGA = swap_BCA.gather(1, index_BGA) - all_absent_BA[:, None]
-    iou_cost_BGA = -(iou_BGA + IOU_EPS).log()
-    cost_BGA = config.class_weight * class_cost_BGA + config.iou_weight * iou_cost_BGA
-    return cost_BGA + NOT_PREFERRED[config.rule] * (~preferred_BGA)
+    joint_BMC = (raw_BM[..., 5:].sigmoid() * raw_BM[..., 4:5].sigmoid()).sqrt_()
+    absent_BMC = torch.log1p(-joint_BMC).clamp_(min=LOG_FLOOR)
+    all_absent_BM = absent_BMC.sum(dim=-1)
+    swap_BMC = absent_BMC.sub_(joint_BMC.log_().clamp_(min=LOG_FLOOR))
+    index_BGM = labels_BG[..., None].expand(-1, -1, raw_BM.shape[1])
+    class_cost_BGM = swap_BMC.transpose(1, 2).gather(1, index_BGM).sub_(all_absent_BM[:, None])
+    iou_cost_BGM = (iou_BGM + IOU_EPS).log_().neg_()
+    cost_BGM = class_cost_BGM.mul_(config.class_weight).add_(iou_cost_BGM.mul_(config.iou_weight))
+    return cost_BGM.add_(~preferred_BGM, alpha=NOT_PREFERRED[config.rule])
 
 
-def choose_k(iou_BGA: Tensor, candidate_topk: int) -> Tensor:
+def choose_k(iou_BGM: Tensor, candidate_topk: int) -> Tensor:
     """k_BG: how many points an object gets: the floor of the sum of its largest IoUs, at least 1."""
-    top = min(candidate_topk, iou_BGA.shape[-1])
-    return iou_BGA.topk(top, dim=-1).values.sum(dim=-1).int().clamp(min=1)
+    top = min(candidate_topk, iou_BGM.shape[-1])
+    return iou_BGM.topk(top, dim=-1).values.sum(dim=-1).int().clamp(min=1)
 
 
-def pick(cost_BGA: Tensor, k_BG: Tensor, candidate_topk: int) -> Tensor:
-    """picked_BGA: the k cheapest points of each object. IoUs are at most 1, so k never exceeds candidate_topk."""
-    most = min(candidate_topk, cost_BGA.shape[-1])
-    cheapest_BGK = cost_BGA.topk(most, dim=-1, largest=False).indices
-    wanted_BGK = torch.arange(most, device=cost_BGA.device) < k_BG[..., None]
-    return torch.zeros_like(cost_BGA, dtype=torch.bool).scatter_(-1, cheapest_BGK, wanted_BGK)
+def pick(cost_BGM: Tensor, k_BG: Tensor, candidate_topk: int) -> Tensor:
+    """picked_BGM: the k cheapest points of each object. IoUs are at most 1, so k never exceeds candidate_topk."""
+    most = min(candidate_topk, cost_BGM.shape[-1])
+    cheapest_BGK = cost_BGM.topk(most, dim=-1, largest=False).indices
+    wanted_BGK = torch.arange(most, device=cost_BGM.device) < k_BG[..., None]
+    return torch.zeros_like(cost_BGM, dtype=torch.bool).scatter_(-1, cheapest_BGK, wanted_BGK)
 
 
-def settle(picked_BGA: Tensor, cost_BGA: Tensor, iou_BGA: Tensor) -> Assignment:
-    """A contested point goes to the object that is cheapest for it among all of the image's objects."""
-    claims_BA = picked_BGA.sum(dim=1)
-    only_BA = picked_BGA.int().argmax(dim=1)
-    cheapest_BA = cost_BGA.argmin(dim=1)
-    winner_BA = torch.where(claims_BA > 1, cheapest_BA, only_BA)
-    foreground_BA = claims_BA > 0
-    iou_BA = iou_BGA.gather(1, winner_BA[:, None]).squeeze(1)
-    return Assignment(
-        foreground_BA=foreground_BA,
-        matched_gt_BA=torch.where(foreground_BA, winner_BA, -1),
-        matched_iou_BA=torch.where(foreground_BA, iou_BA, 0.0),
-    )
+def settle(picked_BGM: Tensor, cost_BGM: Tensor, iou_BGM: Tensor) -> tuple[Tensor, Tensor]:
+    """The object of each point, -1 for none, and the IoU with it.
+
+    A contested point goes to the object that is cheapest for it among all of the image's objects.
+    """
+    claims_BM = picked_BGM.sum(dim=1)
+    only_BM = picked_BGM.int().argmax(dim=1)
+    winner_BM = torch.where(claims_BM > 1, cost_BGM.argmin(dim=1), only_BM)
+    iou_BM = iou_BGM.gather(1, winner_BM[:, None]).squeeze(1)
+    taken_BM = claims_BM > 0
+    return torch.where(taken_BM, winner_BM, -1), torch.where(taken_BM, iou_BM, 0.0)
+
+
+def _most_candidates(objects: int, points: int, config: AssignConfig) -> int:
+    """How many candidates an image with so many objects can have."""
+    if config.rule == "yolox-2021":
+        return points
+    return min(points, objects * len(STRIDES) * math.ceil(2 * config.center_radius) ** 2)
 
 
 def _nothing(raw_BA: Tensor) -> Assignment:
@@ -112,4 +179,15 @@ def _nothing(raw_BA: Tensor) -> Assignment:
         foreground_BA=torch.zeros(shape, dtype=torch.bool, device=raw_BA.device),
         matched_gt_BA=torch.full(shape, -1, dtype=torch.int64, device=raw_BA.device),
         matched_iou_BA=torch.zeros(shape, device=raw_BA.device),
+    )
+
+
+def _joined(parts: list[Assignment]) -> Assignment:
+    """The assignments of neighbouring images, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return Assignment(
+        foreground_BA=torch.cat([part.foreground_BA for part in parts]),
+        matched_gt_BA=torch.cat([part.matched_gt_BA for part in parts]),
+        matched_iou_BA=torch.cat([part.matched_iou_BA for part in parts]),
     )

@@ -15,8 +15,12 @@ def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
 
 def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
     """[..., 4] corners -> centre and size."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    return torch.cat(((low + high) / 2, high - low), dim=-1)
+    return torch.cat((center(boxes), boxes[..., 2:] - boxes[..., :2]), dim=-1)
+
+
+def center(boxes: Tensor) -> Tensor:
+    """[..., 4] corners -> [..., 2] x and y."""
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def area(boxes: Tensor) -> Tensor:

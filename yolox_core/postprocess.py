@@ -6,7 +6,6 @@ objectness x class probability, and NMS works within a class.
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 from yolox_core.anchors import anchor_points, decode_boxes
 from yolox_core.errors import InputError
@@ -25,6 +24,9 @@ def select(decoded_A: Tensor, confidence: float, nms_iou: float) -> Tensor:
     Kept are scores of at least `confidence`; of two boxes of one class that overlap by more than `nms_iou` the
     better one. Best first. InputError where a threshold is outside 0 to 1.
     """
+    # imported here: it brings torch's compiler along, 5 s on a slow core, and most processes never come here
+    from torchvision.ops import batched_nms
+
     check_threshold("confidence", confidence)
     check_threshold("nms_iou", nms_iou)
     class_probability, label = decoded_A[:, 5:].max(dim=1)

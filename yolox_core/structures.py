@@ -40,6 +40,10 @@ class Targets:
     valid_BG: Tensor  # bool; an object to be found
     ignore_BG: Tensor  # bool; a region where no point counts as background
 
+    def __getitem__(self, images: slice) -> "Targets":
+        """The targets of some of the images; padding stays as it is."""
+        return Targets(self.boxes_BG4[images], self.labels_BG[images], self.valid_BG[images], self.ignore_BG[images])
+
     def to(self, device: torch.device) -> "Targets":
         """The same targets on `device`, without waiting for the copy."""
         return Targets(

@@ -1,6 +1,7 @@
 """Training through Ray Train: starts the workers, listens to the first one, survives those that die."""
 
 import dataclasses
+import pickle
 import sys
 import threading
 from collections.abc import Callable
@@ -90,7 +91,8 @@ class _Listener(threading.Thread):
     def _take(self) -> None:
         import ray
 
-        for report in ray.get(self._board.take.remote()):
+        for pickled in ray.get(self._board.take.remote()):
+            report = pickle.loads(pickled)
             if isinstance(report, Refusal):
                 self.refusals.append(report.line)
             else:

@@ -4,6 +4,7 @@ All that it needs comes in as plain values with absolute paths: a worker's folde
 """
 
 import fcntl
+import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -57,7 +58,7 @@ def train_worker(order: dict[str, Any]) -> None:
                     _hand_over(board, report)
                 _tell_ray(report)
     except InputError as refused:
-        ray.get(board.refuse.remote(Refusal(str(refused))))
+        ray.get(board.refuse.remote(pickle.dumps(Refusal(str(refused)))))
         if context.get_world_size() > 1:
             raise  # the other ranks must not wait for this one; the driver shows the line, not the traceback
 
@@ -109,7 +110,7 @@ def _hand_over(board: Any, report: Any) -> None:
 
     from yolox_core.train.engine import EpochReport
 
-    delivered = board.put.remote(report)
+    delivered = board.put.remote(pickle.dumps(report))
     if isinstance(report, EpochReport):
         ray.get(delivered)
 

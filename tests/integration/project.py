@@ -212,13 +212,18 @@ class Family:
             watcher.join()
 
     def named(self, *words: str) -> list[psutil.Process]:
-        """Those now whose command line holds all of these words."""
+        """Those now whose command line begins with the first word and holds the others.
+
+        A shell that waits for the command begins otherwise; a child that the command has forked and that has not yet
+        become another program (git, say) looks the same, and is left out: its parent is there.
+        """
         found = []
         for process in self.look():
             with suppress(psutil.Error):
-                if all(word in " ".join(process.cmdline()) for word in words):
+                first, *rest = process.cmdline() or [""]
+                if Path(first).name.startswith(words[0]) and all(word in rest for word in words[1:]):
                     found.append(process)
-        return found
+        return [process for process in found if _parent(process) not in {other.pid for other in found}]
 
     def living(self) -> list[str]:
         """Those of all ever seen that run now."""
@@ -229,6 +234,14 @@ class Family:
         with suppress(TimeoutError):
             until(lambda: not self.living(), within_s)
         return self.living()
+
+
+def _parent(process: psutil.Process) -> int:
+    """The id of who started it; 0 where it is gone."""
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def alive(process: psutil.Process) -> bool:
