@@ -21,11 +21,12 @@ from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.datasets.shapes import OUTLINES, outline
 from yolox_core.structures import ImageArray
 
-GENERATOR_VERSION = 2  # raised whenever the same seed would give other images
+GENERATOR_VERSION = 3  # raised whenever the same seed would give other images
 CLASS_NAMES = tuple(OUTLINES)
 MAX_HIDDEN = 0.6  # share of an object that others may cover
 MAX_OBJECTS = 20
-SIDES_PX = (240, 401)
+SIDES_PX = (176, 297)
+CROWDED = 0.02  # share of the scenes that hold 8 to 20 objects, as far as they find room
 MAX_TURN = np.pi / 6  # to either side; a square on its corner would be a class of its own
 CONTRAST = 90.0  # least difference, of 255, between an object and what lies behind it, in some channel
 _SHIFT = 4  # OpenCV draws polygons in 1/16 px
@@ -65,8 +66,7 @@ def scene(seed: int, index: int) -> tuple[bytes, ImageRecord]:
     height, width = (int(side) for side in rng.integers(*SIDES_PX, size=2))
     canvas = backdrop.textured(rng, height, width)
     painted = _Scene(canvas, np.full((height, width), -1, np.int32))
-    count = 1 + min(MAX_OBJECTS - 1, int(rng.gamma(2.0, 2.7)))
-    for _ in range(count):
+    for _ in range(_count(rng)):
         _place(rng, painted)
     image = backdrop.photographed(rng, painted.canvas)
     quality = int(rng.integers(60, 96))
@@ -117,9 +117,16 @@ def _place(rng: np.random.Generator, painted: _Scene) -> None:
             return
 
 
+def _count(rng: np.random.Generator) -> int:
+    """How many objects to place: mostly 1 to 8, seldom up to 20."""
+    if rng.random() < CROWDED:
+        return int(rng.integers(8, MAX_OBJECTS + 1))
+    return 1 + min(MAX_OBJECTS - 1, int(rng.gamma(2.0, 1.6)))
+
+
 def _size_px(rng: np.random.Generator) -> float:
-    """Diameter of the outline, px: mostly 28 to 130, seldom down to 8 or up to 200."""
-    low, high = [(28.0, 130.0), (8.0, 28.0), (130.0, 200.0)][int(rng.choice(3, p=[0.91, 0.05, 0.04]))]
+    """Diameter of the outline, px: mostly 44 to 130, seldom down to 8 or up to 200."""
+    low, high = [(44.0, 130.0), (8.0, 44.0), (130.0, 200.0)][int(rng.choice(3, p=[0.96, 0.02, 0.02]))]
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 

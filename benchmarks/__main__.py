@@ -1,0 +1,32 @@
+"""`python -m benchmarks SUBJECT [--reference PATH] [--json FILE]`: measure a subject, alone or beside the reference."""
+
+import argparse
+import json
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from pipeline.entry import refusals
+
+SUBJECTS = ("assignment",)
+
+
+def main() -> None:
+    """Print the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("subject", choices=SUBJECTS)
+    parser.add_argument("--reference", type=Path, help="an unmodified checkout of Megvii-BaseDetection/YOLOX")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
+    told = parser.parse_args()
+    with refusals():
+        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, told.device)
+    text = json.dumps({"subject": told.subject, **figures}, indent=1)
+    print(text)
+    if told.json:
+        told.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
