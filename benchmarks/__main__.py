@@ -9,7 +9,7 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment",)
+SUBJECTS = ("assignment", "step")
 
 
 def main() -> None:

@@ -13,13 +13,13 @@ K candidate_topk.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from yolox_core import boxes
 from yolox_core.anchors import AnchorPoints, cells_near, points_inside, points_near
+from yolox_core.compact import Compact, compact
 from yolox_core.config import STRIDES, AssignConfig
 from yolox_core.structures import Assignment, Targets
 
@@ -45,7 +45,7 @@ class SimOTA:
         """
         images, objects = targets.valid_BG.shape
         if images == 0 or objects == 0:
-            return _nothing(raw_BA)
+            return _nothing(raw_BA, objects)
         most = _most_candidates(objects, raw_BA.shape[1], self.config)
         at_once = max(1, PAIRS_AT_ONCE // (most * max(objects, raw_BA.shape[2] - 5)))
         parts = [slice(start, start + at_once) for start in range(0, images, at_once)]
@@ -65,30 +65,19 @@ class SimOTA:
         cost_BGM.masked_fill_(~pairs_BGM, torch.inf)
         k_BG = choose_k(iou_BGM, config.candidate_topk)
         picked_BGM = pick(cost_BGM, k_BG, config.candidate_topk) & pairs_BGM
-        return candidates.spread(*settle(picked_BGM, cost_BGM, iou_BGM), points=raw_BA.shape[1])
+        winner_BM, matched_iou_BM = settle(picked_BGM, cost_BGM, iou_BGM)
+        total = raw_BA.shape[1]
+        matched_BA = candidates.spread(winner_BM, total, elsewhere=-1)
+        return Assignment(
+            foreground_BA=matched_BA >= 0,
+            matched_gt_BA=matched_BA,
+            matched_iou_BA=candidates.spread(matched_iou_BM, total, elsewhere=0.0),
+            k_BG=torch.where(targets.valid_BG, k_BG, 0),
+            most_positives=min(total, targets.valid_BG.shape[1] * config.candidate_topk),
+        )
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """The points of each image that may serve one of its objects, in the order of the points."""
-
-    index_BM: Tensor  # int64, index into A; 0 where not valid
-    valid_BM: Tensor  # bool
-
-    def of(self, values_BA: Tensor) -> Tensor:
-        """The candidates' rows of [B, A, n]: [B, M, n]."""
-        return values_BA.gather(1, self.index_BM[..., None].expand(-1, -1, values_BA.shape[2]))
-
-    def spread(self, winner_BM: Tensor, iou_BM: Tensor, *, points: int) -> Assignment:
-        """What was decided for the candidates (object or -1, IoU), among all points."""
-        place_BM = torch.where(self.valid_BM, self.index_BM, points)  # padding goes to a place that is cut off
-        shape = (len(winner_BM), points + 1)
-        matched_BA = winner_BM.new_full(shape, -1).scatter_(1, place_BM, winner_BM)[:, :points].contiguous()
-        iou_BA = iou_BM.new_zeros(shape).scatter_(1, place_BM, iou_BM)[:, :points].contiguous()
-        return Assignment(foreground_BA=matched_BA >= 0, matched_gt_BA=matched_BA, matched_iou_BA=iou_BA)
-
-
-def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig, most: int) -> Candidates:
+def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig, most: int) -> Compact:
     """The points near some object's centre (2021: or inside its box), at most `most` an image."""
     index_BGN, near_BGN = cells_near(boxes.center(targets.boxes_BG4), config.center_radius, points)
     total = len(points.stride_A)
@@ -98,20 +87,7 @@ def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig
     candidate_BA = candidate_BA.scatter_(1, place_BGN.reshape(images, -1), True)[:, :total]
     if config.rule == "yolox-2021":
         candidate_BA = candidate_BA | (points_inside(targets.boxes_BG4, points) & targets.valid_BG[..., None]).any(1)
-    return _compact(candidate_BA, most)
-
-
-def _compact(candidate_BA: Tensor, most: int) -> Candidates:
-    """The indices of what is true, at the front."""
-    rank_BA = candidate_BA.cumsum(dim=1)
-    count_B = rank_BA[:, -1]
-    if candidate_BA.device.type == "cpu":
-        most = max(1, int(count_B.max()))  # elsewhere this would wait for the device: there the bound must do
-    place_BA = torch.where(candidate_BA, rank_BA - 1, most)
-    all_A = torch.arange(candidate_BA.shape[1], device=candidate_BA.device)
-    index_BM = place_BA.new_zeros(len(place_BA), most + 1).scatter_(1, place_BA, all_A.expand_as(place_BA))[:, :most]
-    valid_BM = torch.arange(most, device=count_B.device) < count_B[:, None]
-    return Candidates(index_BM * valid_BM, valid_BM)
+    return compact(candidate_BA, most)
 
 
 def find_preferred(targets: Targets, near: AnchorPoints, config: AssignConfig) -> Tensor:
@@ -173,12 +149,14 @@ def _most_candidates(objects: int, points: int, config: AssignConfig) -> int:
     return min(points, objects * len(STRIDES) * math.ceil(2 * config.center_radius) ** 2)
 
 
-def _nothing(raw_BA: Tensor) -> Assignment:
+def _nothing(raw_BA: Tensor, objects: int) -> Assignment:
     shape = raw_BA.shape[:2]
     return Assignment(
         foreground_BA=torch.zeros(shape, dtype=torch.bool, device=raw_BA.device),
         matched_gt_BA=torch.full(shape, -1, dtype=torch.int64, device=raw_BA.device),
         matched_iou_BA=torch.zeros(shape, device=raw_BA.device),
+        k_BG=torch.zeros(shape[0], objects, dtype=torch.int32, device=raw_BA.device),
+        most_positives=0,
     )
 
 
@@ -190,4 +168,6 @@ def _joined(parts: list[Assignment]) -> Assignment:
         foreground_BA=torch.cat([part.foreground_BA for part in parts]),
         matched_gt_BA=torch.cat([part.matched_gt_BA for part in parts]),
         matched_iou_BA=torch.cat([part.matched_iou_BA for part in parts]),
+        k_BG=torch.cat([part.k_BG for part in parts]),
+        most_positives=parts[0].most_positives,
     )

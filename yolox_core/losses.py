@@ -2,9 +2,9 @@
 
 Four parts, summed over the batch and divided by its number of positives (yolo_head.py:272-413, losses.py of
 Megvii-BaseDetection/YOLOX at 6ddff48). Sums and count are kept apart, so that the division can be by the positives
-of a whole global batch, however that was cut into workers and micro-batches.
+of a whole global batch, however that was cut into workers and micro-batches. Only objectness looks at every point.
 
-Legend: B images, A anchor points, G objects (padded), C classes.
+Legend: B images, A anchor points, G objects (padded), P positives of an image (padded), C classes.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from yolox_core import boxes
 from yolox_core.anchors import AnchorPoints, points_inside
+from yolox_core.compact import Compact, compact
 from yolox_core.config import LossConfig
 from yolox_core.structures import Assignment, Targets
 
@@ -59,20 +60,27 @@ def detection_loss(
     region to ignore (a crowd) count neither as object nor as background.
     """
     config = config or LossConfig()
-    raw_BA = raw_BA.float()
     foreground_BA = assignment.foreground_BA
-    matched_BA4, labels_BA = _matched(assignment, targets)
-    iou_sum = iou_loss(boxes_BA4, matched_BA4, foreground_BA)
-    counted_BA = foreground_BA | ~_ignored(targets, points)
-    objectness_BA = _bce(raw_BA[..., 4], foreground_BA.float())
-    class_target_BAC = functional.one_hot(labels_BA, raw_BA.shape[-1] - 5) * assignment.matched_iou_BA[..., None]
-    class_BA = _bce(raw_BA[..., 5:], class_target_BAC).sum(dim=-1)
-    l1_sum = l1_loss(raw_BA, matched_BA4, foreground_BA, points) if use_l1 else raw_BA.new_zeros(())
+    objectness_BA = _bce(raw_BA[..., 4].float(), foreground_BA.float())
+    if targets.any_ignored:
+        objectness_BA = objectness_BA.masked_fill(_ignored(targets, points) & ~foreground_BA, 0.0)
+    positives = compact(foreground_BA, assignment.most_positives)
+    raw_BP, boxes_BP4 = positives.of(raw_BA).float(), positives.of(boxes_BA4)
+    matched_BP4, label_BP = _matched(assignment, targets, positives)
+    class_target_BPC = (
+        functional.one_hot(label_BP, raw_BP.shape[-1] - 5) * positives.of(assignment.matched_iou_BA)[..., None]
+    )
+    class_BP = _bce(raw_BP[..., 5:], class_target_BPC).sum(dim=-1)
+    l1_sum = (
+        l1_loss(raw_BP, matched_BP4, points.at(positives.index_BM), positives.valid_BM)
+        if use_l1
+        else raw_BP.new_zeros(())
+    )
     return LossSums(
         parts=(
-            config.iou * iou_sum,
-            config.objectness * torch.where(counted_BA, objectness_BA, 0.0).sum(),
-            config.class_ * torch.where(foreground_BA, class_BA, 0.0).sum(),
+            config.iou * iou_loss(boxes_BP4, matched_BP4, positives.valid_BM),
+            config.objectness * objectness_BA.sum(),
+            config.class_ * torch.where(positives.valid_BM, class_BP, 0.0).sum(),
             config.l1 * l1_sum,
         ),
         positives=foreground_BA.sum().float(),
@@ -80,34 +88,32 @@ def detection_loss(
     )
 
 
-def iou_loss(boxes_BA4: Tensor, matched_BA4: Tensor, foreground_BA: Tensor) -> Tensor:
+def iou_loss(boxes_BP4: Tensor, matched_BP4: Tensor, valid_BP: Tensor) -> Tensor:
     """Sum over positives of 1 - IoU^2."""
-    # background boxes are replaced before the arithmetic: a zero times an overflow would be NaN in the gradient
-    boxes_BA4 = torch.where(foreground_BA[..., None], boxes_BA4, matched_BA4)
-    return (1 - boxes.iou(boxes_BA4, matched_BA4, eps=IOU_EPS) ** 2).mul(foreground_BA).sum()
+    # padding is replaced before the arithmetic: a zero times an overflow would be NaN in the gradient
+    boxes_BP4 = torch.where(valid_BP[..., None], boxes_BP4, matched_BP4)
+    return (1 - boxes.iou(boxes_BP4, matched_BP4, eps=IOU_EPS) ** 2).mul(valid_BP).sum()
 
 
-def l1_loss(raw_BA: Tensor, matched_BA4: Tensor, foreground_BA: Tensor, points: AnchorPoints) -> Tensor:
+def l1_loss(raw_BP: Tensor, matched_BP4: Tensor, points: AnchorPoints, valid_BP: Tensor) -> Tensor:
     """Sum over positives of |raw offsets and log sizes - those that would decode to the object|."""
-    matched_cxcywh = boxes.xyxy_to_cxcywh(matched_BA4) / points.stride_A[:, None]
+    matched_cxcywh = boxes.xyxy_to_cxcywh(matched_BP4) / points.stride_A[..., None]
     offset = matched_cxcywh[..., :2] - points.grid_A2
     log_size = (matched_cxcywh[..., 2:] + L1_EPS).log()
-    distance_BA = (raw_BA[..., :4] - torch.cat((offset, log_size), dim=-1)).abs().sum(dim=-1)
-    return torch.where(foreground_BA, distance_BA, 0.0).sum()
+    distance_BP = (raw_BP[..., :4] - torch.cat((offset, log_size), dim=-1)).abs().sum(dim=-1)
+    return torch.where(valid_BP, distance_BP, 0.0).sum()
 
 
-def _matched(assignment: Assignment, targets: Targets) -> tuple[Tensor, Tensor]:
-    """The matched object's box [B, A, 4] and label [B, A]; a unit box and class 0 where background."""
-    foreground_BA = assignment.foreground_BA
-    if targets.boxes_BG4.shape[1] == 0:
-        shape = foreground_BA.shape
-        return targets.boxes_BG4.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(*shape, 4), targets.labels_BG.new_zeros(shape)
-    index_BA = assignment.matched_gt_BA.clamp(min=0)
-    matched_BA4 = targets.boxes_BG4.gather(1, index_BA[..., None].expand(-1, -1, 4))
+def _matched(assignment: Assignment, targets: Targets, positives: Compact) -> tuple[Tensor, Tensor]:
+    """The matched object's box [B, P, 4] and label [B, P]; a unit box and class 0 where padded."""
     unit = targets.boxes_BG4.new_tensor([0.0, 0.0, 1.0, 1.0])
-    matched_BA4 = torch.where(foreground_BA[..., None], matched_BA4, unit)
-    labels_BA = torch.where(foreground_BA, targets.labels_BG.gather(1, index_BA), 0)
-    return matched_BA4, labels_BA
+    shape = positives.index_BM.shape
+    if targets.boxes_BG4.shape[1] == 0:
+        return unit.expand(*shape, 4), targets.labels_BG.new_zeros(shape)
+    index_BP = positives.of(assignment.matched_gt_BA).clamp(min=0)
+    matched_BP4 = targets.boxes_BG4.gather(1, index_BP[..., None].expand(-1, -1, 4))
+    matched_BP4 = torch.where(positives.valid_BM[..., None], matched_BP4, unit)
+    return matched_BP4, torch.where(positives.valid_BM, targets.labels_BG.gather(1, index_BP), 0)
 
 
 def _ignored(targets: Targets, points: AnchorPoints) -> Tensor:

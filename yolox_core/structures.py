@@ -39,10 +39,17 @@ class Targets:
     labels_BG: Tensor  # int64; 0 where not valid
     valid_BG: Tensor  # bool; an object to be found
     ignore_BG: Tensor  # bool; a region where no point counts as background
+    any_ignored: bool = True  # False: none in the batch; known here, so that nobody waits for the device to learn it
 
     def __getitem__(self, images: slice) -> "Targets":
         """The targets of some of the images; padding stays as it is."""
-        return Targets(self.boxes_BG4[images], self.labels_BG[images], self.valid_BG[images], self.ignore_BG[images])
+        return Targets(
+            self.boxes_BG4[images],
+            self.labels_BG[images],
+            self.valid_BG[images],
+            self.ignore_BG[images],
+            self.any_ignored,
+        )
 
     def to(self, device: torch.device) -> "Targets":
         """The same targets on `device`, without waiting for the copy."""
@@ -51,6 +58,7 @@ class Targets:
             self.labels_BG.to(device, non_blocking=True),
             self.valid_BG.to(device, non_blocking=True),
             self.ignore_BG.to(device, non_blocking=True),
+            self.any_ignored,
         )
 
 
@@ -72,6 +80,8 @@ class Assignment:
     foreground_BA: Tensor  # bool
     matched_gt_BA: Tensor  # int64, index into G; -1 where background
     matched_iou_BA: Tensor  # float32; 0 where background
+    k_BG: Tensor  # int32; how many points each object asked for; 0 where none was to be found
+    most_positives: int  # no image has more; known without waiting for the device
 
 
 @dataclass(frozen=True)

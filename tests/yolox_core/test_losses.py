@@ -35,7 +35,7 @@ def assignment_of(matches: dict[int, tuple[int, float]]) -> Assignment:
     matched, iou = torch.full((1, 21), -1), torch.zeros(1, 21)
     for point, (index, value) in matches.items():
         matched[0, point], iou[0, point] = index, value
-    return Assignment(matched >= 0, matched, iou)
+    return Assignment(matched >= 0, matched, iou, torch.zeros(1, 0, dtype=torch.int32), most_positives=21)
 
 
 def loss(raw: Tensor, targets: Targets, assignment: Assignment | None = None, use_l1: bool = False) -> LossSums:

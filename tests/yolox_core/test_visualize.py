@@ -19,7 +19,8 @@ def assignment_of(matches: dict[int, int]) -> Assignment:
     matched = torch.full((1, len(POINTS.stride_A)), -1)
     for point, index in matches.items():
         matched[0, point] = index
-    return Assignment(matched >= 0, matched, torch.zeros(matched.shape))
+    nobody = torch.zeros(1, 0, dtype=torch.int32)
+    return Assignment(matched >= 0, matched, torch.zeros(matched.shape), nobody, most_positives=len(matches))
 
 
 def changed(image: ImageArray) -> np.ndarray:

@@ -32,6 +32,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
             torch.from_numpy(labels_BG),
             torch.from_numpy(valid_BG),
             torch.from_numpy(ignore_BG),
+            any_ignored=bool(ignore_BG.any()),
         ),
         image_ids=tuple(sample.image_id for sample in samples),
         source_sizes=tuple(sample.source_size for sample in samples),

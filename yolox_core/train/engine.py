@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from yolox_core.assign import SimOTA
+from yolox_core.assign_health import health
 from yolox_core.collectives import World
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.datasets.records import DatasetRecords
@@ -158,7 +159,13 @@ def _epoch(
         if meter.add(totals):
             losses = meter.losses(epoch, batches)
             yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
-    row = {"epoch": epoch, "step": state.step, **meter.losses(epoch, []), "learning_rate": learning_rate}
+    row = {
+        "epoch": epoch,
+        "step": state.step,
+        **meter.losses(epoch, []),
+        **meter.health(),
+        "learning_rate": learning_rate,
+    }
     timing = meter.timing()
     job.world.average_buffers(state.model)
     job.world.average_buffers(state.ema.model)
@@ -238,8 +245,11 @@ class _Meter:
                 f"epoch {epoch}, step {self.steps} of {self.steps_per_epoch}: the loss is not a number: {parts}; "
                 f"images {images}. Lower train.learning_rate or set train.clip_norm; the last checkpoint is good."
             )
-        per_object = values["positives"] / max(values["objects"], 1.0)
-        return {"loss": sum(parts.values()), **parts, "assign/positives_per_object": per_object}
+        return {"loss": sum(parts.values()), **parts}
+
+    def health(self) -> dict[str, float]:
+        """How the epoch's objects were served."""
+        return health(dict(zip(TOTALS, self.totals.tolist(), strict=True)))
 
     def rate(self) -> float:
         return self.steps * self.job.recipe.train.batch_size / (time.perf_counter() - self.began)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from yolox_core.anchors import anchor_points, decode_boxes
 from yolox_core.assign import SimOTA
+from yolox_core.assign_health import COUNTS, assignment_counts
 from yolox_core.collectives import World
 from yolox_core.config import Recipe
 from yolox_core.losses import PART_NAMES, detection_loss
@@ -19,7 +20,7 @@ from yolox_core.structures import Batch
 from yolox_core.train.optim import scale_gradients
 from yolox_core.train.state import TrainingState
 
-TOTALS = (*PART_NAMES, "positives", "objects")  # what a step sums, in this order
+TOTALS = (*PART_NAMES, "positives", *COUNTS)  # what a step sums, in this order
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Stepper:
         assignment = self.assigner(boxes_BA4.detach(), raw_BA.detach(), targets, points)
         sums = detection_loss(raw_BA, boxes_BA4, targets, assignment, points, self.recipe.loss, use_l1)
         sums.total.backward()  # type: ignore[no-untyped-call]
-        return torch.stack((*sums.parts, sums.positives, sums.objects)).detach()
+        counts = assignment_counts(assignment, targets, points)
+        return torch.cat((torch.stack((*sums.parts, sums.positives)).detach(), counts))
 
     @property
     def mixed(self) -> bool:
