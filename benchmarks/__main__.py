@@ -9,7 +9,7 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment", "step")
+SUBJECTS = ("assignment", "step", "loader")
 
 
 def main() -> None:
@@ -17,11 +17,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--reference", type=Path, help="an unmodified checkout of Megvii-BaseDetection/YOLOX")
+    parser.add_argument("--data", type=Path, help="a folder of annotated images, for subjects that need one")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     told = parser.parse_args()
     with refusals():
-        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, told.device)
+        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, told.device, told.data)
     text = json.dumps({"subject": told.subject, **figures}, indent=1)
     print(text)
     if told.json:

@@ -9,6 +9,7 @@ WEIGHTS = Path("data/weights.json")  # which initial weights
 RAW = Path("data/raw")  # images/ and annotations.json (COCO), as ingested
 RAW_IMAGES = RAW / "images"
 RAW_ANNOTATIONS = RAW / "annotations.json"
+RAW_FINDINGS = RAW / "findings.json"  # what could not be read
 VALID_ANNOTATIONS = Path("data/valid/annotations.json")  # what can be used
 PREPARED = Path("data/prepared")  # train.json, val.json, test.json (COCO), manifest.json
 MANIFEST = PREPARED / "manifest.json"

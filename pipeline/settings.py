@@ -5,7 +5,10 @@ The detector's own sections are the dataclasses of yolox_core.config, so that ea
 """
 
 import dataclasses
+import hashlib
+import os
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -26,6 +29,12 @@ from yolox_core.config import (
     TrainConfig,
 )
 from yolox_core.errors import InputError, nearest
+
+LARGEST_SEED = 2**63 - 1  # what fits PyTorch's and NumPy's generators alike
+DEMONSTRATION = "detector"  # yolox-detector holds models of the embedded data set
+LONGEST_DATA_NAME = 60  # characters; run folders carry it, and a file name has 255 at most
+# What PyYAML lets through besides its own errors: int() and date() of the text, an explicit tag's odd value, depth
+_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,8 @@ class SyntheticSettings:
 
     def __post_init__(self) -> None:
         if self.images < 10:
-            raise InputError(f"data.synthetic.images: expected at least 10, got {self.images}.")
-        if self.seed < 0:
-            raise InputError(f"data.synthetic.seed: expected 0 or more, got {self.seed}.")
+            raise InputError(f"data.synthetic.images: expected at least 10, got {_shown(self.images)}.")
+        _require_seed(self.seed, "data.synthetic.seed")
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,13 @@ class RegistrySettings:
 
     name: str = "auto"  # auto: yolox-detector for the embedded data set, yolox-<folder> for other data
 
+    def __post_init__(self) -> None:
+        # mlflow/utils/validation.py refuses a blank name, '/' and ':'; '@' begins the alias of a reference
+        if not self.name.strip() or set(self.name) & set("/:@"):
+            raise InputError(f"registry.name: expected a name without '/', ':' and '@', got {_shown(self.name)}.")
+        if len(self.name) > 200:
+            raise InputError(f"registry.name: expected at most 200 characters, got {len(self.name)}.")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -122,8 +137,7 @@ class Settings:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InputError(f"seed: expected 0 or more, got {self.seed}.")
+        _require_seed(self.seed, "seed")
         self.model.architecture(num_classes=1)
 
     def recipe(self, num_classes: int) -> Recipe:
@@ -143,15 +157,22 @@ class Settings:
         """The registry's name for this data, so that a demonstration never serves as someone's champion."""
         if self.registry.name != "auto":
             return self.registry.name
-        return "yolox-detector" if self.data_name == "synthetic" else f"yolox-{self.data_name}"
+        return f"yolox-{DEMONSTRATION}" if self.data.source == "synthetic" else f"yolox-{self.data_name}"
 
     @property
     def data_name(self) -> str:
-        """A short name of the data: `synthetic`, or the folder's name with plain characters."""
+        """A short name of the data: `synthetic`, or the folder's name with plain characters.
+
+        Where nothing plain is left, where it is too long or means the demonstration, a hash tells it from others.
+        """
         if self.data.source == "synthetic":
             return "synthetic"
         folder = Path(self.data.source).expanduser().resolve().name.lower()
-        return re.sub(r"[^a-z0-9._-]+", "-", folder).strip("-") or "data"
+        plain = re.sub(r"[^a-z0-9._-]+", "-", folder).strip("-")
+        if plain and plain != DEMONSTRATION and len(plain) <= LONGEST_DATA_NAME:
+            return plain
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+        return f"{plain[: LONGEST_DATA_NAME - len(digest) - 1] or 'data'}-{digest}"
 
 
 def load_settings(path: Path = paths.PARAMS) -> Settings:
@@ -159,10 +180,17 @@ def load_settings(path: Path = paths.PARAMS) -> Settings:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run from the project's root, where params.yaml lies.")
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as broken:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as foreign:
+        raise InputError(
+            f"{path}: expected UTF-8 text, got byte 0x{foreign.object[foreign.start]:02x} at {foreign.start}. "
+            "Save it as UTF-8."
+        ) from foreign
+    try:
+        plain = yaml.safe_load(text)
+    except _YAML_ERRORS as broken:
         raise InputError(f"{path}: not YAML: {broken}") from broken
-    return settings_from(plain or {})
+    return settings_from({} if plain is None else plain)
 
 
 def settings_from(plain: Mapping[str, Any]) -> Settings:
@@ -183,22 +211,21 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         if value not in arguments:
             known = [str(argument) for argument in arguments]
-            raise InputError(
-                f"{where}: expected one of {', '.join(known)}, got {value!r}. {nearest(str(value), known)}"
-            )
+            near = nearest(value if isinstance(value, str) else "", known)
+            raise InputError(f"{where}: expected one of {', '.join(known)}, got {_shown(value)}. {near}")
         return value
     if origin is tuple:
         return _typed_tuple(arguments, value, where)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise InputError(f"{where}: expected a mapping, got {value!r}.")
+            raise InputError(f"{where}: expected a mapping, got {_shown(value)}.")
         return dict(value)
     return _scalar(kind, value, where)
 
 
 def _filled(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
-        raise InputError(f"{where or 'params.yaml'}: expected a mapping of names to values, got {value!r}.")
+        raise InputError(f"{where or 'params.yaml'}: expected a mapping of names to values, got {_shown(value)}.")
     hints = typing.get_type_hints(kind)
     fields = {entry.name.rstrip("_"): entry.name for entry in dataclasses.fields(kind)}
     for key in value:
@@ -210,12 +237,12 @@ def _filled(kind: Any, value: Any, where: str) -> Any:
 def _typed_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         if not isinstance(value, (list, tuple)):
-            raise InputError(f"{where}: expected a list, got {value!r}.")
+            raise InputError(f"{where}: expected a list, got {_shown(value)}.")
         return tuple(_typed(arguments[0], entry, f"{where}[{index}]") for index, entry in enumerate(value))
     if isinstance(value, int) and not isinstance(value, bool) and where.endswith("input_size"):
         value = [value, value]  # a single side means a square
     if not isinstance(value, (list, tuple)) or len(value) != len(arguments):
-        raise InputError(f"{where}: expected a list of {len(arguments)} numbers, got {value!r}.")
+        raise InputError(f"{where}: expected a list of {len(arguments)} numbers, got {_shown(value)}.")
     return tuple(_typed(kind, entry, where) for kind, entry in zip(arguments, value, strict=True))
 
 
@@ -223,17 +250,33 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{where}: expected a finite number, got {_shown(value)}.") from None
     if kind is float and isinstance(value, str):
         # YAML 1.1 reads 1e-3 as text; people mean the number
         try:
             return float(value)
         except ValueError:
-            raise InputError(f"{where}: expected a number, got {value!r}.") from None
+            raise InputError(f"{where}: expected a number, got {_shown(value)}.") from None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        raise InputError(f"{where}: expected {names.get(kind, kind)}, got {value!r}.")
+        raise InputError(f"{where}: expected {names.get(kind, kind)}, got {_shown(value)}.")
     return value
+
+
+def _require_seed(seed: int, where: str) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"{where}: expected a number from 0 to {LARGEST_SEED}, got {_shown(seed)}.")
+
+
+def _shown(value: Any) -> str:
+    """`value` as it may stand in a message: aliases let a short file hold a value of endless text."""
+    try:
+        return reprlib.repr(value)[:200]
+    except ValueError:  # Python writes out no more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def _join(where: str, key: str) -> str:

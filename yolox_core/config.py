@@ -6,9 +6,10 @@ yolox/exp/yolox_base.py at 6ddff48) unless the field says otherwise.
 """
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from yolox_core.errors import InputError, nearest
 
@@ -266,6 +267,29 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(entry) for entry in value) if isinstance(value, (list, tuple)) else value
 
 
+LARGEST_SIDE_PX = 8192  # of a detector's input; what is larger is a slip, and would fill the memory
+
+
+def _require_kind(condition: bool, where: str, expected: str, got: object) -> None:
+    """`_require` for what a file brings, whose text may be endless."""
+    if not condition:
+        raise InputError(f"{where}: expected {expected}, got {reprlib.repr(got)[:200]}. Release the model again.")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _list_of(value: Any, where: str) -> tuple[Any, ...]:
+    _require_kind(isinstance(value, (list, tuple)), where, "a list", value)
+    return tuple(value)
+
+
+def _number(value: Any, where: str) -> float:
+    _require_kind(_is_whole(value) or isinstance(value, float), where, "a number", value)
+    return float(value)
+
+
 @dataclass(frozen=True)
 class DetectorSpec:
     """What a released model says of itself (`model.json`, ONNX metadata): enough to use it without its training."""
@@ -279,8 +303,19 @@ class DetectorSpec:
 
     def __post_init__(self) -> None:
         count = self.model.num_classes
-        _require(len(self.class_names) == count, "model.json: class_names", f"{count} names", len(self.class_names))
-        _require(len(self.category_ids) == count, "model.json: category_ids", f"{count} ids", len(self.category_ids))
+        names, ids, sides = self.class_names, self.category_ids, self.input_size
+        _require(len(names) == count, "class_names", f"{count} names", len(names))
+        _require_kind(all(isinstance(name, str) for name in names), "class_names", "texts", names)
+        _require(len(ids) == count, "category_ids", f"{count} ids", len(ids))
+        different = all(map(_is_whole, ids)) and len(set(ids)) == count
+        _require_kind(different, "category_ids", "different whole numbers", ids)
+        _require_kind(
+            len(sides) == 2
+            and all(_is_whole(side) and 32 <= side <= LARGEST_SIDE_PX and side % 32 == 0 for side in sides),
+            "input_size",
+            f"[height, width], multiples of 32 px from 32 to {LARGEST_SIDE_PX}",
+            list(sides),
+        )
         _probability(self.confidence, "confidence")
         _probability(self.nms_iou, "nms_iou")
 
@@ -304,22 +339,35 @@ class DetectorSpec:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any], where: str = "model.json") -> "DetectorSpec":
-        """The inverse of `to_dict`; InputError where something is missing or of another format version."""
-        _require(isinstance(plain, Mapping), where, "a model description (an object)", plain)
+        """The inverse of `to_dict`; InputError where something is missing, of another kind or format version."""
+        _require_kind(isinstance(plain, Mapping), where, "a model description (an object)", plain)
         version = plain.get("format_version")
-        _require(version == 1, f"{where}: format_version", "1", version, "It was written by another release.")
+        if not (_is_whole(version) and version == 1):
+            got = reprlib.repr(version)[:200]
+            raise InputError(f"{where}: format_version: expected 1, got {got}. It was written by another release.")
         try:
             return cls(
-                model=ModelConfig(**plain["architecture"]),
-                class_names=tuple(plain["class_names"]),
-                category_ids=tuple(int(entry) for entry in plain["category_ids"]),
-                input_size=(int(plain["input_size"][0]), int(plain["input_size"][1])),
-                confidence=float(plain["thresholds"]["confidence"]),
-                nms_iou=float(plain["thresholds"]["nms_iou"]),
+                model=_architecture(plain["architecture"]),
+                class_names=_list_of(plain["class_names"], "class_names"),
+                category_ids=_list_of(plain["category_ids"], "category_ids"),
+                input_size=cast(tuple[int, int], _list_of(plain["input_size"], "input_size")),
+                confidence=_number(plain["thresholds"]["confidence"], "thresholds.confidence"),
+                nms_iou=_number(plain["thresholds"]["nms_iou"], "thresholds.nms_iou"),
             )
-        except InputError:
-            raise
-        except (KeyError, TypeError, IndexError, ValueError) as wrong:
+        except InputError as wrong:
+            raise InputError(f"{where}: {wrong}") from wrong
+        except (KeyError, TypeError, ValueError, OverflowError) as wrong:
             raise InputError(
                 f"{where}: not a complete model description: {wrong!r}. Release the model again."
             ) from wrong
+
+
+def _architecture(plain: Any) -> ModelConfig:
+    """The network that `model.json` names; dataclasses take values of any kind, a file may hold any."""
+    _require_kind(isinstance(plain, Mapping), "architecture", "an object", plain)
+    _require_kind(_is_whole(plain["num_classes"]), "num_classes", "a whole number", plain["num_classes"])
+    for name in ("width", "depth"):
+        if name in plain:
+            _number(plain[name], name)
+    _require_kind(isinstance(plain.get("depthwise", False), bool), "depthwise", "true or false", plain.get("depthwise"))
+    return ModelConfig(**plain)

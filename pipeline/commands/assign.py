@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import paths
@@ -73,5 +74,5 @@ def _print(counts: list[dict[int, int]], captions: list[str], boxes: list[list[f
     table = Table("object", "size px", *(f"stride {stride}" for stride in counts[0]) if counts else (), "points")
     for caption, (x1, y1, x2, y2), by_stride in zip(captions, boxes, counts, strict=True):
         size = f"{x2 - x1:.0f} x {y2 - y1:.0f}"
-        table.add_row(caption, size, *map(str, by_stride.values()), str(sum(by_stride.values())))
+        table.add_row(escape(caption), size, *map(str, by_stride.values()), str(sum(by_stride.values())))
     Console().print(table)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.source import user_path
 from pipeline.stages.validate import print_findings
 from yolox_core.datasets import doctor
 from yolox_core.datasets.atomic import write_json
@@ -11,7 +12,7 @@ from yolox_core.datasets.formats import read_dataset
 
 def examine(path: Path, format: str = "auto", json_path: Path | None = None) -> int:
     """Print every finding and a summary, and write both to `json_path`. Exit code: 1 with findings, else 0."""
-    records, unread = read_dataset(path.expanduser(), format)
+    records, unread = read_dataset(user_path(path), format)
     usable, wrong = doctor.check(records)
     findings = unread + wrong
     counts = doctor.summary(usable, findings)

@@ -16,6 +16,7 @@ import yaml
 from pipeline import paths
 from pipeline.entry import refusals
 from pipeline.settings import Settings, load_settings, settings_from
+from pipeline.stages.fingerprint import source_digest
 from yolox_core.errors import InputError, nearest
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -25,7 +26,9 @@ def arguments(given: list[str], preset: str | None = None, data: str | None = No
     """`-S ++key=value` for each setting. InputError where one is unknown, or makes params.yaml illegal."""
     source = [("data.source", data)] if data else []
     settings = [*(_preset(preset) if preset else ()), *source, *map(_parsed, given)]
-    _merged(settings)
+    merged = _merged(settings)
+    if data:
+        source_digest(merged.data)  # refuses a folder that is not there, before params.yaml names it
     # ++ also adds a key that has a default and is not in params.yaml
     return [word for key, value in settings for word in ("-S", f"++{key}={_hydra(value)}")]
 
@@ -33,6 +36,8 @@ def arguments(given: list[str], preset: str | None = None, data: str | None = No
 def _hydra(value: Any) -> str:
     """A value in Hydra's grammar, in which DVC reads it: JSON, but for text only quotes are escaped."""
     if isinstance(value, str):
+        if "${" in value or value.endswith("\\"):
+            raise InputError(f"{value!r}: expected no '${{' and no final backslash. Write it into params.yaml by hand.")
         return '"' + value.replace('"', '\\"') + '"'
     return json.dumps(value, ensure_ascii=False)
 

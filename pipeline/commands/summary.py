@@ -16,7 +16,7 @@ MLFLOW_PORT = 5000
 
 def run(settings: Settings) -> None:
     """Print it; InputError where a stage has not been run."""
-    metrics, registration = read_report(paths.METRICS), read_report(paths.REGISTRATION)
+    metrics, registration = read_report(paths.METRICS), read_report(paths.REGISTRATION, "name", "alias")
     reference = f"models:/{registration['name']}@{registration['alias']}"
     lines = {
         "Test set": headline(metrics),

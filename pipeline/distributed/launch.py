@@ -42,6 +42,11 @@ class Hosting:
     gpu: bool = False
     address: str | None = None  # of a Ray cluster; None: this machine alone
 
+    def __post_init__(self) -> None:
+        for name, value, lowest in (("workers", self.workers, 1), ("loader-workers", self.loader_workers, 0)):
+            if value < lowest:
+                raise InputError(f"--{name}: expected a whole number of at least {lowest}, got {value}.")
+
     @classmethod
     def from_environment(cls) -> "Hosting":
         """YOLOX_WORKERS, YOLOX_LOADER_WORKERS, YOLOX_GPU (auto, 0 or 1) and RAY_ADDRESS."""
@@ -64,7 +69,7 @@ def check_address(hosting: Hosting) -> None:
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN_S).close()
-    except (OSError, OverflowError) as away:
+    except (OSError, OverflowError, UnicodeError) as away:
         raise _no_answer(hosting.address, str(away)) from away
 
 
@@ -91,7 +96,9 @@ def cluster(hosting: Hosting) -> Iterator[None]:
         arguments["address"] = hosting.address
     try:
         ray.init(**arguments)
-    except ConnectionError as unreachable:
+    except (ConnectionError, ValueError) as unreachable:  # ValueError: an address in no known form
+        if hosting.address is None:
+            raise
         raise _no_answer(hosting.address, str(unreachable).strip().splitlines()[0]) from unreachable
     try:
         yield

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import DataSettings, Settings
+from pipeline.source import check_raw_is_ours, source_folder, user_path
 from pipeline.tracking.resolve import PREFIX, registered_digest
 from yolox_core.datasets.atomic import write_json
 from yolox_core.datasets.images import IMAGE_SUFFIXES
@@ -20,11 +21,11 @@ from yolox_core.datasets.synthetic import GENERATOR_VERSION
 from yolox_core.errors import InputError
 
 ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names"})
-WEIGHT_SUFFIXES = frozenset({".pt", ".pth", ".onnx", ".safetensors"})
 
 
 def run(settings: Settings) -> None:
     """Write data/fingerprint.json and data/weights.json; the same source gives the same bytes."""
+    check_raw_is_ours()
     source, files = source_digest(settings.data)
     weights = weights_digest(settings.model.weights)
     write_json(paths.FINGERPRINT, {"source": source, "files": files})
@@ -37,7 +38,7 @@ def source_digest(data: DataSettings) -> tuple[str, int]:
     if data.source == "synthetic":
         drawn: dict[str, Any] = {"generator": GENERATOR_VERSION, "images": data.synthetic.images}
         return _sha256(json.dumps({**drawn, "seed": data.synthetic.seed})), data.synthetic.images
-    listing = Listing.of(Path(data.source).expanduser())
+    listing = Listing.of(source_folder(data.source))
     watched = IMAGE_SUFFIXES | ANNOTATION_SUFFIXES
     lines = []
     for name in listing.files:
@@ -57,15 +58,13 @@ def weights_digest(reference: str | None) -> str | None:
         return None
     if reference.startswith(PREFIX):
         return registered_digest(reference)
-    path = Path(reference).expanduser()
+    path = user_path(reference)
     if path.is_file():
         return _file_sha256(path)
     if path.is_dir():
         files = sorted(entry for entry in path.iterdir() if entry.is_file())
         return _sha256("\n".join(f"{entry.name}\t{_file_sha256(entry)}" for entry in files))
-    if path.suffix in WEIGHT_SUFFIXES:
-        raise InputError(f"model.weights: expected a weights file, got {reference!r}: no such file. Check the path.")
-    return reference
+    raise InputError(f"model.weights: expected a weights file, got {reference!r}: no such file. Check the path.")
 
 
 def _file_sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import Settings
+from pipeline.source import check_raw_is_ours, source_folder
 from yolox_core.datasets import synthetic
 from yolox_core.datasets.atomic import new_folder, write_json
 from yolox_core.datasets.coco import write_coco
@@ -19,12 +20,12 @@ from yolox_core.datasets.formats import read_dataset
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.errors import InputError
 
-FINDINGS_NAME = "findings.json"  # in data/raw: what could not be read
 COPIERS = 8  # threads
 
 
 def run(settings: Settings) -> None:
     """Fill data/raw: images/, annotations.json, findings.json; all of it or nothing."""
+    check_raw_is_ours()
     data = settings.data
     findings: list[Finding] = []
     if data.source == "synthetic":
@@ -32,7 +33,7 @@ def run(settings: Settings) -> None:
             records = synthetic.render(folder, data.synthetic.images, data.synthetic.seed)
             _write_findings(folder, findings)
     else:
-        records, findings = read_dataset(Path(data.source).expanduser(), data.format)
+        records, findings = read_dataset(source_folder(data.source), data.format)
         with new_folder(paths.RAW) as folder:
             _copy_images(records, folder / paths.RAW_IMAGES.name)
             write_coco(records, folder / paths.RAW_ANNOTATIONS.name)
@@ -49,6 +50,8 @@ def _copy_images(records: DatasetRecords, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(records.image_root / file_name, target)
+        except FileNotFoundError:
+            return  # a link to nowhere: validate drops the image and says so
         except OSError as failed:
             raise InputError(
                 f"{records.image_root / file_name}: expected an image to copy to {folder}, got {failed.strerror}."
@@ -59,7 +62,7 @@ def _copy_images(records: DatasetRecords, folder: Path) -> None:
 
 
 def _write_findings(folder: Path, findings: list[Finding]) -> None:
-    write_json(folder / FINDINGS_NAME, [asdict(finding) for finding in findings])
+    write_json(folder / paths.RAW_FINDINGS.name, [asdict(finding) for finding in findings])
 
 
 if __name__ == "__main__":

@@ -30,6 +30,13 @@ FILES = (
     paths.DETECTIONS,
     paths.EXPORT,
 )
+# who writes what this file reads
+STAGES = {
+    paths.TRAINING: "train",
+    paths.METRICS: "evaluate",
+    paths.MANIFEST: "prepare",
+    paths.REGISTRATION: "register",
+}
 
 
 def run(settings: Settings) -> None:
@@ -41,8 +48,9 @@ def run(settings: Settings) -> None:
 
 def release(settings: Settings) -> Release:
     """What the stages before this one left, as one thing to register."""
-    training, metrics, manifest = (read_report(path) for path in (paths.TRAINING, paths.METRICS, paths.MANIFEST))
-    run_name, digest = str(training["run"]), str(manifest["data_digest"])
+    metrics = read_report(paths.METRICS)
+    run_name = str(read_report(paths.TRAINING, "run")["run"])
+    digest = str(read_report(paths.MANIFEST, "data_digest")["data_digest"])
     numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float))}
     state = project_state()
     return Release(
@@ -52,7 +60,7 @@ def release(settings: Settings) -> Release:
             run_dir=paths.RUNS / run_name,
             experiment=settings.registered_name,
             run_name=run_name,
-            params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")),
+            params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {},
             tags=state.tags() | {"data.digest": digest},
             history_csv=paths.HISTORY,
         ),
@@ -63,13 +71,22 @@ def release(settings: Settings) -> Release:
     )
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """A JSON report of an earlier stage; InputError says which stage is missing."""
+def read_report(path: Path, *texts: str) -> dict[str, Any]:
+    """A JSON report of an earlier stage, with `texts` among its entries; InputError says which stage is to run."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"{type(content).__name__} instead of an object")
+        absent = [name for name in texts if not isinstance(content.get(name), str)]
+        if absent:
+            raise TypeError(f"no text under {', '.join(absent)}")
     except FileNotFoundError as missing:
         raise InputError(f"{path}: no such file. Run the stages before this one: `dvc repro`.") from missing
-    return dict(content)
+    except (ValueError, TypeError, RecursionError) as broken:
+        stage = STAGES[path]
+        reason = f"{broken}"[:100]
+        raise InputError(f"{path}: damaged ({reason}). Run stage {stage} again: `dvc repro {stage}`.") from broken
+    return content
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from typing import Any
 from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import Settings
-from pipeline.stages.ingest import FINDINGS_NAME
 from yolox_core.datasets import doctor
 from yolox_core.datasets.atomic import write_json, write_text
 from yolox_core.datasets.coco import read_coco, write_coco
@@ -64,10 +63,16 @@ def as_markdown(counts: dict[str, Any], findings: Sequence[Finding]) -> str:
 
 def _ingested() -> list[Finding]:
     """What ingest could not read."""
-    path = paths.RAW / FINDINGS_NAME
+    path = paths.RAW_FINDINGS
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run `yolox ingest` first.")
-    return [Finding(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(value, str) for entry in entries for value in entry.values()):
+            raise TypeError("a finding is made of texts")
+        return [Finding(**entry) for entry in entries]
+    except (ValueError, TypeError, AttributeError, RecursionError) as broken:
+        raise InputError(f"{path}: damaged ({str(broken)[:100]}). Run stage ingest again: `yolox ingest`.") from broken
 
 
 def _require_something(valid: DatasetRecords, findings: list[Finding], source: str) -> None:

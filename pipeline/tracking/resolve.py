@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PREFIX = "models:/"
 WEIGHTS_TAG = "model.sha256"
 WEIGHTS_FILE = "model.safetensors"
+LONGEST_VERSION = 9  # digits; MLflow keeps a version as a 32 bit number
 _REFERENCE = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -53,11 +54,13 @@ def _version(
     try:
         if alias is not None:
             return client.get_model_version_by_alias(name, alias)
-        return client.get_model_version(name, str(number))
+        if number is not None and len(number) <= LONGEST_VERSION:
+            return client.get_model_version(name, number)
     except MlflowException as error:
         if not is_missing(error):
-            raise
-        raise InputError(f"{reference}: {_what_is_known(client, name, alias)}") from error
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{reference}: MLflow could not look it up: {reason}") from error
+    raise InputError(f"{reference}: {_what_is_known(client, name, alias)}")
 
 
 def _what_is_known(client: "MlflowClient", name: str, alias: str | None) -> str:

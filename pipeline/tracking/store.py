@@ -6,6 +6,7 @@ must have been switched off just before. The store is tried once before MLflow's
 minutes (mlflow/environment_variables.py: 7, of 120 s each; mlflow/store/db/utils.py: 10, in 100 s).
 """
 
+import http.client
 import importlib
 import logging
 import os
@@ -47,7 +48,11 @@ def shown(uri: str) -> str:
     """The address as it may stand in a message or a report: short, and without a password."""
     if is_default(uri):
         return f"sqlite:///{DATABASE}"
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # no address, but it may hold a password all the same
+        scheme, at, rest = uri.rpartition("@")
+        return f"{scheme.partition('://')[0]}://***@{rest}" if at else uri
     if parts.password is None:
         return uri
     return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}"))
@@ -55,7 +60,10 @@ def shown(uri: str) -> str:
 
 def unreachable(uri: str) -> str | None:
     """Why the store cannot be used, in a few words; None where nothing speaks against it. Takes 5 s at most."""
-    scheme = urlsplit(uri).scheme
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError as wrong:
+        return f"not an address: {wrong}"
     if scheme in ("", "file"):
         return "MLflow 3 has no file store any more; use sqlite:///<file> or a server's http address"
     if scheme == "sqlite":
@@ -85,6 +93,8 @@ def _silent(uri: str) -> str | None:
     except urllib.error.URLError as away:
         # a certificate that only MLflow's own settings make valid is an answer, too
         return None if isinstance(away.reason, ssl.SSLError) else f"{away.reason}"
+    except http.client.HTTPException as foreign:
+        return f"not an HTTP server's address: {str(foreign)[:100] or type(foreign).__name__}"
     except (OSError, ValueError) as away:
         return f"{away}"
 
@@ -102,7 +112,8 @@ def connect(uri: str, *, advice: str = "") -> "MlflowClient":
             client = MlflowClient(tracking_uri=uri)
             client.search_experiments(max_results=1)
             return client
-        except (MlflowException, SQLAlchemyError, OSError) as refused:
+        except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as refused:
+            # ImportError: the driver of another database; ValueError: an address that only the driver reads
             reason = str(refused).splitlines()[0] if str(refused) else type(refused).__name__
     raise InputError(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
 

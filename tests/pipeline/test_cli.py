@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from pipeline.commands import assign
 from tests.needs import ROOT
 from tests.pipeline.commands_project import SPEC, Yolox, break_image
 from tests.yolox_core.datasets import folders
@@ -69,3 +70,9 @@ def test_doctor_ends_with_1_where_it_finds_something(yolox: Yolox, source: Path)
     ended = yolox("doctor", source, "--json", "found.json")
     assert ended.code == 1 and "unreadable-image" in ended.out
     assert json.loads(Path("found.json").read_text())["list"]
+
+
+def test_assign_prints_class_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assign._print([{8: 1}, {8: 2}], ["1 a[/b]", "2 [red]c"], [[0, 0, 8, 8]] * 2)
+    printed = capsys.readouterr().out
+    assert "1 a[/b]" in printed and "2 [red]c" in printed

@@ -40,8 +40,11 @@ def test_settings_given_by_hand_win_over_the_preset() -> None:
     assert settings.train.freeze == ("stem", "dark2")
 
 
-@pytest.mark.parametrize("path", ["/tmp/a b/it's (x), y", "~/Übung", "C:\\images", "plain", "2024"])
-def test_a_path_arrives_as_it_was_given(path: str) -> None:
+@pytest.mark.parametrize("path", ["{here}/a b/it's (x), y", "~/Übung", "C:\\images", "plain", "2024"])
+def test_a_path_arrives_as_it_was_given(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = path.format(here=tmp_path)
+    Path(path).expanduser().mkdir(parents=True)
     written(arguments([], data=path))
     assert load_settings().data.source == path
 
@@ -70,3 +73,14 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 def test_presets_name_only_what_differs() -> None:
     for path in PRESETS.glob("*.yaml"):
         assert "data" not in yaml.safe_load(path.read_text(encoding="utf-8")), path
+
+
+def test_data_that_is_not_there_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        arguments([], data="/nowhere/at/all")
+
+
+@pytest.mark.parametrize("value", ["a${HOME}b", "ends in \\"])
+def test_what_dvc_cannot_read_is_refused(value: str) -> None:
+    with pytest.raises(InputError, match="by hand"):
+        arguments([f"registry.name='{value}'"])

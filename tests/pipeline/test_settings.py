@@ -1,5 +1,6 @@
 """params.yaml is checked once, at the edge: what is wrong, where, and what to do, in one line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,65 @@ def test_shares_of_the_split_leave_something_to_train_on() -> None:
 def test_other_data_registers_under_its_own_name(tmp_path: Path) -> None:
     assert settings_from({"data": {"source": str(tmp_path / "My_Images")}}).registered_name == "yolox-my_images"
     assert settings_from({"registry": {"name": "mine"}}).registered_name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("data: {source: Käfer}".encode("latin-1"), "expected UTF-8 text, got byte 0xe4"),
+        ("seed: 1".encode("utf-16"), "expected UTF-8 text"),
+        (b"seed: 2020-13-45", "not YAML: month must be in 1..12"),
+        (b"seed: " + b"[" * 5000 + b"]" * 5000, "not YAML"),
+        (b"seed: " + b"9" * 5000, "not YAML"),
+        (b"seed: !!bool perhaps", "not YAML"),
+        (b"train: {learning_rate: 1" + b"0" * 400 + b"}", "train.learning_rate: expected a finite number"),
+        (b"seed: 1" + b"0" * 30, "seed: expected a number from 0 to"),
+        (b"seed: 0x" + b"f" * 5000, "seed: expected a number from 0 to"),
+        (b"data: {synthetic: {seed: -1}}", "data.synthetic.seed: expected a number from 0 to"),
+        (b"[]", "expected a mapping"),
+        (b"0", "expected a mapping"),
+        (b"false", "expected a mapping"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, content: bytes, line: str) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        load_settings(tmp_path / "params.yaml")
+    assert line in str(refused.value) and len(str(refused.value)) < 500
+
+
+def test_a_value_of_endless_text_is_told_in_part() -> None:
+    value: list[Any] = ["lol"] * 9
+    for _ in range(20):
+        value = [value] * 9  # aliases in YAML do this in a kilobyte
+    assert len(refusal({"seed": value})) < 500
+    assert len(refusal(nested("data.format", value))) < 500
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a@b", "", " ", "a" * 300])
+def test_a_name_that_the_registry_refuses_is_refused_before_training(name: str) -> None:
+    assert refusal(nested("registry.name", name)).startswith("registry.name: expected")
+
+
+def named(folder: Path) -> Settings:
+    return settings_from({"data": {"source": str(folder)}})
+
+
+@pytest.mark.parametrize("folder", ["synthetic", "detector"])
+def test_no_folder_registers_as_the_demonstration(tmp_path: Path, folder: str) -> None:
+    assert settings_from({}).registered_name == "yolox-detector"
+    assert named(tmp_path / folder).registered_name != "yolox-detector"
+    assert named(tmp_path / "synthetic").registered_name == "yolox-synthetic"
+
+
+def test_long_names_of_data_are_cut_and_stay_apart(tmp_path: Path) -> None:
+    names = [named(tmp_path / ("a" * 249 + end)).data_name for end in "bc"]
+    assert names[0] != names[1] and all(len(name) == 60 for name in names)
+    assert named(tmp_path / ("a" * 60)).data_name == "a" * 60
+
+
+def test_names_without_a_plain_character_stay_apart(tmp_path: Path) -> None:
+    names = [named(tmp_path / folder).registered_name for folder in ("猫", "犬", "猫")]
+    assert names[0] == names[2] != names[1]
+    assert all(re.fullmatch("yolox-data-[0-9a-f]{8}", name) for name in names)
+    assert named(tmp_path / "Käfer").registered_name == "yolox-k-fer"

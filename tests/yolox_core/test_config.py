@@ -141,3 +141,55 @@ def test_names_and_ids_fit_the_number_of_classes() -> None:
         replace(SPEC, class_names=("cat",))
     with pytest.raises(InputError, match="category_ids"):
         replace(SPEC, category_ids=(1, 2, 3))
+
+
+ENDLESS: list[Any] = []
+for _ in range(900):
+    ENDLESS = [ENDLESS]
+WIDE: list[Any] = []
+for _ in range(20):
+    WIDE = [WIDE] * 9
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("input_size", [33, 33]),
+        ("input_size", [0, 0]),
+        ("input_size", [-32, 64]),
+        ("input_size", [10_000_000, 10_000_000]),
+        ("input_size", [8224, 64]),
+        ("input_size", [64.0, 64]),
+        ("input_size", [float("inf"), 64]),
+        ("input_size", [64, 64, 64]),
+        ("input_size", ENDLESS),
+        ("category_ids", [float("inf"), 1]),
+        ("category_ids", [1.5, 2]),
+        ("category_ids", [True, 2]),
+        ("category_ids", [4, 4]),
+        ("class_names", "ab"),
+        ("class_names", [None, "dog"]),
+        ("class_names", [{}, "dog"]),
+        ("class_names", ENDLESS),
+        ("architecture", {"num_classes": 2.0}),
+        ("architecture", {"num_classes": True}),
+        ("architecture", {"num_classes": 2, "width": True}),
+        ("architecture", {"num_classes": 2, "width": 10**400}),
+        ("architecture", {"num_classes": 2, "depthwise": "no"}),
+        ("architecture", ENDLESS),
+        ("architecture", WIDE),
+        ("thresholds", {"confidence": "0.5", "nms_iou": 0.5}),
+        ("thresholds", {"confidence": 10**400, "nms_iou": 0.5}),
+        ("format_version", ENDLESS),
+        ("format_version", True),
+    ],
+)
+def test_a_spec_of_other_values_is_refused_in_one_line(key: str, value: Any) -> None:
+    with pytest.raises(InputError) as refused:
+        DetectorSpec.from_dict({**SPEC.to_dict(), key: value}, where="elsewhere/model.json")
+    assert str(refused.value).startswith("elsewhere/model.json: ") and len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("size", [(32, 32), (8192, 8192)])
+def test_the_smallest_and_the_largest_input(size: tuple[int, int]) -> None:
+    assert DetectorSpec.from_dict(replace(SPEC, input_size=size).to_dict()).input_size == size

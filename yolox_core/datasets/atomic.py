@@ -12,9 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+LONGEST_NAME = 60  # characters of a name that its partial file repeats: file systems allow 255 bytes
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `path` in one step, making its folder where needed."""
+    """Write `path` in one step, making its folder where needed; what is no file (a pipe, a device) is written into."""
+    path = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
@@ -52,12 +58,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(f".{path.name[:LONGEST_NAME]}.{os.getpid()}.partial")
 
 
 def _remove_abandoned(path: Path) -> None:
     """Delete what a process that was killed has left half-made of this folder."""
-    for partial in path.parent.glob(f".{path.name}.*.partial"):
+    for partial in path.parent.glob(f".{path.name[:LONGEST_NAME]}.*.partial"):
         pid = partial.name.split(".")[-2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
             shutil.rmtree(partial, ignore_errors=True)

@@ -13,6 +13,8 @@ from typing import Any
 from yolox_core.datasets.atomic import write_text
 from yolox_core.datasets.objects import Objects, finite_numbers
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.split_names import split_of_word
+from yolox_core.datasets.text import is_utf8, on_one_line
 from yolox_core.errors import InputError
 
 KEYS = ("images", "annotations", "categories")
@@ -86,23 +88,30 @@ def parse(
             continue
         size = _size(entry)
         image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
-        annotation = entry.get("annotation") or place
-        own_split = entry.get("split") or split
-        images.append(objects[key].record(found, size, image_id=image_id, split=own_split, annotation=str(annotation)))
+        annotation = on_one_line(str(entry.get("annotation") or place))
+        own_split = split_of_word(str(entry.get("split"))) or split
+        images.append(objects[key].record(found, size, image_id=image_id, split=own_split, annotation=annotation))
     return categories, images, findings
 
 
 def parse_categories(document: Mapping[str, Any], where: str) -> tuple[Category, ...]:
     """The categories by id; InputError where ids or names are missing or double, for then no box has a meaning."""
-    try:
-        found = [Category(int(entry["id"]), str(entry["name"])) for entry in document["categories"]]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{where}: expected categories with a whole-number id and a name, got others.") from None
+    found = [_category(entry, f"{where}: category {at}") for at, entry in enumerate(document["categories"], 1)]
     for kind, values in (("id", [str(c.category_id) for c in found]), ("name", [c.name for c in found])):
         double = next((value for value in values if values.count(value) > 1), None)
         if double is not None:
             raise InputError(f"{where}: expected one category for each {kind}, got {double!r} twice. Rename one.")
     return tuple(sorted(found, key=lambda category: category.category_id))
+
+
+def _category(entry: Any, where: str) -> Category:
+    try:
+        category_id, name = int(entry["id"]), entry["name"]
+    except (KeyError, TypeError, ValueError, OverflowError):  # int() of Infinity overflows
+        raise InputError(f"{where}: expected a whole-number id and a name, got {repr(entry)[:80]}. Mend it.") from None
+    if not isinstance(name, (str, int, float)) or not is_utf8(str(name)):
+        raise InputError(f"{where}: expected a name in plain text, got {repr(name)[:80]}. Rename it.")
+    return Category(category_id, str(name))
 
 
 def _image_entries(document: Mapping[str, Any], where: str, findings: list[Finding]) -> dict[Any, Mapping[str, Any]]:

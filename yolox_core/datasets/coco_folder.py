@@ -62,7 +62,8 @@ def locate(listing: Listing, annotation_file: str, file_name: str) -> str | None
     bases = [home, home / "images", home.parent, home.parent / "images", PurePosixPath(), PurePosixPath("images")]
     for word in PurePosixPath(annotation_file).stem.split("_"):
         bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
-    return listing.find_image(str(base / file_name) for base in bases)
+    image = listing.find_image(str(base / file_name) for base in bases)
+    return image if image is not None and listing.exists(image) else None
 
 
 def _is_roboflow(name: str) -> bool:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from yolox_core.datasets.images import IMAGE_SUFFIXES
+from yolox_core.datasets.text import is_utf8
 from yolox_core.errors import InputError
 
 
@@ -20,11 +21,16 @@ class Listing:
 
     @classmethod
     def of(cls, root: Path) -> "Listing":
-        """Walk `root`; InputError where it is no folder."""
+        """Walk `root`; InputError where it is no folder, or a name in it is not UTF-8."""
         if not root.is_dir():
             got = "a file" if root.exists() else "no such folder"
             raise InputError(f"{root}: expected a folder of annotated images, got {got}. Check the path.")
-        return cls(root, tuple(sorted(_walk(root))))
+        names = sorted(_walk(root))
+        foreign = next((name for name in names if not is_utf8(name)), None)
+        if foreign is not None:
+            shown = os.fsencode(foreign).decode("utf-8", "backslashreplace")
+            raise InputError(f"{root}: expected file names in UTF-8, got {shown}. Rename that file or its folder.")
+        return cls(root, tuple(names))
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -33,6 +39,19 @@ class Listing:
     def ending(self, *suffixes: str) -> list[str]:
         """Files whose names end so, whatever the case."""
         return [name for name in self.files if name.lower().endswith(suffixes)]
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file behind a name of the walk, not a link to nowhere."""
+        return os.path.isfile(os.path.join(self.root, name))
+
+    def read_text(self, name: str) -> str:
+        """A text that must be read for the data set to mean what it says; InputError where it cannot be."""
+        try:
+            return (self.root / name).read_text(encoding="utf-8-sig", errors="replace")
+        except OSError as failed:
+            raise InputError(
+                f"{self.root / name}: expected a text file, got: {failed.strerror}. Mend or remove it."
+            ) from failed
 
     def find_image(self, candidates: Iterable[str]) -> str | None:
         """The first candidate that is an image here; else the only image that is called like one of them.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from yolox_core.datasets.text import on_one_line
 from yolox_core.structures import BoolArray, FloatArray, IntArray
 
 
@@ -55,12 +56,16 @@ class DatasetRecords:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with a data set."""
+    """One thing wrong with a data set; its texts stay on one line, whatever a file name holds."""
 
     code: str  # stable short name: "missing-image", "box-without-area", ...
     where: str  # "annotations/a.xml: object 3"
     what: str  # what was expected and found
     action: str  # what was or will be done about it: "box dropped", "image dropped", "kept"
+
+    def __post_init__(self) -> None:
+        for name in ("where", "what", "action"):
+            object.__setattr__(self, name, on_one_line(getattr(self, name)))  # frozen: only here
 
     def line(self) -> str:
         """The finding as one line."""

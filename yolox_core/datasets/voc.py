@@ -6,6 +6,7 @@ objects. Category ids count from 1 in the order of names.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from yolox_core.datasets.records import Category, DatasetRecords, Finding, Image
 from yolox_core.datasets.split_names import split_of_folders
 
 _ROOT_TAG = re.compile(rb"<annotation[\s>]")
+_IN_CLASS = re.compile(r"\s+(-1|0|1)$")  # the lists of one class say so behind each name
 _HELD_OUT_FIRST = ("test", "val", "train", "trainval")  # where lists overlap, an image must not be trained on
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -32,13 +34,14 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     names = sorted({_class(entry) for _, root in parsed for entry in root.iter("object")} - {""})
     label_of = {name: label for label, name in enumerate(names)}
     images: dict[str, ImageRecord] = {}
+    named: set[str] = set()
     for name, root in parsed:
         image = _image(listing, name, root)
-        if image is None or image in images:
-            what = f"expected an image called like {_called(name, root)}, got none"
-            if image is not None:
-                what = f"{image} has an annotation already, {images[image].annotation}"
-            code = "missing-image" if image is None else "duplicate-annotation"
+        named |= {image} if image else set()
+        if image is None or image in images or not listing.exists(image):
+            code, what = "missing-image", f"expected an image called like {_called(name, root)}, got none"
+            if image in images:
+                code, what = "duplicate-annotation", f"{image} has an annotation already, {images[image].annotation}"
             findings.append(Finding(code, name, what, "annotation left out"))
             continue
         split = splits.get(PurePosixPath(image).stem) or split_of_folders(name)
@@ -46,7 +49,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
             image, _size(root), split=split, annotation=name
         )
     for image in listing.images:
-        if image not in images:
+        if image not in named:
             lost = "expected an XML file for it, got none"
             findings.append(Finding("image-without-annotation", image, lost, "image left out"))
     categories = tuple(Category(label + 1, name) for name, label in label_of.items())
@@ -62,22 +65,36 @@ def _looks_like_voc(listing: Listing, name: str) -> bool:
 
 
 def _splits(listing: Listing, findings: list[Finding]) -> dict[str, str]:
-    """The split of each listed name."""
-    lists = {PurePosixPath(name).stem.lower(): name for name in listing.ending(".txt") if _is_list(name)}
+    """The split of each listed image, by the stem of its name."""
     splits: dict[str, str] = {}
+    lists = [(PurePosixPath(name).stem.lower(), name) for name in listing.ending(".txt") if _is_list(name)]
     for word in _HELD_OUT_FIRST:
-        if word not in lists:
-            continue
         split = "train" if word == "trainval" else word
-        for line in (listing.root / lists[word]).read_text(encoding="utf-8-sig", errors="replace").splitlines():
-            name = line.split()[0] if line.split() else ""
-            if not name:
-                continue
-            if word != "trainval" and splits.get(name, split) != split:
-                what = f"{name} is in {splits[name]}.txt too"
-                findings.append(Finding("split-conflict", lists[word], what, f"kept in {splits[name]}"))
-            splits.setdefault(name, split)
+        for file in [name for called, name in lists if called == word]:
+            for stem in _listed(listing, file, findings):
+                if word != "trainval" and splits.get(stem, split) != split:
+                    what = f"{stem} is in {splits[stem]}.txt too"
+                    findings.append(Finding("split-conflict", file, what, f"kept in {splits[stem]}"))
+                splits.setdefault(stem, split)
     return splits
+
+
+def _listed(listing: Listing, file: str, findings: list[Finding]) -> list[str]:
+    """The stems of the images that a list names; names of no image are counted in one finding."""
+    paths = [PurePosixPath(image) for image in listing.images]
+    stem_of = {path.name: path.stem for path in paths} | {path.stem: path.stem for path in paths}
+    lines = [line.strip() for line in listing.read_text(file).split("\n") if line.strip()]
+    stems = {line: _stem(line, stem_of) for line in lines}
+    lost = [line for line, stem in stems.items() if stem is None]
+    if lost:
+        what = f"expected names of images, got {len(lost)} of {len(stems)} that match none, first {lost[0]!r}"
+        findings.append(Finding("unknown-name-in-list", file, what, "names ignored"))
+    return [stem for stem in stems.values() if stem is not None]
+
+
+def _stem(line: str, stem_of: Mapping[str, str]) -> str | None:
+    """The image that a line names: by the whole of it, for names hold blanks, else by what stands before a flag."""
+    return stem_of.get(line) or stem_of.get(_IN_CLASS.sub("", line))
 
 
 def _is_list(name: str) -> bool:
@@ -88,7 +105,7 @@ def _is_list(name: str) -> bool:
 def _parse(listing: Listing, name: str, findings: list[Finding]) -> ElementTree.Element | None:
     try:
         return ElementTree.parse(listing.root / name).getroot()
-    except (OSError, ElementTree.ParseError, ValueError) as broken:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as broken:  # Lookup: encoding
         what = f"expected XML, got an unreadable file: {broken}"
         findings.append(Finding("unreadable-annotation", name, what, "annotation left out"))
         return None

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from yolox_core.datasets.listing import Listing
+from yolox_core.datasets.text import is_utf8
 from yolox_core.errors import InputError
 
 Descriptions = Sequence[tuple[str, dict[str, Any]]]  # (file name, content) of each data.yaml, the outermost first
@@ -24,8 +25,8 @@ def class_names(listing: Listing, descriptions: Descriptions) -> tuple[str, ...]
     for name, document in descriptions:
         return _unique(_from_yaml(document["names"], f"{listing.root / name}: names"), name)
     for name in nearest_first([n for n in listing.files if _holds_names(n)]):
-        text = (listing.root / name).read_text(encoding="utf-8-sig", errors="replace")
-        return _unique(tuple(line.strip() for line in text.splitlines() if line.strip()), name)
+        lines = listing.read_text(name).splitlines()
+        return _unique(tuple(line.strip() for line in lines if line.strip()), name)
     return None
 
 
@@ -61,6 +62,9 @@ def _from_yaml(names: list[Any] | dict[Any, Any], where: str) -> tuple[str, ...]
 
 
 def _unique(names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    broken = next((name for name in names if not is_utf8(name)), None)
+    if broken is not None:
+        raise InputError(f"{where}: expected class names in UTF-8, got {broken!r}. Rename it.")
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise InputError(f"{where}: expected different class names, got {double!r} twice. Rename one.")
@@ -77,7 +81,7 @@ def _assigned(listing: Listing, value: str, base: str, description: str) -> list
     for candidate in (f"{home}/{base}/{value}", f"{home}/{value}", f"{home}/{inner}", value):
         place = os.path.normpath(candidate)
         if place in listing.files and place.endswith(".txt"):
-            lines = (listing.root / place).read_text(encoding="utf-8-sig", errors="replace").split("\n")
+            lines = listing.read_text(place).split("\n")
             tails = [line.strip() for line in lines if line.strip()]
             found = (listing.find_image([f"{home}/{base}/{tail}", tail]) for tail in tails)
             return [image for image in found if image]

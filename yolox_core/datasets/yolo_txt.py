@@ -37,7 +37,7 @@ def label_files(listing: Listing) -> list[str]:
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images, with the objects of those that have a label file."""
     findings: list[Finding] = []
-    descriptions = _descriptions(listing)
+    descriptions = _descriptions(listing, findings)
     names = yolo_names.class_names(listing, descriptions)
     splits = yolo_names.splits(listing, descriptions)
     lines = {name: _parse(listing, name, names, findings) for name in files}
@@ -57,7 +57,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     return DatasetRecords(listing.root, categories, images), findings
 
 
-def _descriptions(listing: Listing) -> list[tuple[str, dict[str, Any]]]:
+def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, dict[str, Any]]]:
     """The YAML files that name classes, the outermost first."""
     import yaml  # here, so that training, which reads none, does without it
 
@@ -65,8 +65,11 @@ def _descriptions(listing: Listing) -> list[tuple[str, dict[str, Any]]]:
     for name in yolo_names.nearest_first(listing.ending(".yaml", ".yml")):
         try:
             document = yaml.safe_load((listing.root / name).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue  # some other tool's file: names are then looked for elsewhere
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as broken:
+            # perhaps some other tool's file: names are then looked for elsewhere
+            what = f"expected YAML, got an unreadable file: {' '.join(str(broken).split())}"
+            findings.append(Finding("unreadable-annotation", name, what, "file left out"))
+            continue
         if isinstance(document, dict) and isinstance(document.get("names"), (list, dict)):
             found.append((name, document))
     return found
@@ -95,6 +98,11 @@ def _record(
     findings: list[Finding],
 ) -> ImageRecord | None:
     """The image with its boxes in pixels, for which its true size must be known."""
+    if not listing.exists(image):
+        boxes = len(lines[label_file]) if label_file else 0
+        what = "expected an image, got a link to nowhere"
+        findings.append(Finding("missing-image", image, what, f"image and its {boxes} boxes left out"))
+        return None
     try:
         height, width = image_size(listing.root / image)
     except InputError as refused:

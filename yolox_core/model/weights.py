@@ -77,26 +77,39 @@ def read_weights(path: Path) -> Weights:
     content = read_plain(path)
     if "yolox_pipeline_checkpoint" in content:
         return _from_checkpoint(path, content)
-    state = content.get("model", content)
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path}: expected a checkpoint with a 'model' of tensors, found {_kinds(content)}.")
-    return _from_megvii(path, state)
+    return _from_megvii(path, _state(content.get("model", content), path, content))
 
 
 def read_plain(path: Path) -> dict[str, Any]:
     """A torch file of plain containers and tensors, read without unpickling anything else; InputError otherwise."""
+    _require_torch_file(path)
     try:
         # the best figure in Megvii's own training checkpoints is a numpy scalar
         with torch.serialization.safe_globals(_numpy_scalar()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as refused:  # torch raises a dozen kinds for broken and for unsafe files; each means the same here
-        lines = str(refused).strip().splitlines() or [type(refused).__name__]
-        # torch opens with advice on how to load the file all the same; what it refused stands further down
-        reason = next((line.strip() for line in lines if "WeightsUnpickler error" in line), lines[0])
-        raise InputError(f"{path}: not a checkpoint that can be read safely ({reason[:120]}).") from refused
+        raise InputError(f"{path}: not a checkpoint that can be read safely ({_refused(refused)}).") from refused
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a checkpoint (a dictionary), found {type(content).__name__}.")
     return content
+
+
+def _require_torch_file(path: Path) -> None:
+    """A zip archive, or a pickle as torch wrote until 1.6: what begins otherwise is no checkpoint at all."""
+    try:
+        with path.open("rb") as file:
+            opening = file.read(4)
+    except OSError as unreadable:
+        raise InputError(f"{path}: not a file that can be read ({unreadable.strerror}).") from unreadable
+    if not opening.startswith((b"PK\x03\x04", b"\x80")):
+        raise InputError(f"{path}: no checkpoint. Expected a released folder, a .pt, a .pth or an .onnx file.")
+
+
+def _refused(error: Exception) -> str:
+    """What torch refused, without its advice before and after on how to load the file all the same."""
+    text = str(error).partition("Check the documentation")[0].rpartition("WeightsUnpickler error:")[2]
+    text = text.rpartition("trusted source.")[2].strip() or text
+    return " ".join(text.partition("Please ")[0].split())[:120] or type(error).__name__
 
 
 def load_weights(model: YOLOX, weights: Weights) -> LoadReport:
@@ -159,7 +172,7 @@ def _read_released(folder: Path) -> Weights:
     try:
         plain = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
         state = load_file(folder / WEIGHTS_FILE)
-    except (ValueError, SafetensorError) as broken:
+    except (ValueError, RecursionError, SafetensorError) as broken:
         raise InputError(f"{folder}: damaged model ({broken}). Release it again.") from broken
     spec = DetectorSpec.from_dict(plain, str(folder / SPEC_FILE))
     return _fitting(Weights(spec, state, str(folder)))
@@ -168,21 +181,37 @@ def _read_released(folder: Path) -> Weights:
 def _from_checkpoint(path: Path, content: Mapping[str, Any]) -> Weights:
     try:
         spec = DetectorSpec.from_dict(content["spec"], str(path))
-        return _fitting(Weights(spec, content["ema"]["model"], str(path)))
+        averaged = content["ema"]
+        if not isinstance(averaged, Mapping):
+            raise InputError(f"{path}: expected averaged weights under 'ema', got {type(averaged).__name__}.")
+        return _fitting(Weights(spec, _state(averaged["model"], path, averaged), str(path)))
     except KeyError as missing:
         raise InputError(f"{path}: a checkpoint without {missing}; it was written by another release.") from missing
 
 
+def _state(given: Any, path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """`given`, found in `content`, as a state dict; InputError where it is not names and tensors."""
+    if not isinstance(given, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in given.items()
+    ):
+        raise InputError(f"{path}: expected a checkpoint with a 'model' of tensors, found {_kinds(content)}.")
+    return dict(given)
+
+
+def _first_side(state: Mapping[str, Tensor], name: str, path: Path) -> int:
+    """The length of a tensor that every YOLOX has; InputError where it is absent or a single number."""
+    if name not in state or not state[name].ndim:
+        raise InputError(f"{path}: not a YOLOX checkpoint: no tensor '{name}' of one side or more.")
+    return state[name].shape[0]
+
+
 def _from_megvii(path: Path, state: Mapping[str, Tensor]) -> Weights:
     """The architecture is read off the tensors, because the reference stores none."""
-    try:
-        width = state["backbone.backbone.stem.conv.conv.weight"].shape[0] / 64
-        blocks = sum(
-            1 for name in state if re.fullmatch(r"backbone\.backbone\.dark2\.1\.m\.\d+\.conv1\.conv\.weight", name)
-        )
-        classes = state["head.cls_preds.0.weight"].shape[0]
-    except KeyError as missing:
-        raise InputError(f"{path}: not a YOLOX checkpoint: no tensor {missing}.") from missing
+    width = _first_side(state, "backbone.backbone.stem.conv.conv.weight", path) / 64
+    blocks = sum(
+        1 for name in state if re.fullmatch(r"backbone\.backbone\.dark2\.1\.m\.\d+\.conv1\.conv\.weight", name)
+    )
+    classes = _first_side(state, "head.cls_preds.0.weight", path)
     depthwise = any(".dconv." in name for name in state)
     known = {SIZES[size][:3]: SIZES[size] for size in SIZES}
     size = next(
@@ -195,8 +224,12 @@ def _from_megvii(path: Path, state: Mapping[str, Tensor]) -> Weights:
     )
     depth = size[1] if size else blocks / 3
     side = size[3] if size else 640
+    try:
+        model = ModelConfig(classes, width, depth, depthwise)
+    except InputError as impossible:
+        raise InputError(f"{path}: not a YOLOX checkpoint: {impossible}") from impossible
     spec = DetectorSpec(
-        model=ModelConfig(classes, width, depth, depthwise),
+        model=model,
         class_names=COCO_NAMES if classes == len(COCO_NAMES) else tuple(f"class_{index}" for index in range(classes)),
         category_ids=COCO_CATEGORY_IDS if classes == len(COCO_NAMES) else tuple(range(1, classes + 1)),
         input_size=(side, side),
@@ -227,5 +260,5 @@ def _numpy_scalar() -> list[Any]:
     return [rebuild, of_numpy_1, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
 
 
-def _kinds(content: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {type(value).__name__}" for key, value in list(content.items())[:6])
+def _kinds(content: Mapping[Any, Any]) -> str:
+    return ", ".join(f"{str(key)[:40]}: {type(value).__name__}" for key, value in list(content.items())[:6])

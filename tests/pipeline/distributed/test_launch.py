@@ -74,3 +74,14 @@ def test_an_address_where_someone_listens() -> None:
 @pytest.mark.parametrize("address", [None, "auto", "local"])
 def test_an_address_without_a_port_is_for_ray_to_judge(address: str | None) -> None:
     check_address(Hosting(address=address))
+
+
+@pytest.mark.parametrize("given", [{"workers": 0}, {"workers": -1}, {"loader_workers": -1}])
+def test_a_wrong_option_is_refused(given: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="expected a whole number of at least"):
+        Hosting(**given)
+
+
+def test_an_address_that_is_no_name_is_refused() -> None:
+    with pytest.raises(InputError, match="no Ray cluster answers"):
+        check_address(Hosting(address="x" * 70 + ":1"))

@@ -14,7 +14,7 @@ import pytest
 from pipeline import paths
 from pipeline.commands import doctor
 from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
-from pipeline.stages import fingerprint, ingest, prepare, validate
+from pipeline.stages import fingerprint, ingest, prepare, register, validate
 from tests.needs import ROOT
 from tests.yolox_core.datasets import folders
 from yolox_core.errors import InputError
@@ -235,3 +235,28 @@ def test_doctor_says_and_returns_what_it_finds(source: Path, capsys: pytest.Capt
     assert doctor.examine(source, "voc", Path("out/report.json")) == 1
     assert "box-without-area" in capsys.readouterr().out
     assert load(Path("out/report.json"))["list"][0]["code"] == "box-without-area"
+
+
+DAMAGED = ["", "{", "3", "null", "[3]", '["abc"]', '[{"code": "a"}]', "[" * 5000, "\0\0"]
+
+
+@pytest.mark.parametrize("text", [*DAMAGED, '[{"code": 1, "where": 2, "what": 3, "action": 4}]'])
+def test_damaged_findings_are_told_in_one_line(source: Path, text: str) -> None:
+    ingest.run(settings(source))
+    (paths.RAW / "findings.json").write_text(text)
+    with pytest.raises(InputError, match=r"data/raw/findings.json: damaged .*Run stage ingest again"):
+        validate.run(settings(source))
+
+
+@pytest.mark.parametrize("text", [*DAMAGED, "{}", '{"run": null}'])
+def test_a_damaged_report_is_told_in_one_line(project: Path, text: str) -> None:
+    paths.TRAINING.parent.mkdir()
+    paths.TRAINING.write_text(text)
+    with pytest.raises(InputError, match=r"reports/training.json: damaged .*Run stage train again: `dvc repro train`"):
+        register.read_report(paths.TRAINING, "run")
+
+
+def test_a_report_that_is_whole_is_read(project: Path) -> None:
+    paths.TRAINING.parent.mkdir()
+    paths.TRAINING.write_text('{"run": "data-1"}')
+    assert register.read_report(paths.TRAINING, "run") == {"run": "data-1"}

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import re
 import shutil
+import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ from pipeline.git_state import sha256
 from pipeline.tracking.registry import CHALLENGER, CHAMPION, DataSource, Release, register, resolve
 from pipeline.tracking.resolve import versions
 from pipeline.tracking.run import RunSpec
-from pipeline.tracking.store import connect, tracking_uri
+from pipeline.tracking.store import connect, shown, tracking_uri, unreachable
 from yolox_core.config import DetectorSpec, ModelConfig
 from yolox_core.errors import InputError
 from yolox_core.model.weights import release as write_release
@@ -106,6 +108,7 @@ def test_a_reference_to_nothing_says_what_there_is(project: Path) -> None:
         ("models:/yolox-detectr@champion", "no registered model 'yolox-detectr'. Did you mean 'yolox-detector'"),
         ("models:/yolox-detector@winner", "no alias 'winner'. Known: champion."),
         ("models:/yolox-detector/9", "no such version. Known: 1."),
+        ("models:/yolox-detector/99999999999999999999999", "no such version. Known: 1."),
         ("models:/yolox-detector", "expected models:/<name>@<alias> or models:/<name>/<version>"),
     ):
         with pytest.raises(InputError) as refused:
@@ -128,7 +131,18 @@ def test_resolving_without_a_store_makes_none(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://127.0.0.1:9", "http://nobody.invalid:5000", "file:///tmp/mlruns", "mlruns", "sqlite:////"]
+    "uri",
+    [
+        "http://127.0.0.1:9",
+        "http://nobody.invalid:5000",
+        "file:///tmp/mlruns",
+        "mlruns",
+        "sqlite:////",
+        "http://127.0.0.1:abc",
+        "http://[::1",
+        "postgresql://h/db",
+        "postgresql://h:abc/db",
+    ],
 )
 def test_a_store_that_is_not_there_is_refused_in_one_line(
     project: Path, monkeypatch: pytest.MonkeyPatch, uri: str
@@ -158,3 +172,34 @@ def test_a_run_whose_folder_is_gone_gets_its_history_from_the_report(project: Pa
     history = connect(tracking_uri()).get_metric_history(found.run_id, "map")
     assert [(metric.step, metric.value) for metric in history] == [(1, 0.25)]
     assert json.loads((release.run.run_dir / "mlflow_run.json").read_text(encoding="utf-8"))["logged_epochs"] == 2
+
+
+def test_a_port_that_does_not_speak_http_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        reason = unreachable(f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert reason is not None and "SSH-2.0" in reason
+
+
+def test_what_is_no_address_is_shown_without_its_password() -> None:
+    assert shown("http://[::1") == "http://[::1"
+    assert shown("http://me:secret@[::1") == "http://***@[::1"
+
+
+def test_what_mlflow_refuses_at_a_look_up_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fails(*_: Any) -> None:
+        raise MlflowException("the server\nis on fire")
+
+    monkeypatch.setattr(MlflowClient, "get_model_version", fails)
+    with pytest.raises(InputError, match=r"models:/a/1: MLflow could not look it up: the server is on fire"):
+        resolve("models:/a/1")

@@ -1,6 +1,8 @@
 """COCO: the layouts of others, and the normalised files of our own."""
 
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from tests.yolox_core.datasets import folders
+from yolox_core.datasets.atomic import write_json
 from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.formats import read_dataset
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
@@ -139,3 +142,50 @@ def test_a_broken_file_of_ours_is_refused(tmp_path: Path, text: str) -> None:
         read_coco(tmp_path / "a.json", tmp_path)
     with pytest.raises(InputError, match="no such file"):
         read_coco(tmp_path / "b.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("category", "got"),
+    [
+        ('{"id": Infinity, "name": "a"}', "a whole-number id and a name, got"),
+        ('{"id": 1e999, "name": "a"}', "a whole-number id and a name, got"),
+        ('{"id": 1, "name": null}', "a name in plain text, got None"),
+        ('{"id": 1, "name": {"en": "a"}}', "a name in plain text, got {'en': 'a'}"),
+        ('{"id": 1, "name": "a\\ud800b"}', r"a name in plain text, got 'a\ud800b'"),
+        ('"text"', "a whole-number id and a name, got 'text'"),
+    ],
+)
+def test_a_category_without_a_usable_id_or_name_is_refused(tmp_path: Path, category: str, got: str) -> None:
+    folders.picture(tmp_path / "a.jpg")
+    folders.write(tmp_path / "a.json", f'{{"images": [], "annotations": [], "categories": [{category}]}}')
+    with pytest.raises(InputError, match=re.escape(f"a.json: category 1: expected {got}")):
+        read_dataset(tmp_path)
+
+
+def test_a_number_may_be_a_category_name(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "a.jpg")
+    folders.coco_json(tmp_path / "a.json", [image(1, "a.jpg")], [box(1, 1)], [{"id": 3, "name": 7}])
+    assert read_dataset(tmp_path)[0].class_names == ("7",)
+
+
+def test_texts_that_utf8_cannot_hold_do_not_reach_our_files(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        folders.picture(tmp_path / f"{name}.jpg", seed)
+    images: list[Any] = [{**image(1, "a.jpg"), "split": "a\ud800b", "annotation": "a\ud800b"}]
+    images += [{"id": "i\ud800", "file_name": "b.jpg", "split": ["test"]}, image(3, "lost\ud800.jpg")]
+    folders.coco_json(tmp_path / "a.json", images, [box(1, "j\ud800"), box(2, 1)], CATEGORIES)
+    records, findings = read_dataset(tmp_path)
+    assert [record.split for record in records.images] == [None, None]
+    assert sorted(finding.code for finding in findings) == ["missing-image", "unknown-image"]
+    write_coco(records, tmp_path / "out.json")
+    write_json(tmp_path / "findings.json", [asdict(finding) for finding in findings])
+    assert [record.file_name for record in read_coco(tmp_path / "out.json", tmp_path).images] == ["a.jpg", "b.jpg"]
+
+
+def test_an_image_that_links_to_nowhere_is_missing(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "x" / "a.jpg")
+    (tmp_path / "b.jpg").symlink_to("nowhere.jpg")
+    folders.coco_json(tmp_path / "a.json", [image(1, "x/a.jpg"), image(2, "b.jpg")], [box(1, 2)], CATEGORIES)
+    records, findings = read_dataset(tmp_path)
+    assert [record.file_name for record in records.images] == ["a.jpg"]
+    assert [(finding.code, finding.action) for finding in findings] == [("missing-image", "its 1 boxes dropped")]

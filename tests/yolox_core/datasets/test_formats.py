@@ -1,5 +1,6 @@
 """Finding out what a folder holds, and saying so where it holds nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,20 @@ def test_a_link_that_leads_back_up_ends(tmp_path: Path) -> None:
     folders.voc(tmp_path, {"a": [("cat", 1, 2, 30, 40)]})
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert len(read_dataset(tmp_path)[0].images) == 1
+
+
+@pytest.mark.parametrize("name", [b"b\xff.jpg", b"folder\xff/b.jpg"])
+def test_a_file_name_that_is_not_utf8_is_refused(tmp_path: Path, name: bytes) -> None:
+    folders.voc(tmp_path, {"a": [("cat", 1, 2, 30, 40)]})
+    folders.write(tmp_path / os.fsdecode(name), "")
+    with pytest.raises(InputError, match=r"expected file names in UTF-8, got (b|folder)\\xff.*\. Rename") as refused:
+        read_dataset(tmp_path)
+    str(refused.value).encode("utf-8")
+
+
+def test_a_file_name_of_several_lines_stays_on_one_in_a_finding(tmp_path: Path) -> None:
+    folders.voc(tmp_path, {"a": [("cat", 1, 2, 30, 40)]})
+    folders.picture(tmp_path / "JPEGImages" / "two\nlines \x1b[31m ä.jpg", 1)
+    findings = read_dataset(tmp_path)[1]
+    assert [finding.where for finding in findings] == [r"JPEGImages/two\nlines \x1b[31m ä.jpg"]
+    assert len(findings[0].line().splitlines()) == 1

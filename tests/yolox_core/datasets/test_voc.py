@@ -7,6 +7,7 @@ import pytest
 from tests.yolox_core.datasets import folders
 from yolox_core.datasets.formats import read_dataset
 from yolox_core.datasets.records import Finding
+from yolox_core.errors import InputError
 
 CAT = ("cat", 10, 10, 30, 40)
 
@@ -90,3 +91,55 @@ def test_roboflows_voc_has_its_split_in_the_folders(tmp_path: Path) -> None:
         "valid/same_name.jpg": "val",
     }
     assert not findings
+
+
+@pytest.mark.parametrize("line", ["my cat 1", "my cat 1.jpg", "  my cat 1  ", "my cat 1  -1", "my cat 1.jpg 0"])
+def test_a_listed_name_may_hold_blanks_a_suffix_or_a_flag(tmp_path: Path, line: str) -> None:
+    folders.voc(tmp_path, {"my": [CAT], "my cat": [CAT], "my cat 1": [CAT]})
+    folders.write(tmp_path / "ImageSets" / "Main" / "test.txt", f"{line}\n")
+    records, findings = read_dataset(tmp_path)
+    assert {record.file_name: record.split for record in records.images if record.split} == {"my cat 1.jpg": "test"}
+    assert not findings
+
+
+def test_listed_names_that_match_no_image_are_counted(tmp_path: Path) -> None:
+    folders.voc(tmp_path, {"a": [CAT], "b": [CAT]})
+    folders.write(tmp_path / "ImageSets" / "Main" / "test.txt", "a\nlost one\nb 7\n\n")
+    records, findings = read_dataset(tmp_path)
+    assert [record.split for record in records.images] == ["test", None]
+    assert codes(findings) == ["unknown-name-in-list"]
+    assert "got 2 of 3 that match none, first 'lost one'" in findings[0].line()
+
+
+def test_lists_of_several_years_count_all(tmp_path: Path) -> None:
+    for year, name in (("VOC2007", "a"), ("VOC2012", "b")):
+        folders.voc(tmp_path / year, {name: [CAT]})
+        folders.write(tmp_path / year / "ImageSets" / "Main" / "test.txt", f"{name}\n")
+    assert [record.split for record in read_dataset(tmp_path)[0].images] == ["test", "test"]
+
+
+def test_a_list_that_links_to_nowhere_is_refused(tmp_path: Path) -> None:
+    folders.voc(tmp_path, {"a": [CAT]})
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "test.txt").symlink_to("nowhere.txt")
+    with pytest.raises(InputError, match=r"Main/test\.txt: expected a text file, got: No such file"):
+        read_dataset(tmp_path)
+
+
+def test_an_image_that_links_to_nowhere_is_missing(tmp_path: Path) -> None:
+    folders.voc(tmp_path, {"a": [CAT], "b": [CAT]})
+    (tmp_path / "JPEGImages" / "a.jpg").unlink()
+    (tmp_path / "JPEGImages" / "a.jpg").symlink_to("nowhere.jpg")
+    records, findings = read_dataset(tmp_path)
+    assert [record.file_name for record in records.images] == ["b.jpg"]
+    assert [(finding.code, finding.where) for finding in findings] == [("missing-image", "Annotations/a.xml")]
+
+
+@pytest.mark.parametrize("encoding", ["nonsense", "base64"])
+def test_an_unknown_encoding_is_found(tmp_path: Path, encoding: str) -> None:
+    folders.voc(tmp_path, {"a": [CAT], "b": [CAT]})
+    text = f'<?xml version="1.0" encoding="{encoding}"?><annotation></annotation>'
+    folders.write(tmp_path / "Annotations" / "a.xml", text)
+    records, findings = read_dataset(tmp_path)
+    assert [record.file_name for record in records.images] == ["b.jpg"]
+    assert codes(findings) == ["unreadable-annotation", "image-without-annotation"]

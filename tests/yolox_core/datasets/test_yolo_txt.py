@@ -82,3 +82,47 @@ def test_a_class_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     folders.write(tmp_path / "classes.txt", "cat\ncat\n")
     with pytest.raises(InputError, match="'cat' twice"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("lost", ["classes.txt", "train.txt"])
+def test_a_list_that_links_to_nowhere_is_refused(tmp_path: Path, lost: str) -> None:
+    folders.picture(tmp_path / "images" / "a.jpg")
+    folders.write(tmp_path / "labels" / "a.txt", LINE)
+    if lost == "train.txt":
+        folders.write(tmp_path / "data.yaml", "train: train.txt\nnames: [cat, dog]\n")
+    (tmp_path / lost).symlink_to("nowhere.txt")
+    with pytest.raises(InputError, match=rf"{lost}: expected a text file, got: No such file"):
+        read_dataset(tmp_path)
+
+
+def test_an_image_that_links_to_nowhere_is_missing(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "images" / "a.jpg")
+    for name in ("b.jpg", "background.jpg"):
+        (tmp_path / "images" / name).symlink_to("nowhere.jpg")
+    for name in "ab":
+        folders.write(tmp_path / "labels" / f"{name}.txt", LINE)
+    folders.write(tmp_path / "classes.txt", "cat\ndog\n")
+    records, findings = read_dataset(tmp_path)
+    assert [record.file_name for record in records.images] == ["a.jpg"]
+    assert [(finding.code, finding.where, finding.action) for finding in findings] == [
+        ("missing-image", "images/b.jpg", "image and its 1 boxes left out"),
+        ("missing-image", "images/background.jpg", "image and its 0 boxes left out"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["names: " + "[" * 5000, "names: [cat\nnc: 1\n"])
+def test_a_data_yaml_that_cannot_be_read_is_found(tmp_path: Path, text: str) -> None:
+    folders.picture(tmp_path / "images" / "a.jpg")
+    folders.write(tmp_path / "labels" / "a.txt", LINE)
+    folders.write(tmp_path / "data.yaml", text)
+    findings = read_dataset(tmp_path)[1]
+    assert [finding.code for finding in findings] == ["unreadable-annotation", "no-class-names"]
+    assert "\\n" not in findings[0].line(), "YAML's own message has several lines"
+
+
+def test_a_class_name_that_utf8_cannot_hold_is_refused(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "images" / "a.jpg")
+    folders.write(tmp_path / "labels" / "a.txt", LINE)
+    folders.write(tmp_path / "data.yaml", 'names: [cat, "a\\ud800b"]\n')
+    with pytest.raises(InputError, match=r"expected class names in UTF-8, got 'a\\ud800b'"):
+        read_dataset(tmp_path)

@@ -21,6 +21,7 @@ from yolox_core.model.weights import SPEC_FILE, WEIGHTS_FILE, Weights, load_weig
 from yolox_core.model.yolox import YOLOX, build_model
 
 SMALL = ModelConfig(num_classes=2, width=0.125)
+STEM = "backbone.backbone.stem.conv.conv.weight"
 SPEC = DetectorSpec(SMALL, ("cat", "dög"), (3, 7), (64, 96), confidence=0.4, nms_iou=0.6)
 
 
@@ -128,7 +129,8 @@ def test_code_in_a_pickle_never_runs(model: YOLOX, tmp_path: Path, kind: str) ->
         torch.save(content, path, _use_new_zipfile_serialization=kind == "torch")
     message = refusal(path)
     assert "read safely" in message
-    assert "options" not in message  # torch's advice on how to run the code all the same
+    for advice in ("options", "Please", "weights_only", "trusted"):  # torch's, on how to run the code all the same
+        assert advice not in message
     assert not trap.exists()
     torch.load(path, weights_only=False) if kind != "plain pickle" else pickle.loads(path.read_bytes())
     assert trap.exists()  # the trap works
@@ -192,10 +194,19 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert "no such model" in refusal(tmp_path / "absent")
 
 
-@pytest.mark.parametrize("data", [b"", b"not a checkpoint", b"\x80\x02", bytes(1000)])
+@pytest.mark.parametrize("data", [b"", b"not a checkpoint", b"\x80\x02", bytes(1000), b"\xff\xd8\xff\xe0" + bytes(99)])
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.pth").write_bytes(data)
-    refusal(tmp_path / "a.pth")
+    message = refusal(tmp_path / "a.pth")
+    assert "file an issue" not in message and "weights_only" not in message
+    assert data.startswith(b"\x80") or message.endswith(
+        "no checkpoint. Expected a released folder, a .pt, a .pth or an .onnx file."
+    )
+
+
+def test_a_nested_description_is_refused(released: Path) -> None:
+    (released / SPEC_FILE).write_text("[" * 5000 + "]" * 5000)
+    assert "damaged model" in refusal(released)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +220,16 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
         {"model": {"a": torch.zeros(2)}},
         {"yolox_pipeline_checkpoint": 1},
         {"yolox_pipeline_checkpoint": 1, "spec": SPEC.to_dict(), "ema": {"model": {}}},
+        {"yolox_pipeline_checkpoint": 1, "spec": SPEC.to_dict(), "ema": None},
+        {"yolox_pipeline_checkpoint": 1, "spec": SPEC.to_dict(), "ema": {"model": [1]}},
+        {"yolox_pipeline_checkpoint": 1, "spec": SPEC.to_dict(), "ema": {"model": {"a": 1}}},
+        {"yolox_pipeline_checkpoint": 1, "spec": SPEC.to_dict(), "ema": {"model": {3: torch.zeros(1)}}},
+        {"yolox_pipeline_checkpoint": 1, "spec": None, "ema": {"model": {}}},
+        {"model": {STEM: torch.tensor(1.0)}},
+        {"model": {STEM: torch.zeros(32, 1), "head.cls_preds.0.weight": torch.tensor(1.0)}},
+        {"model": {STEM: torch.zeros(32, 1), "head.cls_preds.0.weight": torch.zeros(0, 1)}},
+        {"model": {STEM: torch.zeros(32, 1), "head.cls_preds.0.weight": torch.zeros(2, 1)}},
+        {"model": {3: torch.zeros(1), STEM: torch.zeros(32), "head.cls_preds.0.weight": torch.zeros(2)}},
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, content: Any) -> None:

@@ -1,0 +1,129 @@
+"""Mosaic and mixup samples a second and core, from image files to what a batch holds, beside the reference's loader."""
+
+import contextlib
+import dataclasses
+import io
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import reference as checkout
+from benchmarks.timing import alternate, hardware, seconds
+from yolox_core.config import AugmentConfig
+from yolox_core.datasets.coco import write_coco
+from yolox_core.datasets.doctor import check
+from yolox_core.datasets.formats import read_dataset
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.errors import InputError
+from yolox_core.loading import decoded
+from yolox_core.loading.collate import collate
+from yolox_core.loading.dataset import SampleKey, TrainingSet
+
+SIZE = (640, 640)
+SAMPLES = 48  # a round
+ROUNDS = 5
+MOST_OBJECTS = 120  # the reference's cap on labels
+# the reference's recipe for YOLOX-s (yolox_base.py)
+RECIPE = AugmentConfig(mosaic=1.0, mosaic_scale=(0.1, 2.0), mixup=1.0, hsv=1.0, flip=0.5, degrees=10.0)
+
+
+def run(reference: Path | None, device: str, data: Path | None = None) -> dict[str, Any]:
+    """`loader_speedup` with every tile decoded, `loader_speedup_cached` with decoded images kept in memory."""
+    if data is None:
+        raise InputError("--data: expected a folder of annotated images, got none.")
+    cv2.setNumThreads(0)  # one core
+    records, _ = check(read_dataset(data)[0])
+    result: dict[str, Any] = {"hardware": hardware("cpu"), "data": data.name, "images": len(records.images)}
+    ours = {"": own_loader(records, cache_bytes=0), "_cached": own_loader(records, decoded.DEFAULT_CACHE_BYTES)}
+    ours["_cached"](len(records.images))  # fill
+    if reference is None:
+        rates = {f"ours{name}": SAMPLES / min(seconds(load) for _ in range(ROUNDS)) for name, load in ours.items()}
+        return result | {f"{name}_images_per_second_and_core": rate for name, rate in rates.items()}
+    result["reference"] = checkout.use(reference)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = their_loader(records, Path(folder))
+        for name, load in ours.items():
+            pair = alternate(load, theirs, ROUNDS)
+            row = pair.row()
+            result[f"loader_speedup{name}"] = pair.speedup
+            result[f"loader{name}"] = row | {
+                "ours_images_per_second_and_core": SAMPLES / row["ours_s"],
+                "reference_images_per_second_and_core": SAMPLES / row["reference_s"],
+                "ours_decoded_a_sample": decoded_by(load) / SAMPLES,
+                "reference_decoded_a_sample": 5.0,  # four tiles and the image to mix in
+            }
+    return result
+
+
+def own_loader(records: DatasetRecords, cache_bytes: int) -> Callable[..., None]:
+    """Makes the next samples of this project's loader, as a batch."""
+    dataset = TrainingSet(records, RECIPE, seed=0, cache_bytes=cache_bytes)
+    position = 0
+
+    def load(count: int = SAMPLES) -> None:
+        nonlocal position
+        keys = [SampleKey(0, at, at % len(dataset), SIZE) for at in range(position, position + count)]
+        position += count
+        for start in range(0, count, 8):
+            collate([dataset.load(key) for key in keys[start : start + 8]])
+
+    return load
+
+
+def their_loader(records: DatasetRecords, folder: Path) -> Callable[[], None]:
+    """Makes the next samples of the reference's MosaicDetection over its COCODataset, stacked as its loader does."""
+    from yolox.data import COCODataset, MosaicDetection, TrainTransform
+
+    write_their_files(records, folder)
+    with contextlib.redirect_stdout(io.StringIO()):
+        dataset = COCODataset(str(folder), "all.json", "all", SIZE, TrainTransform(max_labels=MOST_OBJECTS))
+    preproc = TrainTransform(max_labels=MOST_OBJECTS, flip_prob=RECIPE.flip, hsv_prob=RECIPE.hsv)
+    mosaic = MosaicDetection(
+        dataset, SIZE, mosaic=True, preproc=preproc, degrees=10.0, translate=0.1, mosaic_scale=(0.1, 2.0),
+        mixup_scale=(0.5, 1.5), shear=2.0, enable_mixup=True, mosaic_prob=1.0, mixup_prob=1.0,
+    )  # fmt: skip
+    random.seed(0)
+    position = 0
+
+    def load() -> None:
+        nonlocal position
+        for start in range(position, position + SAMPLES, 8):
+            np.stack([mosaic[(True, at % len(dataset))][0] for at in range(start, start + 8)])
+        position += SAMPLES
+
+    return load
+
+
+def write_their_files(records: DatasetRecords, folder: Path) -> None:
+    """The data set in the folders that the reference expects: annotations/all.json and all/."""
+    (folder / "annotations").mkdir()
+    (folder / "all").mkdir()
+    flat = []
+    for index, image in enumerate(records.images):
+        name = f"{index:06d}{Path(image.file_name).suffix}"
+        shutil.copyfile(records.image_root / image.file_name, folder / "all" / name)
+        flat.append(dataclasses.replace(image, file_name=name))
+    write_coco(dataclasses.replace(records, images=flat), folder / "annotations" / "all.json")
+
+
+def decoded_by(load: Callable[[], None]) -> int:
+    """How many images one call decodes."""
+    count, read = 0, decoded.read_image
+
+    def counted(path: Path) -> Any:
+        nonlocal count
+        count += 1
+        return read(path)
+
+    decoded.read_image = counted
+    try:
+        load()
+    finally:
+        decoded.read_image = read
+    return count
