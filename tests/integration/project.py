@@ -40,7 +40,7 @@ PARAMS: dict[str, Any] = {
     "loss": {"class": 1.0},
     "augment": {"mosaic": 1.0, "mixup": 0.5, "multiscale": [64, 96]},
     "train": {
-        "epochs": 6,
+        "epochs": 18,
         "closing_epochs": 1,
         "warmup_epochs": 1,
         "batch_size": 4,

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 LOADERS = {"YOLOX_LOADER_WORKERS": "2"}
 START_WITHIN_S = 300.0
-WITHIN_S = 1.5  # about an epoch
+WITHIN_S = 1.0  # about an epoch
 
 
 def wait_for(family: Family, holds: Callable[[], object]) -> None:
