@@ -9,7 +9,7 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment", "step", "loader")
+SUBJECTS = ("assignment", "step", "loader", "evaluation")
 
 
 def main() -> None:

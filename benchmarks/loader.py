@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.loading import decoded
 from yolox_core.loading.collate import collate
-from yolox_core.loading.dataset import SampleKey, TrainingSet
+from yolox_core.loading.dataset import TrainingSet
+from yolox_core.loading.plan import epoch_plan, training_sizes
 
 SIZE = (640, 640)
-SAMPLES = 48  # a round
+ONE_SIZE = training_sizes(SIZE, None)
+BATCH = 8
+SAMPLES = 64  # a round
+POOL, POOL_BYTES = 64, 128 << 20
 ROUNDS = 5
 MOST_OBJECTS = 120  # the reference's cap on labels
 # the reference's recipe for YOLOX-s (yolox_base.py)
@@ -34,13 +39,17 @@ RECIPE = AugmentConfig(mosaic=1.0, mosaic_scale=(0.1, 2.0), mixup=1.0, hsv=1.0, 
 
 
 def run(reference: Path | None, device: str, data: Path | None = None) -> dict[str, Any]:
-    """`loader_speedup` with every tile decoded, `loader_speedup_cached` with decoded images kept in memory."""
+    """`loader_speedup` with every tile decoded, `_pool` with a bounded pool, `_cached` with all images kept decoded."""
     if data is None:
         raise InputError("--data: expected a folder of annotated images, got none.")
     cv2.setNumThreads(0)  # one core
     records, _ = check(read_dataset(data)[0])
     result: dict[str, Any] = {"hardware": hardware("cpu"), "data": data.name, "images": len(records.images)}
-    ours = {"": own_loader(records, cache_bytes=0), "_cached": own_loader(records, decoded.DEFAULT_CACHE_BYTES)}
+    ours = {
+        "": own_loader(records, RECIPE, cache_bytes=0),
+        "_pool": own_loader(records, dataclasses.replace(RECIPE, mosaic_pool=POOL), POOL_BYTES),
+        "_cached": own_loader(records, RECIPE, decoded.DEFAULT_CACHE_BYTES),
+    }
     ours["_cached"](len(records.images))  # fill
     if reference is None:
         rates = {f"ours{name}": SAMPLES / min(seconds(load) for _ in range(ROUNDS)) for name, load in ours.items()}
@@ -61,17 +70,14 @@ def run(reference: Path | None, device: str, data: Path | None = None) -> dict[s
     return result
 
 
-def own_loader(records: DatasetRecords, cache_bytes: int) -> Callable[..., None]:
-    """Makes the next samples of this project's loader, as a batch."""
-    dataset = TrainingSet(records, RECIPE, seed=0, cache_bytes=cache_bytes)
-    position = 0
+def own_loader(records: DatasetRecords, recipe: AugmentConfig, cache_bytes: int) -> Callable[..., None]:
+    """Makes the next samples of this project's loader, as batches, epoch after epoch."""
+    dataset = TrainingSet(records, recipe, seed=0, cache_bytes=cache_bytes)
+    batches = (batch for epoch in count() for batch in epoch_plan(len(dataset), BATCH, epoch, 0, ONE_SIZE, False))
 
-    def load(count: int = SAMPLES) -> None:
-        nonlocal position
-        keys = [SampleKey(0, at, at % len(dataset), SIZE) for at in range(position, position + count)]
-        position += count
-        for start in range(0, count, 8):
-            collate([dataset.load(key) for key in keys[start : start + 8]])
+    def load(samples: int = SAMPLES) -> None:
+        for keys in islice(batches, samples // BATCH):
+            collate([dataset.load(key) for key in keys])
 
     return load
 
@@ -93,8 +99,8 @@ def their_loader(records: DatasetRecords, folder: Path) -> Callable[[], None]:
 
     def load() -> None:
         nonlocal position
-        for start in range(position, position + SAMPLES, 8):
-            np.stack([mosaic[(True, at % len(dataset))][0] for at in range(start, start + 8)])
+        for start in range(position, position + SAMPLES, BATCH):
+            np.stack([mosaic[(True, at % len(dataset))][0] for at in range(start, start + BATCH)])
         position += SAMPLES
 
     return load
@@ -114,11 +120,11 @@ def write_their_files(records: DatasetRecords, folder: Path) -> None:
 
 def decoded_by(load: Callable[[], None]) -> int:
     """How many images one call decodes."""
-    count, read = 0, decoded.read_image
+    images, read = 0, decoded.read_image
 
     def counted(path: Path) -> Any:
-        nonlocal count
-        count += 1
+        nonlocal images
+        images += 1
         return read(path)
 
     decoded.read_image = counted
@@ -126,4 +132,4 @@ def decoded_by(load: Callable[[], None]) -> int:
         load()
     finally:
         decoded.read_image = read
-    return count
+    return images

@@ -20,11 +20,12 @@ def source_folder(source: str) -> Path:
     """The folder that `data.source` names. InputError where DVC would delete it, or the pipeline read its own work."""
     folder = user_path(source)
     place = folder.resolve()
-    for written in (path.resolve() for path in WRITTEN):
+    for path in WRITTEN:
+        written = path.resolve()  # `data` may be a link to a larger disk
         if place == written or place in written.parents or written in place.parents:
             raise InputError(
                 f"data.source: expected a folder apart from what the pipeline writes, got {source!r}, which is, holds "
-                f"or lies in {written.relative_to(Path.cwd())}. Move the images elsewhere."
+                f"or lies in {path}. Move the images elsewhere."
             )
     return folder
 

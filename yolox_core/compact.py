@@ -34,11 +34,16 @@ def compact(chosen_BA: Tensor, most: int) -> Compact:
     """The indices of what is true, of which no image has more than `most`."""
     rank_BA = chosen_BA.cumsum(dim=1)
     count_B = rank_BA[:, -1]
-    if chosen_BA.device.type == "cpu":
-        most = int(count_B.max()) if len(count_B) else 0
-    most = max(most, 1)
+    most = max(1, _room(count_B, most))
     place_BA = torch.where(chosen_BA, rank_BA - 1, most)
     all_A = torch.arange(chosen_BA.shape[1], device=chosen_BA.device)
     index_BM = place_BA.new_zeros(len(place_BA), most + 1).scatter_(1, place_BA, all_A.expand_as(place_BA))[:, :most]
     valid_BM = torch.arange(most, device=count_B.device) < count_B[:, None]
     return Compact(torch.where(valid_BM, index_BM, 0), valid_BM)
+
+
+def _room(count_B: Tensor, most: int) -> int:
+    """Places for the image that needs most; where asking would wait for the device, the bound must do."""
+    if count_B.device.type != "cpu" or not len(count_B):
+        return most
+    return int(count_B.max())

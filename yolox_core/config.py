@@ -136,6 +136,7 @@ class AugmentConfig:
 
     mosaic: float = 1.0  # probability of composing four images
     mosaic_scale: tuple[float, float] = (0.5, 1.5)  # zoom of the composed image
+    mosaic_pool: int | None = None  # a mosaic draws on so many neighbours in the epoch's order; None: on all images
     mixup: float = 0.0  # probability of blending another image into a mosaic
     mixup_scale: tuple[float, float] = (0.5, 1.5)  # size of the blended image relative to the input
     hsv: float = 1.0  # probability of shifting hue, saturation and value
@@ -156,6 +157,8 @@ class AugmentConfig:
         _range(self.mixup_scale, "augment.mixup_scale", 0)
         for name in ("degrees", "translate", "shear", "min_box_px"):
             _require(getattr(self, name) >= 0, f"augment.{name}", "0 or more", getattr(self, name))
+        if self.mosaic_pool is not None:
+            _require(self.mosaic_pool >= 4, "augment.mosaic_pool", "4 or more, or null", self.mosaic_pool)
         if self.multiscale is not None:
             _range(self.multiscale, "augment.multiscale", 31)
             for size in self.multiscale:

@@ -107,6 +107,6 @@ def _onnx(path: Path) -> tuple[DetectorSpec, Decoder]:
 
     try:
         plain = json.loads(entry)
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         raise InputError(f"{path}: {ONNX_SPEC_KEY}: not JSON ({broken}). Export the model again.") from broken
     return DetectorSpec.from_dict(plain, f"{path}: {SPEC_FILE}"), decoder

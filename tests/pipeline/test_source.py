@@ -34,6 +34,14 @@ def test_a_source_among_what_dvc_deletes_is_refused(place: str) -> None:
     assert list(Path(place).rglob("image.jpg"))
 
 
+def test_the_same_where_data_is_a_link(tmp_path: Path) -> None:
+    disk = tmp_path.parent / f"{tmp_path.name}-disk"
+    folders.voc(disk / "raw", {"image": BOXES})
+    Path("data").symlink_to(disk)
+    with pytest.raises(InputError, match="apart from what the pipeline writes"):
+        source_folder(str(disk / "raw"))
+
+
 def test_files_of_others_in_data_raw_are_never_emptied() -> None:
     write_text(paths.RAW / "mine.txt", "keep me")
     settings = settings_from({"data": {"source": "synthetic", "synthetic": {"images": 10}}})

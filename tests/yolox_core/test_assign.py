@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.yolox_core.slow_simota import SlowAssignment, points_of, slow_simota
+from yolox_core import assign
 from yolox_core.anchors import anchor_points
 from yolox_core.assign import SimOTA
 from yolox_core.config import ASSIGN_RULES, AssignConfig, AssignRule
@@ -242,3 +243,14 @@ def test_an_image_does_not_depend_on_its_neighbours() -> None:
         own = slice(row, row + 1)
         alone = fast((predicted[own], raw[own], Targets(*(field[own] for field in fields))), AssignConfig())
         assert torch.equal(alone.matched_gt_BA[0], together.matched_gt_BA[row])
+
+
+@pytest.mark.parametrize("rule", ASSIGN_RULES)
+def test_taking_the_images_one_by_one_changes_nothing(rule: AssignRule, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = draw(np.random.default_rng(9), "crowd", extreme=False, duplicates=False, images=5)
+    together = fast(scene, AssignConfig(rule))
+    monkeypatch.setattr(assign, "PAIRS_AT_ONCE", 1)
+    apart = fast(scene, AssignConfig(rule))
+    for name in ("foreground_BA", "matched_gt_BA", "matched_iou_BA", "k_BG"):
+        assert torch.equal(getattr(apart, name), getattr(together, name)), name
+    assert apart.most_positives == together.most_positives

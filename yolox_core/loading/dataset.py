@@ -16,8 +16,9 @@ from yolox_core.loading.augment import Tile, flip, mixup, mosaic, shift_hsv
 from yolox_core.loading.decoded import DEFAULT_CACHE_BYTES, DecodedImages
 from yolox_core.loading.geometry import Size, fit_scale, keep_visible, padded
 from yolox_core.loading.objects import Objects, PackedObjects
+from yolox_core.loading.order import epoch_order
 from yolox_core.loading.user_transforms import UserTransforms
-from yolox_core.structures import ImageArray, Sample
+from yolox_core.structures import ImageArray, IntArray, Sample
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,13 @@ class SampleKey:
 class ImageStore:
     """Where the images of a data set are and what is in them, packed."""
 
-    def __init__(self, records: DatasetRecords, cache_bytes: int) -> None:
+    def __init__(self, records: DatasetRecords, cache_bytes: int, latest: bool = False) -> None:
         self.root = records.image_root
-        self.decoded = DecodedImages(cache_bytes)
+        self.decoded = DecodedImages(cache_bytes, latest)
         self._objects = PackedObjects.of(records.images)
         self._names = np.array([image.file_name.encode() for image in records.images] or [b""])
         self._image_ids = np.array([image.image_id for image in records.images], np.int64)
-        self.with_objects = self._objects.images_with_objects()
+        self.has_objects = self._objects.has_objects()
 
     def __len__(self) -> int:
         return len(self._image_ids)
@@ -71,7 +72,8 @@ class TrainingSet:
             raise InputError(f"seed: expected 0 or more, got {seed}.")
         self.augment = augment
         self.seed = seed
-        self.images = ImageStore(records, cache_bytes)
+        self.images = ImageStore(records, cache_bytes, latest=augment.mosaic_pool is not None)
+        self._order: tuple[int, IntArray] = (-1, np.zeros(0, np.int64))  # of the epoch last asked for
         self._user_transforms = UserTransforms(augment)
 
     def __len__(self) -> int:
@@ -105,15 +107,30 @@ class TrainingSet:
         return Sample(image, objects.boxes_G4, objects.labels_G, objects.ignore_G, image_id, source_size, scale)
 
     def _mosaic(self, key: SampleKey, rng: np.random.Generator) -> tuple[ImageArray, Objects]:
-        partners = rng.integers(0, len(self), 3)
+        pool = self._pool(key)
+        partners = pool[rng.integers(0, len(pool), 3)]
         tiles = [self.images.tile(int(index), key.size)[0] for index in (key.image_index, *partners)]
         image, objects = mosaic(tiles, key.size, self.augment, rng)
         if rng.random() < self.augment.mixup:
             # As in the reference an image with objects; where there is none it searches for ever, we take any.
-            with_objects = self.images.with_objects
-            drawn = rng.choice(with_objects) if len(with_objects) else rng.integers(0, len(self))
+            with_objects = pool[self.images.has_objects[pool]]
+            drawn = rng.choice(with_objects if len(with_objects) else pool)
             image, objects = mixup(image, objects, self.images.tile(int(drawn), key.size)[0], self.augment, rng)
         return image, objects
+
+    def _pool(self, key: SampleKey) -> IntArray:
+        """The images that a sample's other tiles are drawn from: all, or its neighbours in the epoch's order.
+
+        With a pool each image is decoded about once an epoch, however large the data set is, and serves the mosaics
+        of its neighbours, which are others in every epoch.
+        """
+        size = self.augment.mosaic_pool
+        if size is None or size >= len(self):
+            return np.arange(len(self))
+        if self._order[0] != key.epoch:
+            self._order = key.epoch, epoch_order(len(self), key.epoch, self.seed)
+        start = key.position % len(self) // size * size
+        return self._order[1][start : start + size]
 
     def _letterbox(self, key: SampleKey) -> tuple[ImageArray, Objects, Size]:
         tile, source_size = self.images.tile(key.image_index, key.size)

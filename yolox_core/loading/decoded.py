@@ -16,14 +16,14 @@ DEFAULT_CACHE_BYTES = 1 << 30
 
 
 class DecodedImages:
-    """Reads images fitted into a size, and keeps the first `limit_bytes` of them in memory.
+    """Reads images fitted into a size, and keeps up to `limit_bytes` of them in memory.
 
-    Nothing is evicted: images are asked for at random, so any that fit serve as well as the latest, and threads
-    need no lock. Copies sent to loader workers start empty.
+    Images asked for at random are kept as they come: any that fit serve as well as the latest. Where they are asked
+    for in pools (`latest`) the oldest make room. One thread at a time. Copies sent to loader workers start empty.
     """
 
-    def __init__(self, limit_bytes: int = DEFAULT_CACHE_BYTES) -> None:
-        self.limit_bytes = limit_bytes
+    def __init__(self, limit_bytes: int = DEFAULT_CACHE_BYTES, latest: bool = False) -> None:
+        self.limit_bytes, self.latest = limit_bytes, latest
         self.used_bytes = 0
         self._kept: dict[tuple[int, Size], tuple[ImageArray, Size]] = {}
 
@@ -37,10 +37,12 @@ class DecodedImages:
         source_size = (int(source.shape[0]), int(source.shape[1]))
         image = resized(source, fitted_size(source_size, size))
         image.flags.writeable = False
+        while self.latest and self._kept and self.used_bytes + image.nbytes > self.limit_bytes:
+            self.used_bytes -= self._kept.pop(next(iter(self._kept)))[0].nbytes
         if self.used_bytes + image.nbytes <= self.limit_bytes:
             self.used_bytes += image.nbytes
             self._kept[key] = (image, source_size)
         return image, source_size
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"limit_bytes": self.limit_bytes, "used_bytes": 0, "_kept": {}}
+        return {"limit_bytes": self.limit_bytes, "latest": self.latest, "used_bytes": 0, "_kept": {}}

@@ -67,6 +67,6 @@ class PackedObjects:
         rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
         return Objects(self.boxes_N4[rows], self.labels_N[rows], self.ignore_N[rows])
 
-    def images_with_objects(self) -> IntArray:
-        """Indices of the images that have at least one object."""
-        return np.flatnonzero(np.diff(self.offsets))
+    def has_objects(self) -> BoolArray:
+        """Whether each image has at least one object."""
+        return np.diff(self.offsets) > 0

@@ -13,14 +13,14 @@ import numpy as np
 from yolox_core.errors import InputError
 from yolox_core.loading.dataset import SampleKey
 from yolox_core.loading.geometry import Size
+from yolox_core.loading.order import epoch_order
 
 Item = TypeVar("Item")
 
 SIZE_STEP = 32  # px; the coarsest stride
 # Fourth word of the seeds drawn here. Samples use (seed, epoch, position), which numpy pads with zeros: words of
 # their own keep these streams apart from those and from each other.
-SIZE_STREAM = 1
-ORDER_STREAM = 2
+SIZE_STREAM = 1  # ORDER_STREAM, in order.py, is 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def epoch_plan(
     """The ceil(count / batch_size) batches of an epoch over `count` images, each of exactly `batch_size` keys."""
     if count < 1:
         raise InputError("training set: expected at least one image, got none. Check data.source and data.split.")
-    order = np.random.default_rng((seed, epoch, 0, ORDER_STREAM)).permutation(count)
+    order = epoch_order(count, epoch, seed)
     return [
         [
             SampleKey(epoch, position, int(order[position % count]), size, closing)

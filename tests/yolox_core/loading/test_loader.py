@@ -12,14 +12,17 @@ import torch
 
 from tests.yolox_core.loading.conftest import MakeRecords
 from yolox_core.config import AugmentConfig
+from yolox_core.datasets.images import read_image
 from yolox_core.errors import InputError
+from yolox_core.loading import decoded
 from yolox_core.loading.collate import collate
 from yolox_core.loading.dataset import EvaluationSet, SampleKey, TrainingSet
 from yolox_core.loading.loader import Loader, evaluation_batches, training_batches
 from yolox_core.loading.plan import epoch_plan, shard, training_sizes
-from yolox_core.structures import Batch, Sample
+from yolox_core.structures import Batch, ImageArray, Sample
 
 SIZES = training_sizes((64, 96), (64, 128))
+ONE_SIZE = training_sizes((64, 64), None)
 BOXES = [[(10, 10, 60, 70)], [(5, 5, 40, 60), (20, 20, 70, 75)], [], [(0, 0, 150, 90)], [(3, 3, 30, 30)]]
 
 
@@ -162,3 +165,54 @@ def test_a_batch_that_never_comes_is_a_timeout() -> None:
 def test_a_negative_seed_is_refused(make_records: MakeRecords) -> None:
     with pytest.raises(InputError, match="seed"):
         TrainingSet(make_records([]), AugmentConfig(), -1)
+
+
+def test_a_pool_decodes_each_image_once_an_epoch_and_keeps_within_its_memory(
+    make_records: MakeRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mosaic and mixup of pools of four, eight images of which six fit: 8 decoded instead of 40."""
+    records = make_records(*[[(1, 1, 50, 50)] if index else [] for index in range(8)])
+    asked: list[Path] = []
+
+    def counted(path: Path) -> ImageArray:
+        asked.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(decoded, "read_image", counted)
+    limit = 6 * 64 * 64 * 3
+    dataset = TrainingSet(records, AugmentConfig(mosaic_pool=4, mixup=1.0), seed=1, cache_bytes=limit)
+    for epoch in range(3):
+        asked.clear()
+        for _ in training_batches(dataset, epoch_plan(8, 4, epoch, 1, ONE_SIZE, closing=False), 0):
+            assert dataset.images.decoded.used_bytes <= limit
+        assert len(asked) <= len(records.images) + 4  # some may still be there from the epoch before, or come twice
+
+
+def test_a_pool_is_the_neighbours_in_the_epochs_order(make_records: MakeRecords) -> None:
+    """Over epochs every image meets every other one, as often as chance has it."""
+    records = make_records(*[[(1, 1, 50, 50)]] * 12)
+    dataset = TrainingSet(records, AugmentConfig(mosaic_pool=4), seed=1)
+    met = np.zeros((12, 12), int)
+    for epoch in range(300):
+        for keys in epoch_plan(12, 4, epoch, 1, ONE_SIZE, closing=False):
+            for key in keys:
+                pool = dataset._pool(key)
+                assert len(pool) == 4 and key.image_index in pool
+                met[key.image_index, pool] += 1
+    others = met[~np.eye(12, dtype=bool)]
+    assert (np.diag(met) == 300).all()
+    assert others.min() > 60 and others.max() < 110  # 300 * 3 / 11 = 82, give or take four standard deviations
+
+
+def test_a_pool_makes_the_same_samples_in_any_number_of_workers(make_records: MakeRecords) -> None:
+    records = make_records(*BOXES, *BOXES)
+    plan = epoch_plan(10, 5, 0, 0, SIZES, closing=False)
+    config = AugmentConfig(mosaic_pool=4, mixup=0.5)
+    made = [
+        [
+            bytes_of(batch)
+            for batch in training_batches(TrainingSet(records, config, 0, cache_bytes=room), plan, workers)
+        ]
+        for room, workers in ((1 << 20, 0), (0, 0), (1 << 20, 2))
+    ]
+    assert made[0] == made[1] == made[2]
