@@ -5,11 +5,12 @@ Besides what this project installs it imports loguru, tabulate and thop: `pip in
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from yolox_core.errors import InputError
 
-MISSING = "the reference cannot be imported ({}). It needs: pip install --no-deps loguru tabulate thop psutil"
+MISSING = "the reference cannot be imported ({}). It needs: pip install --no-deps loguru tabulate thop"
 
 
 def use(checkout: Path) -> str:
@@ -18,7 +19,7 @@ def use(checkout: Path) -> str:
         raise InputError(f"--reference {checkout}: expected a checkout of Megvii-BaseDetection/YOLOX.")
     sys.path.insert(0, str(checkout.resolve()))
     try:
-        import yolox.models  # noqa: F401
+        import_module("yolox.models")
     except ImportError as missing:
         raise InputError(f"--reference {checkout}: {MISSING.format(missing)}") from missing
     git = subprocess.run(

@@ -30,7 +30,6 @@ class LossSums:
 
     parts: tuple[Tensor, Tensor, Tensor, Tensor]  # in the order of PART_NAMES
     positives: Tensor  # 0-dim float32: assigned points
-    objects: Tensor  # 0-dim float32
 
     @property
     def total(self) -> Tensor:
@@ -84,7 +83,6 @@ def detection_loss(
             config.l1 * l1_sum,
         ),
         positives=foreground_BA.sum().float(),
-        objects=targets.valid_BG.sum().float(),
     )
 
 

@@ -66,7 +66,7 @@ def test_by_hand(use_l1: bool) -> None:
     }
     assert parts_of(sums) == pytest.approx(expected, rel=1e-5)
     assert float(sums.total) == pytest.approx(sum(expected.values()), rel=1e-5)
-    assert (float(sums.positives), float(sums.objects)) == (1.0, 1.0)
+    assert float(sums.positives) == 1.0
 
 
 def test_weights_and_normalising() -> None:
@@ -94,7 +94,7 @@ def test_without_objects_only_objectness(targets: Targets) -> None:
     parts = parts_of(sums)
     assert parts.pop("objectness") == pytest.approx(21 * math.log(2))
     assert parts == {"iou": 0.0, "class": 0.0, "l1": 0.0}
-    assert float(sums.positives) == float(sums.objects) == 0.0
+    assert float(sums.positives) == 0.0
     assert float(sums.normalised()["total"].detach()) == pytest.approx(21 * math.log(2))  # divided by 1, not by 0
     sums.total.backward()
     assert raw.grad is not None
@@ -155,17 +155,16 @@ def test_parts_of_a_batch_add_up_to_the_whole(cut: int) -> None:
     whole = loss(raw, targets, use_l1=True)
     assert float(whole.positives) > 3
     (expected,) = torch.autograd.grad(whole.total, raw)
-    added = dict.fromkeys((*PART_NAMES, "positives", "objects"), 0.0)
+    added = dict.fromkeys((*PART_NAMES, "positives"), 0.0)
     gradients = []
     for rows in (slice(0, cut), slice(cut, 5)):
         piece = raw[rows].detach().requires_grad_()
         fields = (targets.boxes_BG4, targets.labels_BG, targets.valid_BG, targets.ignore_BG)
         sums = loss(piece, Targets(*(field[rows] for field in fields)), use_l1=True)
         gradients += torch.autograd.grad(sums.total, piece)
-        counts = {"positives": float(sums.positives), "objects": float(sums.objects)}
-        added = {name: added[name] + value for name, value in {**parts_of(sums), **counts}.items()}
-    counts = {"positives": float(whole.positives), "objects": float(whole.objects)}
-    assert added == pytest.approx({**parts_of(whole), **counts}, rel=1e-5)
+        here = {**parts_of(sums), "positives": float(sums.positives)}
+        added = {name: added[name] + value for name, value in here.items()}
+    assert added == pytest.approx({**parts_of(whole), "positives": float(whole.positives)}, rel=1e-5)
     torch.testing.assert_close(torch.cat(gradients), expected, rtol=1e-5, atol=1e-6)
 
 

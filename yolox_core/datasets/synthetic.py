@@ -19,7 +19,6 @@ from yolox_core.datasets.coco import write_coco
 from yolox_core.datasets.objects import Objects
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.datasets.shapes import OUTLINES, outline
-from yolox_core.structures import ImageArray
 
 GENERATOR_VERSION = 3  # raised whenever the same seed would give other images
 CLASS_NAMES = tuple(OUTLINES)
@@ -74,25 +73,6 @@ def scene(seed: int, index: int) -> tuple[bytes, ImageRecord]:
     assert done
     name = f"scene_{index:05d}.jpg"
     return encoded.tobytes(), painted.objects.record(name, (height, width), image_id=index + 1)
-
-
-def contact_sheet(seed: int, indices: range, columns: int = 4, cell_px: int = 400) -> ImageArray:
-    """Scenes side by side with their boxes, to be looked at."""
-    rows = -(-len(indices) // columns)
-    sheet = np.zeros((rows * cell_px, columns * cell_px, 3), np.uint8)
-    for place, index in enumerate(indices):
-        encoded, record = scene(seed, index)
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-        assert image is not None
-        for box, label in zip(record.boxes_G4.round().astype(int), record.labels_G, strict=True):
-            x1, y1, x2, y2 = (int(value) for value in box)
-            cv2.rectangle(image, (x1, y1), (x2, y2), (255, 255, 255), 1)
-            text = CLASS_NAMES[int(label)]
-            cv2.putText(image, text, (x1 + 2, y1 + 10), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (255, 255, 255), 1)
-        y, x = cell_px * (place // columns), cell_px * (place % columns)
-        part = image[:cell_px, :cell_px]
-        sheet[y : y + part.shape[0], x : x + part.shape[1]] = part
-    return sheet
 
 
 def _place(rng: np.random.Generator, painted: _Scene) -> None:
