@@ -68,18 +68,11 @@ def points_inside(boxes_BG4: Tensor, points: AnchorPoints) -> Tensor:
     return torch.minimum(low_BGA2, high_BGA2).amin(dim=-1) > 0
 
 
-def points_near(centers_BG2: Tensor, radius: float, points: AnchorPoints) -> Tensor:
-    """[B, G, A] bool: whether a point lies within `radius` of its own strides of a centre, in x and in y."""
-    center_A2, reach_A1 = _for_objects(points.center_A2), _for_objects(points.stride_A[..., None]) * radius
-    low_BGA2 = center_A2 - (centers_BG2[:, :, None] - reach_A1)
-    high_BGA2 = (centers_BG2[:, :, None] + reach_A1) - center_A2
-    return torch.minimum(low_BGA2, high_BGA2).amin(dim=-1) > 0
-
-
 def cells_near(centers_BG2: Tensor, radius: float, points: AnchorPoints) -> tuple[Tensor, Tensor]:
-    """The same as `points_near`, found by looking only around each centre: [B, G, N] indices and whether they hold.
+    """The points within `radius` of their own strides of a centre, strictly, in x and in y.
 
-    N is 3 (ceil(2 radius) + 2)^2: a border around the cells that can be near, so that rounding decides nothing here.
+    Looked for only around each centre: [B, G, N] indices and whether they hold. N is 3 (ceil(2 radius) + 2)^2: a
+    border around the cells that can be near, so that rounding decides nothing here.
     """
     indices, nears, first = [], [], 0
     steps = torch.arange(math.ceil(2 * radius) + 2, device=centers_BG2.device)

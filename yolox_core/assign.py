@@ -9,16 +9,17 @@ G objects has at most 3 ceil(2r)^2 G: what assignment costs grows with the objec
 knows no such bound. Images are taken as many at a time as `PAIRS_AT_ONCE` allows, which bounds the memory.
 
 Legend: B images, G objects (padded), A anchor points, M candidate points of an image (padded), C classes,
-K candidate_topk.
+K candidate_topk, P picks of an image.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from yolox_core import boxes
-from yolox_core.anchors import AnchorPoints, cells_near, points_inside, points_near
+from yolox_core.anchors import AnchorPoints, cells_near, points_inside
 from yolox_core.compact import Compact, compact
 from yolox_core.config import STRIDES, AssignConfig
 from yolox_core.structures import Assignment, Targets
@@ -55,30 +56,41 @@ class SimOTA:
         self, boxes_BA4: Tensor, raw_BA: Tensor, targets: Targets, points: AnchorPoints, most: int
     ) -> Assignment:
         config = self.config
-        candidates = find_candidates(targets, points, config, most)
-        near = points.at(candidates.index_BM)
+        candidates, preferred_BGM = find_candidates(targets, points, config, most)
         raw_BM = candidates.of(raw_BA).float()
-        pairs_BGM = candidates.valid_BM[:, None] & targets.valid_BG[..., None]
+        excluded_BGM = (candidates.valid_BM[:, None] & targets.valid_BG[..., None]).logical_not_()
         iou_BGM = boxes.iou(targets.boxes_BG4[:, :, None], candidates.of(boxes_BA4).float()[:, None]).nan_to_num_(0.0)
-        iou_BGM.masked_fill_(~pairs_BGM, 0.0)
-        cost_BGM = price(iou_BGM, raw_BM, targets.labels_BG, find_preferred(targets, near, config), config)
-        cost_BGM.masked_fill_(~pairs_BGM, torch.inf)
+        iou_BGM.masked_fill_(excluded_BGM, 0.0)
+        cost_BGM = price(iou_BGM, raw_BM, targets.labels_BG, preferred_BGM, config).masked_fill_(
+            excluded_BGM, torch.inf
+        )
         k_BG = choose_k(iou_BGM, config.candidate_topk)
-        picked_BGM = pick(cost_BGM, k_BG, config.candidate_topk) & pairs_BGM
-        winner_BM, matched_iou_BM = settle(picked_BGM, cost_BGM, iou_BGM)
+        picks = pick(cost_BGM, k_BG, config.candidate_topk)
+        owner_BP = settle(picks, cost_BGM)
+        iou_BP = iou_BGM.flatten(1).gather(1, owner_BP * cost_BGM.shape[2] + picks.point_BP)
         total = raw_BA.shape[1]
-        matched_BA = candidates.spread(winner_BM, total, elsewhere=-1)
+        matched_BA = candidates.spread(picks.point_BP, picks.wanted_BP, owner_BP, elsewhere=-1)
         return Assignment(
             foreground_BA=matched_BA >= 0,
             matched_gt_BA=matched_BA,
-            matched_iou_BA=candidates.spread(matched_iou_BM, total, elsewhere=0.0),
+            matched_iou_BA=candidates.spread(picks.point_BP, picks.wanted_BP, iou_BP, elsewhere=0.0),
             k_BG=torch.where(targets.valid_BG, k_BG, 0),
             most_positives=min(total, targets.valid_BG.shape[1] * config.candidate_topk),
         )
 
 
-def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig, most: int) -> Compact:
-    """The points near some object's centre (2021: or inside its box), at most `most` an image."""
+@dataclass(frozen=True)
+class Picks:
+    """The candidates that objects ask for, P = G K of them, in the order of the objects."""
+
+    point_BP: Tensor  # int64, index into M
+    object_BP: Tensor  # int64, index into G: who asks
+    wanted_BP: Tensor  # bool; the others are more than their object's k, or no pair at all
+
+
+def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig, most: int) -> tuple[Compact, Tensor]:
+    """The points near some object's centre (2021: or inside its box), at most `most` an image, and preferred_BGM:
+    whether a candidate is near this object's centre (2021: and inside its box)."""
     index_BGN, near_BGN = cells_near(boxes.center(targets.boxes_BG4), config.center_radius, points)
     total = len(points.stride_A)
     place_BGN = torch.where(near_BGN & targets.valid_BG[..., None], index_BGN, total)
@@ -87,15 +99,11 @@ def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig
     candidate_BA = candidate_BA.scatter_(1, place_BGN.reshape(images, -1), True)[:, :total]
     if config.rule == "yolox-2021":
         candidate_BA = candidate_BA | (points_inside(targets.boxes_BG4, points) & targets.valid_BG[..., None]).any(1)
-    return compact(candidate_BA, most)
-
-
-def find_preferred(targets: Targets, near: AnchorPoints, config: AssignConfig) -> Tensor:
-    """preferred_BGM: the point is near the object's centre; by the rule of 2021 also inside its box."""
-    preferred_BGM = points_near(boxes.center(targets.boxes_BG4), config.center_radius, near)
+    candidates = compact(candidate_BA, most)
+    preferred_BGM = candidates.mark(place_BGN)
     if config.rule == "yolox-2021":
-        preferred_BGM &= points_inside(targets.boxes_BG4, near)
-    return preferred_BGM
+        preferred_BGM &= points_inside(targets.boxes_BG4, points.at(candidates.index_BM))
+    return candidates, preferred_BGM
 
 
 def price(iou_BGM: Tensor, raw_BM: Tensor, labels_BG: Tensor, preferred_BGM: Tensor, config: AssignConfig) -> Tensor:
@@ -104,14 +112,14 @@ def price(iou_BGM: Tensor, raw_BM: Tensor, labels_BG: Tensor, preferred_BGM: Ten
     The class cost is BCE(sqrt(p_class * p_objectness), one-hot) summed over classes. It needs no class dimension:
     the sum over wrong classes is the sum over all, less the right one.
     """
-    joint_BMC = (raw_BM[..., 5:].sigmoid() * raw_BM[..., 4:5].sigmoid()).sqrt_()
-    absent_BMC = torch.log1p(-joint_BMC).clamp_(min=LOG_FLOOR)
+    joint_BMC = raw_BM[..., 5:].sigmoid().mul_(raw_BM[..., 4:5].sigmoid()).sqrt_()
+    absent_BMC = joint_BMC.neg().log1p_().clamp_(min=LOG_FLOOR)
     all_absent_BM = absent_BMC.sum(dim=-1)
     swap_BMC = absent_BMC.sub_(joint_BMC.log_().clamp_(min=LOG_FLOOR))
     index_BGM = labels_BG[..., None].expand(-1, -1, raw_BM.shape[1])
     class_cost_BGM = swap_BMC.transpose(1, 2).gather(1, index_BGM).sub_(all_absent_BM[:, None])
-    iou_cost_BGM = (iou_BGM + IOU_EPS).log_().neg_()
-    cost_BGM = class_cost_BGM.mul_(config.class_weight).add_(iou_cost_BGM.mul_(config.iou_weight))
+    log_iou_BGM = (iou_BGM + IOU_EPS).log_()
+    cost_BGM = class_cost_BGM.mul_(config.class_weight).sub_(log_iou_BGM.mul_(config.iou_weight))
     return cost_BGM.add_(~preferred_BGM, alpha=NOT_PREFERRED[config.rule])
 
 
@@ -121,25 +129,26 @@ def choose_k(iou_BGM: Tensor, candidate_topk: int) -> Tensor:
     return iou_BGM.topk(top, dim=-1).values.sum(dim=-1).int().clamp(min=1)
 
 
-def pick(cost_BGM: Tensor, k_BG: Tensor, candidate_topk: int) -> Tensor:
-    """picked_BGM: the k cheapest points of each object. IoUs are at most 1, so k never exceeds candidate_topk."""
+def pick(cost_BGM: Tensor, k_BG: Tensor, candidate_topk: int) -> Picks:
+    """The k cheapest points of each object. IoUs are at most 1, so k never exceeds candidate_topk."""
     most = min(candidate_topk, cost_BGM.shape[-1])
-    cheapest_BGK = cost_BGM.topk(most, dim=-1, largest=False).indices
-    wanted_BGK = torch.arange(most, device=cost_BGM.device) < k_BG[..., None]
-    return torch.zeros_like(cost_BGM, dtype=torch.bool).scatter_(-1, cheapest_BGK, wanted_BGK)
+    cheapest = cost_BGM.topk(most, dim=-1, largest=False)
+    wanted_BGK = (torch.arange(most, device=k_BG.device) < k_BG[..., None]) & cheapest.values.isfinite()
+    asking_GK = torch.arange(cost_BGM.shape[1], device=k_BG.device)[:, None].expand(-1, most)
+    object_BP = asking_GK.reshape(1, -1).expand(len(cost_BGM), -1)
+    return Picks(cheapest.indices.flatten(1), object_BP, wanted_BGK.flatten(1))
 
 
-def settle(picked_BGM: Tensor, cost_BGM: Tensor, iou_BGM: Tensor) -> tuple[Tensor, Tensor]:
-    """The object of each point, -1 for none, and the IoU with it.
+def settle(picks: Picks, cost_BGM: Tensor) -> Tensor:
+    """owner_BP: the object that gets each picked point.
 
     A contested point goes to the object that is cheapest for it among all of the image's objects.
     """
-    claims_BM = picked_BGM.sum(dim=1)
-    only_BM = picked_BGM.int().argmax(dim=1)
-    winner_BM = torch.where(claims_BM > 1, cost_BGM.argmin(dim=1), only_BM)
-    iou_BM = iou_BGM.gather(1, winner_BM[:, None]).squeeze(1)
-    taken_BM = claims_BM > 0
-    return torch.where(taken_BM, winner_BM, -1), torch.where(taken_BM, iou_BM, 0.0)
+    images, objects, points = cost_BGM.shape
+    claims_BM = cost_BGM.new_zeros(images, points).scatter_add_(1, picks.point_BP, picks.wanted_BP.float())
+    contested_BP = claims_BM.gather(1, picks.point_BP) > 1
+    cost_BGP = cost_BGM.gather(2, picks.point_BP[:, None].expand(-1, objects, -1))
+    return torch.where(contested_BP, cost_BGP.argmin(dim=1), picks.object_BP)
 
 
 def _most_candidates(objects: int, points: int, config: AssignConfig) -> int:

@@ -30,10 +30,7 @@ def area(boxes: Tensor) -> Tensor:
 
 def intersection(first: Tensor, second: Tensor) -> Tensor:
     """Overlap of broadcastable boxes, [..., 4] and [..., 4] -> [...] px^2; 0 where they are apart."""
-    low = torch.maximum(first[..., :2], second[..., :2])
-    high = torch.minimum(first[..., 2:], second[..., 2:])
-    size = (high - low).clamp(min=0)
-    return size[..., 0] * size[..., 1]
+    return _overlap(first, second, 0) * _overlap(first, second, 1)
 
 
 def iou(first: Tensor, second: Tensor, eps: float = 0.0) -> Tensor:
@@ -43,3 +40,9 @@ def iou(first: Tensor, second: Tensor, eps: float = 0.0) -> Tensor:
     """
     overlap = intersection(first, second)
     return overlap / (area(first) + area(second) - overlap + eps)
+
+
+def _overlap(first: Tensor, second: Tensor, axis: int) -> Tensor:
+    """Common length along x (0) or y (1), px."""
+    low = torch.maximum(first[..., axis], second[..., axis])
+    return (torch.minimum(first[..., axis + 2], second[..., axis + 2]) - low).clamp(min=0)

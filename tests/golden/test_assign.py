@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.needs import shared_folder
 from yolox_core.anchors import AnchorPoints, anchor_points
-from yolox_core.assign import SimOTA, find_preferred, price
+from yolox_core.assign import SimOTA, find_candidates, price
 from yolox_core.boxes import cxcywh_to_xyxy, iou
 from yolox_core.config import AssignConfig, AssignRule
 from yolox_core.structures import Targets
@@ -60,7 +60,10 @@ def cost_of(
     """[G, A] cost of every pair of one image, in the single precision that decides what ties."""
     one = slice(image, image + 1)
     iou_BGA = iou(targets.boxes_BG4[one, :, None], predicted[one, None]).nan_to_num(0.0)
-    return price(iou_BGA, raw[one], targets.labels_BG[one], find_preferred(targets[one], points, config), config)[0]
+    candidates, preferred_BGM = find_candidates(targets[one], points, config, most=len(points.stride_A))
+    preferred_BGA = torch.zeros_like(iou_BGA, dtype=torch.bool)
+    preferred_BGA[..., candidates.index_BM[0]] = preferred_BGM & candidates.valid_BM
+    return price(iou_BGA, raw[one], targets.labels_BG[one], preferred_BGA, config)[0]
 
 
 def prices_paid(cost_GA: Tensor, matched_A: Tensor) -> list[list[float]]:

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from yolox_core.anchors import anchor_points, decode_boxes, points_inside, points_near
+from yolox_core.anchors import AnchorPoints, anchor_points, cells_near, decode_boxes, points_inside
 
 
 @pytest.mark.parametrize(("size", "count"), [((640, 640), 8400), ((416, 416), 3549), ((64, 96), 126), ((32, 32), 21)])
@@ -43,7 +44,15 @@ def test_inside_and_near_are_strict() -> None:
     box = torch.tensor([[[4.0, 4.0, 20.0, 13.0]]])  # points of stride 8 on its left, upper and right edges
     inside = points_inside(box, points)[0, 0]
     assert points.center_A2[inside].tolist() == [[12, 12], [8, 8]]
-    near = points_near(torch.tensor([[[12.0, 12.0]]]), 1.0, points)[0, 0]  # neighbours are exactly one stride away
+    near = near_by(points, (12.0, 12.0), 1.0)  # neighbours are exactly one stride away
     by_stride = {stride: points.center_A2[near & (points.stride_A == stride)].tolist() for stride in (8, 16, 32)}
     assert by_stride == {8: [[12, 12]], 16: [[8, 8], [24, 8], [8, 24], [24, 24]], 32: [[16, 16]]}
-    assert int(points_near(torch.tensor([[[12.0, 12.0]]]), 1.001, points)[0, 0, :16].sum()) == 9
+    assert int(near_by(points, (12.0, 12.0), 1.001)[:16].sum()) == 9
+
+
+def near_by(points: AnchorPoints, center: tuple[float, float], radius: float) -> Tensor:
+    """[A] bool of one object."""
+    index, near = cells_near(torch.tensor([[center]]), radius, points)
+    found = torch.zeros(len(points.stride_A), dtype=torch.bool)
+    found[index[0, 0][near[0, 0]]] = True
+    return found

@@ -30,8 +30,17 @@ def test_there_and_back(share: float) -> None:
     for image in range(4):
         indices = picked.index_BM[image][picked.valid_BM[image]]
         assert indices.tolist() == chosen[image].nonzero().flatten().tolist()
-    assert torch.equal(picked.spread(picked.of(values), 50, elsewhere=-7.0), torch.where(chosen, values, -7.0))
+    everywhere = torch.arange(picked.index_BM.shape[1]).expand_as(picked.index_BM)
+    spread = picked.spread(everywhere, picked.valid_BM, picked.of(values), elsewhere=-7.0)
+    assert torch.equal(spread, torch.where(chosen, values, -7.0))
     assert torch.equal(picked.of(values[..., None])[..., 0], picked.of(values))
+    named = torch.from_numpy(rng.integers(0, 51, (4, 3, 6)))  # 50: no point
+    marked = picked.mark(named)
+    for image, row, place in torch.cartesian_prod(torch.arange(4), torch.arange(3), everywhere[0]).tolist():
+        if picked.valid_BM[image, place]:
+            assert bool(marked[image, row, place]) == (int(picked.index_BM[image, place]) in named[image, row])
+        else:
+            assert not marked[image, row, place]
 
 
 @pytest.mark.parametrize("rule", ASSIGN_RULES)
