@@ -57,11 +57,11 @@ class SimOTA:
     ) -> Assignment:
         config = self.config
         candidates, preferred_BGM = find_candidates(targets, points, config, most)
-        raw_BM = candidates.of(raw_BA).float()
+        joint_BMC = joint_scores(candidates.of(raw_BA).float())
         excluded_BGM = (candidates.valid_BM[:, None] & targets.valid_BG[..., None]).logical_not_()
         iou_BGM = boxes.iou(targets.boxes_BG4[:, :, None], candidates.of(boxes_BA4).float()[:, None]).nan_to_num_(0.0)
         iou_BGM.masked_fill_(excluded_BGM, 0.0)
-        cost_BGM = price(iou_BGM, raw_BM, targets.labels_BG, preferred_BGM, config).masked_fill_(
+        cost_BGM = price(iou_BGM, joint_BMC, targets.labels_BG, preferred_BGM, config).masked_fill_(
             excluded_BGM, torch.inf
         )
         k_BG = choose_k(iou_BGM, config.candidate_topk)
@@ -106,18 +106,23 @@ def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig
     return candidates, preferred_BGM
 
 
-def price(iou_BGM: Tensor, raw_BM: Tensor, labels_BG: Tensor, preferred_BGM: Tensor, config: AssignConfig) -> Tensor:
-    """cost_BGM of giving a point to an object.
+def joint_scores(raw_BM: Tensor) -> Tensor:
+    """[B, M, C]: sqrt(p_class p_objectness), in the memory of `raw_BM`: on a CPU fresh memory is what takes the time."""
+    probability_BM = raw_BM.sigmoid_()
+    return probability_BM[..., 5:].mul_(probability_BM[..., 4:5]).sqrt_()
 
-    The class cost is BCE(sqrt(p_class * p_objectness), one-hot) summed over classes. It needs no class dimension:
-    the sum over wrong classes is the sum over all, less the right one.
+
+def price(iou_BGM: Tensor, joint_BMC: Tensor, labels_BG: Tensor, preferred_BGM: Tensor, config: AssignConfig) -> Tensor:
+    """cost_BGM of giving a point to an object; `joint_BMC` is used up.
+
+    The class cost is BCE(joint score, one-hot) summed over classes. It needs no class dimension: the sum over wrong
+    classes is the sum over all, less the right one.
     """
-    joint_BMC = raw_BM[..., 5:].sigmoid().mul_(raw_BM[..., 4:5].sigmoid()).sqrt_()
-    absent_BMC = joint_BMC.neg().log1p_().clamp_(min=LOG_FLOOR)
-    all_absent_BM = absent_BMC.sum(dim=-1)
-    swap_BMC = absent_BMC.sub_(joint_BMC.log_().clamp_(min=LOG_FLOOR))
-    index_BGM = labels_BG[..., None].expand(-1, -1, raw_BM.shape[1])
-    class_cost_BGM = swap_BMC.transpose(1, 2).gather(1, index_BGM).sub_(all_absent_BM[:, None])
+    index_BGM = labels_BG[..., None].expand(-1, -1, joint_BMC.shape[1])
+    present_BGM = joint_BMC.transpose(1, 2).gather(1, index_BGM)
+    absent_BGM = present_BGM.neg().log1p_().clamp_(min=LOG_FLOOR)
+    all_absent_BM = joint_BMC.neg_().log1p_().clamp_(min=LOG_FLOOR).sum(dim=-1)
+    class_cost_BGM = absent_BGM.sub_(present_BGM.log_().clamp_(min=LOG_FLOOR)).sub_(all_absent_BM[:, None])
     log_iou_BGM = (iou_BGM + IOU_EPS).log_()
     cost_BGM = class_cost_BGM.mul_(config.class_weight).sub_(log_iou_BGM.mul_(config.iou_weight))
     return cost_BGM.add_(~preferred_BGM, alpha=NOT_PREFERRED[config.rule])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.needs import shared_folder
 from yolox_core.anchors import AnchorPoints, anchor_points
-from yolox_core.assign import SimOTA, find_candidates, price
+from yolox_core.assign import SimOTA, find_candidates, joint_scores, price
 from yolox_core.boxes import cxcywh_to_xyxy, iou
 from yolox_core.config import AssignConfig, AssignRule
 from yolox_core.structures import Targets
@@ -63,7 +63,7 @@ def cost_of(
     candidates, preferred_BGM = find_candidates(targets[one], points, config, most=len(points.stride_A))
     preferred_BGA = torch.zeros_like(iou_BGA, dtype=torch.bool)
     preferred_BGA[..., candidates.index_BM[0]] = preferred_BGM & candidates.valid_BM
-    return price(iou_BGA, raw[one], targets.labels_BG[one], preferred_BGA, config)[0]
+    return price(iou_BGA, joint_scores(raw[one].clone()), targets.labels_BG[one], preferred_BGA, config)[0]
 
 
 def prices_paid(cost_GA: Tensor, matched_A: Tensor) -> list[list[float]]:
