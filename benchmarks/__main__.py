@@ -9,7 +9,7 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment", "step", "loader", "evaluation")
+SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation")
 
 
 def main() -> None:
@@ -18,11 +18,12 @@ def main() -> None:
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--reference", type=Path, help="an unmodified checkout of Megvii-BaseDetection/YOLOX")
     parser.add_argument("--data", type=Path, help="a folder of annotated images, for subjects that need one")
+    parser.add_argument("--weights", type=Path, help="a Megvii .pth of YOLOX-nano, for inference")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     told = parser.parse_args()
     with refusals():
-        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, told.device, told.data)
+        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, told.device, told.data, told.weights)
     text = json.dumps({"subject": told.subject, **figures}, indent=1)
     print(text)
     if told.json:

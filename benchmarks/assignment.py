@@ -22,7 +22,7 @@ ROUNDS = 9
 Scene = tuple[Tensor, Tensor, Targets, AnchorPoints]  # boxes, raw predictions, targets, points
 
 
-def run(reference: Path | None, device: str, data: Path | None = None) -> dict[str, Any]:
+def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
     """`assignment_speedup` on 32 images (64 on CUDA) of up to 20 objects; memory on 16 of 200."""
     images = 64 if device == "cuda" else 32
     result: dict[str, Any] = {"hardware": hardware(device), "images": images, "objects": "1 to 20", "classes": CLASSES}

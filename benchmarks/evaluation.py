@@ -14,7 +14,7 @@ SIDE = 640
 ROUNDS = 3
 
 
-def run(reference: Path | None, device: str, data: Path | None = None) -> dict[str, Any]:
+def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
     """`evaluation_speedup`; the reference is pycocotools, whatever --reference says."""
     truth, detections = draw()
     ours = measure(truth, detections, "faster-coco-eval").metrics

@@ -38,7 +38,7 @@ MOST_OBJECTS = 120  # the reference's cap on labels
 RECIPE = AugmentConfig(mosaic=1.0, mosaic_scale=(0.1, 2.0), mixup=1.0, hsv=1.0, flip=0.5, degrees=10.0)
 
 
-def run(reference: Path | None, device: str, data: Path | None = None) -> dict[str, Any]:
+def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
     """`loader_speedup` with every tile decoded, `_pool` with a bounded pool, `_cached` with all images kept decoded."""
     if data is None:
         raise InputError("--data: expected a folder of annotated images, got none.")

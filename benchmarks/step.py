@@ -31,7 +31,7 @@ STEPS = 3  # a round
 SETTINGS = {"cpu": ("nano", 416, 8), "cuda": ("s", 640, 64)}  # size, input px, images
 
 
-def run(reference: Path | None, device: str, data: Path | None = None) -> dict[str, Any]:
+def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
     """`step_speedup`: YOLOX-nano, 416 px, 8 images on a CPU; YOLOX-s, 640 px, 64 images on CUDA."""
     size, side, images = SETTINGS[device]
     batch = draw(images, side)

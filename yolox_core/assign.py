@@ -107,7 +107,7 @@ def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig
 
 
 def joint_scores(raw_BM: Tensor) -> Tensor:
-    """[B, M, C]: sqrt(p_class p_objectness), in the memory of `raw_BM`: on a CPU fresh memory is what takes the time."""
+    """[B, M, C]: sqrt(p_class p_objectness), in the memory of `raw_BM`: fresh memory is what costs on a CPU."""
     probability_BM = raw_BM.sigmoid_()
     return probability_BM[..., 5:].mul_(probability_BM[..., 4:5]).sqrt_()
 

@@ -30,6 +30,8 @@ ONNX_SPEC_KEY = "yolox_pipeline_model"  # metadata entry of an ONNX file that ho
 
 AssignRule = Literal["yolox-2021", "yolox-2023"]
 ASSIGN_RULES: tuple[AssignRule, ...] = ("yolox-2021", "yolox-2023")
+RuntimeName = Literal["torch", "onnx", "openvino"]
+RUNTIMES: tuple[RuntimeName, ...] = ("torch", "onnx", "openvino")
 Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["sgd", "adamw"]
 

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
+from yolox_core.model.fuse import fused
 from yolox_core.model.weights import read_weights
 from yolox_core.model.yolox import YOLOX
 from yolox_core.postprocess import decode
+from yolox_core.runtimes import import_openvino
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -40,7 +42,7 @@ def export_onnx(released: Path, target: Path) -> None:
 
     weights = read_weights(released)
     size = weights.spec.input_size
-    model = DecodedYOLOX(weights.build(), size).eval()
+    model = DecodedYOLOX(fused(weights.build()), size).eval()
     # two images: a batch of one would be taken for a constant
     program = torch.onnx.export(
         model,
@@ -65,3 +67,9 @@ def _describe(proto: "ModelProto", spec: DetectorSpec) -> None:
     entry = proto.metadata_props.add()
     entry.key, entry.value = ONNX_SPEC_KEY, json.dumps(spec.to_dict(), ensure_ascii=False)
     proto.doc_string = "YOLOX detector: BGR 0-255 letterboxed images -> boxes xyxy px, objectness, class probabilities"
+
+
+def export_openvino(onnx: Path, target: Path) -> None:
+    """Write an exported ONNX file as OpenVINO's IR, `target` (.xml) and its .bin; its description travels along."""
+    openvino = import_openvino(target)
+    openvino.save_model(openvino.Core().read_model(str(onnx)), str(target), compress_to_fp16=False)

@@ -4,82 +4,145 @@ Preprocessing and post-processing are those of training's evaluation, so that wh
 """
 
 import dataclasses
-import json
-from collections.abc import Callable, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
+from yolox_core.config import RuntimeName
+from yolox_core.datasets.images import read_image
 from yolox_core.errors import InputError
 from yolox_core.loading.geometry import letterbox
-from yolox_core.model.weights import SPEC_FILE, read_weights
-from yolox_core.postprocess import check_threshold, decode, select, to_source
+from yolox_core.postprocess import check_threshold, select, to_source
+from yolox_core.runtimes import Runtime, open_runtime
 from yolox_core.structures import Detections, FloatArray, ImageArray
 
-ONNX_FILE = "model.onnx"
-
-# uint8-valued float32 [B, 3, H, W] -> decoded predictions [B, A, 4+1+C]
-Decoder = Callable[[Tensor], Tensor]
+AHEAD = 2  # images, or batches, in work for each core while one is waited for
 
 
 class Predictor:
     """Detections from images; load one with `Predictor.load(reference)`."""
 
-    def __init__(self, spec: DetectorSpec, decoder: Decoder) -> None:
-        self.spec = spec
-        self._decoder = decoder
+    def __init__(self, runtime: Runtime) -> None:
+        self.spec = runtime.spec
+        self._runtime = runtime
 
     @classmethod
-    def load(cls, reference: Path | str, device: torch.device | str = "cpu") -> "Predictor":
-        """From a released folder, a .pt checkpoint, a Megvii .pth, or an .onnx file; InputError for anything else."""
-        path = Path(reference)
-        if path.suffix == ".onnx":
-            return cls(*_onnx(path))
-        weights = read_weights(path)
-        model = weights.build().eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def load(
+        cls, reference: Path | str, device: torch.device | str = "cpu", runtime: RuntimeName | None = None
+    ) -> "Predictor":
+        """From a released folder, a .pt checkpoint, a Megvii .pth, an .onnx or an OpenVINO .xml file.
 
-        @torch.inference_mode()
-        def decoder(images_BCHW: Tensor) -> Tensor:
-            size = (images_BCHW.shape[2], images_BCHW.shape[3])
-            images_BCHW = images_BCHW.to(device).contiguous(memory_format=torch.channels_last)
-            return decode(model(images_BCHW), size).cpu()
-
-        return cls(weights.spec, decoder)
+        `runtime` "torch" (what a folder is run by), "onnx" or "openvino": the last two for a folder and an .onnx.
+        InputError for anything else.
+        """
+        return cls(open_runtime(Path(reference), runtime, device))
 
     def predict(
         self, images: Sequence[ImageArray], confidence: float | None = None, nms_iou: float | None = None
     ) -> list[Detections]:
-        """Detections of each BGR uint8 image [H, W, 3], best first; thresholds default to the model's own.
+        """Detections of each BGR uint8 image [H, W, 3], best first, run as one batch.
 
-        InputError where a threshold is outside 0 to 1.
+        Thresholds default to the model's own; InputError where one is outside 0 to 1.
         """
-        confidence = self.spec.confidence if confidence is None else confidence
-        nms_iou = self.spec.nms_iou if nms_iou is None else nms_iou
-        check_threshold("confidence", confidence)
-        check_threshold("nms_iou", nms_iou)
+        finish = self._finish(confidence, nms_iou)
         if not images:
             return []
-        fitted = [letterbox(image, self.spec.input_size) for image in images]
-        decoded_BA = self._decoder(_batch([image for image, _ in fitted]))
-        return [
-            to_source(select(decoded_A, confidence, nms_iou), scale, (image.shape[0], image.shape[1]))
-            for decoded_A, (_, scale), image in zip(decoded_BA, fitted, images, strict=True)
-        ]
+        return finish(self._runtime.decode, [self._fit(image) for image in images])
+
+    def stream(
+        self,
+        images: Iterable[Path | ImageArray],
+        confidence: float | None = None,
+        nms_iou: float | None = None,
+    ) -> Iterator[tuple[ImageArray, Detections] | InputError]:
+        """As `predict`, for any number of images or image files, in their order and in bounded memory.
+
+        Reading, decoding and fitting overlap with the network; ONNX Runtime and OpenVINO run an image on each core.
+        In the place of a file that cannot be read comes its InputError; the others go on.
+        """
+        finish = self._finish(confidence, nms_iou)
+        return self._alone(images, finish) if self._runtime.single_core else self._batched(images, finish)
 
     def decoded(self, image: ImageArray) -> FloatArray:
         """What the network says of one image before any selection: [A, 4+1+C], boxes xyxy in network px."""
-        letterboxed, _ = letterbox(image, self.spec.input_size)
-        return self._decoder(_batch([letterboxed]))[0].numpy()
+        return self._runtime.decode(_batch([self._fit(image).letterboxed]))[0].numpy()
 
     def with_input_size(self, size: tuple[int, int]) -> "Predictor":
         """The same model at another input size (height, width) px, multiples of 32."""
         for side in size:
             if side < 32 or side % 32:
                 raise InputError(f"input size: expected multiples of 32 px, got {list(size)}.")
-        return Predictor(dataclasses.replace(self.spec, input_size=size), self._decoder)
+        spec = dataclasses.replace(self.spec, input_size=size)
+        return Predictor(dataclasses.replace(self._runtime, spec=spec))
+
+    def _alone(self, images: Iterable[Path | ImageArray], finish: "Finish") -> "Stream":
+        """Each image from file to boxes on one core, as many at a time as there are cores."""
+        assert self._runtime.single_core is not None
+        run = self._runtime.single_core()
+
+        def whole(source: Path | ImageArray) -> tuple[ImageArray, Detections] | InputError:
+            fitted = self._read(source)
+            return fitted if isinstance(fitted, InputError) else (fitted.image, finish(run, [fitted])[0])
+
+        yield from _ahead(whole, images)
+
+    def _batched(self, images: Iterable[Path | ImageArray], finish: "Finish") -> "Stream":
+        """Batches of images that were read and fitted while the one before was run."""
+        prepared = _ahead(self._read, images, self._runtime.batch)
+        while group := list(itertools.islice(prepared, self._runtime.batch)):
+            readable = [fitted for fitted in group if not isinstance(fitted, InputError)]
+            found = iter(finish(self._runtime.decode, readable) if readable else [])
+            for fitted in group:
+                yield fitted if isinstance(fitted, InputError) else (fitted.image, next(found))
+
+    def _read(self, source: Path | ImageArray) -> "Fitted | InputError":
+        try:
+            return self._fit(read_image(source) if isinstance(source, Path) else source)
+        except InputError as refused:
+            return refused
+
+    def _fit(self, image: ImageArray) -> "Fitted":
+        return Fitted(image, *letterbox(image, self.spec.input_size))
+
+    def _finish(self, confidence: float | None, nms_iou: float | None) -> "Finish":
+        """From fitted images to detections, with thresholds that have been checked."""
+        confidence = self.spec.confidence if confidence is None else confidence
+        nms_iou = self.spec.nms_iou if nms_iou is None else nms_iou
+        check_threshold("confidence", confidence)
+        check_threshold("nms_iou", nms_iou)
+
+        def finish(run: Callable[[Tensor], Tensor], batch: list[Fitted]) -> list[Detections]:
+            decoded_BA = run(_batch([fitted.letterboxed for fitted in batch]))
+            return [
+                to_source(select(decoded_A, confidence, nms_iou), fitted.scale, fitted.image.shape[:2])
+                for decoded_A, fitted in zip(decoded_BA, batch, strict=True)
+            ]
+
+        return finish
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """An image and what the network gets of it."""
+
+    image: ImageArray
+    letterboxed: ImageArray
+    scale: float  # network pixels per source pixel
+
+
+Finish = Callable[[Callable[[Tensor], Tensor], list[Fitted]], list[Detections]]
+Stream = Iterator[tuple[ImageArray, Detections] | InputError]
+
+
+S = TypeVar("S")
+R = TypeVar("R")
 
 
 def _batch(letterboxed: Sequence[ImageArray]) -> Tensor:
@@ -87,26 +150,17 @@ def _batch(letterboxed: Sequence[ImageArray]) -> Tensor:
     return torch.from_numpy(np.stack([image.transpose(2, 0, 1) for image in letterboxed]).astype(np.float32))
 
 
-def _onnx(path: Path) -> tuple[DetectorSpec, Decoder]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such model.")
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as refused:  # onnxruntime raises kinds of its own for each way a file can be broken
-        raise InputError(f"{path}: not an ONNX model that can be run ({str(refused)[:120]}).") from refused
-    entry = session.get_modelmeta().custom_metadata_map.get(ONNX_SPEC_KEY)
-    if entry is None:
-        raise InputError(f"{path}: an ONNX file without the entry '{ONNX_SPEC_KEY}'; export it with `yolox export`.")
-    name = session.get_inputs()[0].name
-
-    def decoder(images_BCHW: Tensor) -> Tensor:
-        (decoded_BA,) = session.run(None, {name: images_BCHW.numpy()})
-        return torch.from_numpy(decoded_BA)
-
-    try:
-        plain = json.loads(entry)
-    except (ValueError, RecursionError) as broken:
-        raise InputError(f"{path}: {ONNX_SPEC_KEY}: not JSON ({broken}). Export the model again.") from broken
-    return DetectorSpec.from_dict(plain, f"{path}: {SPEC_FILE}"), decoder
+def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterator[R]:
+    """`work` on each item, in order, on every core, at most AHEAD items (or batches) for each ahead of the reader."""
+    cores = torch.get_num_threads()
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > AHEAD * cores * batch:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # who stops reading need not wait for the rest
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -8,8 +8,9 @@ from typing import Any
 import cv2
 
 from pipeline.model_reference import locate
+from yolox_core.config import RuntimeName
 from yolox_core.datasets.atomic import write_bytes, write_json
-from yolox_core.datasets.images import IMAGE_SUFFIXES, read_image
+from yolox_core.datasets.images import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
 from yolox_core.postprocess import check_threshold
 from yolox_core.predictor import Predictor
@@ -18,7 +19,13 @@ from yolox_core.visualize import draw_boxes
 
 
 def predict(
-    source: Path, model: str, confidence: float, nms_iou: float, json_path: Path | None, save_dir: Path | None
+    source: Path,
+    model: str,
+    confidence: float,
+    nms_iou: float,
+    json_path: Path | None,
+    save_dir: Path | None,
+    runtime: RuntimeName | None = None,
 ) -> int:
     """Print what is in each image; write JSON and drawings where asked. Exit code: 2 where an image was unreadable.
 
@@ -28,19 +35,18 @@ def predict(
     check_threshold("--iou", nms_iou)
     files = list(image_files(source))
     _check_save_dir(save_dir, source)
-    predictor = Predictor.load(locate(model))
+    predictor = Predictor.load(locate(model), runtime=runtime)
     spec = predictor.spec
     everything: list[dict[str, Any]] = []
     unreadable = 0
-    for image_id, path in enumerate(files, start=1):
+    answers = predictor.stream(files, confidence, nms_iou)
+    for image_id, (path, answer) in enumerate(zip(files, answers, strict=True), start=1):
         name = path.name if source.is_file() else path.relative_to(source).as_posix()
-        try:
-            image = read_image(path)
-        except InputError as refused:
-            print(f"error: {refused}", file=sys.stderr)
+        if isinstance(answer, InputError):
+            print(f"error: {answer}", file=sys.stderr)
             unreadable += 1
             continue
-        (found,) = predictor.predict([image], confidence, nms_iou)
+        image, found = answer
         everything += found.to_json(name, image_id, spec.class_names, spec.category_ids)
         print(f"{name}: {_in_words(found, spec.class_names)}")
         if save_dir is not None:

@@ -16,7 +16,8 @@ from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.evaluation.coco import measure
 from yolox_core.export import export_onnx
-from yolox_core.predictor import ONNX_FILE, Predictor
+from yolox_core.predictor import Predictor
+from yolox_core.runtimes import ONNX_FILE
 
 COMPARED = 16  # images whose raw outputs are compared; the maps are compared on all
 

@@ -17,8 +17,8 @@ ROOMS = {
     "safetensors": ("yolox_core.model.weights",),
     "onnx": ("yolox_core.export",),
     "onnxscript": ("yolox_core.export",),
-    "onnxruntime": ("yolox_core.export", "yolox_core.predictor"),
-    "openvino": ("yolox_core.export", "yolox_core.predictor"),
+    "onnxruntime": ("yolox_core.runtimes",),
+    "openvino": ("yolox_core.export", "yolox_core.runtimes"),
     "supervision": ("yolox_core.visualize", "yolox_core.predictor", "pipeline"),
     "fastapi": ("pipeline.serving",),
     "starlette": ("pipeline.serving",),
@@ -46,8 +46,9 @@ FLOORS = {
     "datasets": 2,
     "loading": 2,
     "evaluation": 3,
-    "export": 3,
-    "predictor": 3,
+    "runtimes": 3,
+    "export": 4,
+    "predictor": 4,
     "train": 4,
 }
 NEIGHBOURS = {("loading", "datasets")}  # the one import allowed between rooms of one floor

@@ -1,5 +1,6 @@
 """The same detections from every form of a model, in pixels of the source image."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,3 +128,55 @@ def test_what_is_no_onnx_model_is_refused(forms: Forms, tmp_path: Path) -> None:
     onnx.save(plain, tmp_path / "foreign.onnx")
     with pytest.raises(InputError, match="without the entry"):
         Predictor.load(tmp_path / "foreign.onnx")
+
+
+@pytest.mark.parametrize("form", ["released", "onnx"])
+def test_a_stream_gives_what_single_images_give(forms: Forms, image: ImageArray, tmp_path: Path, form: str) -> None:
+    """In order, whether it comes as pixels or as files; a broken file is one answer among the others."""
+    predictor = Predictor.load(getattr(forms, form))
+    images = [image, image[:50], np.ascontiguousarray(image[:, :37]), image[:, ::-1].copy()] * 5
+    sources: list[Path | ImageArray] = list(images)
+    cv2.imwrite(str(tmp_path / "first.png"), image)
+    sources[0] = tmp_path / "first.png"
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no image")
+    sources[7] = tmp_path / "broken.jpg"
+    sources[11] = tmp_path / "absent.jpg"
+    answers = list(predictor.stream(sources, confidence=0.35))
+    assert len(answers) == len(sources)
+    for place, (answer, one) in enumerate(zip(answers, images, strict=True)):
+        if place in (7, 11):
+            assert isinstance(answer, InputError) and str(sources[place]) in str(answer)
+            continue
+        assert not isinstance(answer, InputError)
+        assert np.array_equal(answer[0], one)
+        assert_close(answer[1], predictor.predict([one], confidence=0.35)[0], atol=0.01)
+    assert list(predictor.stream([])) == []
+    with pytest.raises(InputError, match="nms_iou"):
+        predictor.stream([], nms_iou=2.0)  # before anything is read
+
+
+@pytest.mark.parametrize("form", ["released", "onnx"])
+def test_a_stream_reads_only_a_little_ahead(forms: Forms, image: ImageArray, form: str) -> None:
+    taken = 0
+
+    def source() -> Iterator[ImageArray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield image
+
+    stream = Predictor.load(getattr(forms, form)).stream(source())
+    for _ in range(5):
+        next(stream)
+    assert taken < 5 + 4 * torch.get_num_threads() + 2
+    stream.close()  # type: ignore[attr-defined]  # who stops reading stops the work
+
+
+def test_an_error_of_the_source_is_not_swallowed(forms: Forms, image: ImageArray) -> None:
+    def source() -> Iterator[ImageArray]:
+        yield image
+        raise OSError("camera gone")
+
+    stream = Predictor.load(forms.onnx).stream(source())
+    with pytest.raises(OSError, match="camera gone"):
+        list(stream)
