@@ -39,7 +39,8 @@ def image_size(path: Path) -> tuple[int, int]:
 def is_complete(data: bytes) -> bool:
     """Whether a file of a known format reaches its own end marker; True for formats not known here."""
     if data.startswith(_SOI):
-        return data.find(_EOI, _jpeg_scan(data)) != -1
+        scan = _jpeg_scan(data)
+        return data.endswith(_EOI, scan) or data.find(_EOI, scan) != -1
     if data.startswith(_PNG):
         return b"IEND" in data[-64 * 1024 :]  # some writers append a little text
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":

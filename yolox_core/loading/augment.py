@@ -5,7 +5,7 @@ Figures follow Megvii-BaseDetection/YOLOX yolox/data at 6ddff48 (mosaic: YOLOv4,
 to its place in the output, which shows only a part of that canvas.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -35,8 +35,14 @@ HUE_STEPS = 180  # OpenCV's 8-bit hue
 class Tile:
     """An image fitted into the input, not padded, with its objects in its own pixels."""
 
-    image: ImageArray
+    size: Size
     objects: Objects
+    load: Callable[[], ImageArray]  # not called for a tile of which nothing can be seen
+
+    @classmethod
+    def of(cls, image: ImageArray, objects: Objects) -> "Tile":
+        """A tile whose image is here already."""
+        return cls((image.shape[0], image.shape[1]), objects, lambda: image)
 
 
 @dataclass(frozen=True)
@@ -77,16 +83,9 @@ def compose(
     output = blank(size)
     moved, shares = [], []
     for quarter, tile in enumerate(tiles):
-        where = place(quarter, center, (tile.image.shape[0], tile.image.shape[1]), size)
+        where = place(quarter, center, tile.size, size)
         to_output = after_offset(matrix, where.x, where.y)
-        x1, y1, x2, y2 = where.cut
-        part = tile.image[y1:y2, x1:x2]
-        # Interpolation needs neighbours on both sides: a left tile lends the one on its right, and an upper tile the
-        # one below it, a copy of its last pixels. Otherwise a grey line would run along the seams.
-        part = np.asarray(
-            cv2.copyMakeBorder(part, 0, int(quarter < 2), 0, int(quarter % 2 == 0), cv2.BORDER_REPLICATE), np.uint8
-        )
-        _warp_into(output, part, after_offset(to_output, x1, y1))
+        _draw(output, tile, quarter, where.cut, to_output)
         boxes_G4, share_G = cut_boxes(tile.objects.boxes_G4, where.cut)
         moved.append(tile.objects.moved(map_boxes(boxes_G4, to_output)))
         shares.append(share_G)
@@ -94,18 +93,22 @@ def compose(
     return output, keep_visible(joined(moved), size, config, share)
 
 
-def _warp_into(output: ImageArray, part: ImageArray, to_output: Matrix) -> None:
-    """Draw `part` where `to_output` puts it, touching only that place's bounding rectangle."""
-    height, width = part.shape[:2]
-    hull = map_boxes(np.array([[0, 0, width, height]], np.float32), to_output)[0]
+def _draw(output: ImageArray, tile: Tile, quarter: int, cut: tuple[int, int, int, int], to_output: Matrix) -> None:
+    """Warp what the canvas leaves of a tile to its place, touching only that place's bounding rectangle."""
+    x1, y1, x2, y2 = cut
+    # Interpolation needs neighbours on both sides: a left tile lends the one on its right, and an upper tile the
+    # one below it, a copy of its last pixels. Otherwise a grey line would run along the seams.
+    below, beside = int(quarter < 2), int(quarter % 2 == 0)
+    hull = map_boxes(np.array([[x1, y1, x2 + beside, y2 + below]], np.float32), to_output)[0]
     left, top = max(0, int(np.floor(hull[0]))), max(0, int(np.floor(hull[1])))
     right = min(output.shape[1], int(np.ceil(hull[2])) + 1)
     bottom = min(output.shape[0], int(np.ceil(hull[3])) + 1)
     if left >= right or top >= bottom:
-        return
+        return  # out of sight: two of five, with the reference's zoom of 0.1 to 2
+    part = cv2.copyMakeBorder(tile.load()[y1:y2, x1:x2], 0, below, 0, beside, cv2.BORDER_REPLICATE)
     cv2.warpAffine(
         part,
-        to_output - np.array([[0, 0, left], [0, 0, top]]),
+        after_offset(to_output, x1, y1) - np.array([[0, 0, left], [0, 0, top]]),
         (right - left, bottom - top),
         dst=output[top:bottom, left:right],
         flags=cv2.INTER_LINEAR,
@@ -122,19 +125,24 @@ def mixup(
     """
     size = (image.shape[0], image.shape[1])
     zoom = rng.uniform(*config.mixup_scale)
-    layer = resized(padded(other.image, size), (max(1, int(size[0] * zoom)), max(1, int(size[1] * zoom))))
+    layer = resized(padded(other.load(), size), (max(1, int(size[0] * zoom)), max(1, int(size[1] * zoom))))
     # A box must stay within its own image before the layer is cut, or it would reach into the padding.
-    inside_G4, share_G = cut_boxes(other.objects.boxes_G4, (0, 0, other.image.shape[1], other.image.shape[0]))
+    inside_G4, share_G = cut_boxes(other.objects.boxes_G4, (0, 0, other.size[1], other.size[0]))
     boxes_G4 = inside_G4 * np.float32(zoom)
-    if rng.random() < 0.5:
-        layer, boxes_G4 = mirrored(layer, boxes_G4)
+    mirror = rng.random() < 0.5
     y = int(rng.integers(0, max(1, layer.shape[0] - size[0])))
     x = int(rng.integers(0, max(1, layer.shape[1] - size[1])))
-    visible = layer[y : y + size[0], x : x + size[1]]
-    canvas = np.zeros_like(image)
-    canvas[: visible.shape[0], : visible.shape[1]] = visible
+    if mirror:  # what is seen is cut out first: less to turn
+        boxes_G4 = boxes_mirrored(boxes_G4, layer.shape[1])
+        end = layer.shape[1] - x
+        layer = np.asarray(cv2.flip(layer[y : y + size[0], max(0, end - size[1]) : end], 1), np.uint8)
+    else:
+        layer = layer[y : y + size[0], x : x + size[1]]
+    if layer.shape != image.shape:
+        below, beside = size[0] - layer.shape[0], size[1] - layer.shape[1]
+        layer = np.asarray(cv2.copyMakeBorder(layer, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=(0,)), np.uint8)
     boxes_G4 = boxes_G4 - np.array((x, y, x, y), np.float32)
-    blended = np.asarray(cv2.addWeighted(image, 0.5, canvas, 0.5, 0.0), dtype=np.uint8)
+    blended = np.asarray(cv2.addWeighted(image, 0.5, layer, 0.5, 0.0), dtype=np.uint8)
     return blended, joined((objects, keep_visible(other.objects.moved(boxes_G4), size, config, share_G)))
 
 
@@ -146,16 +154,17 @@ def shift_hsv(image: ImageArray, rng: np.random.Generator) -> ImageArray:
         return image
     levels = np.arange(256)
     tables = ((levels + hue) % HUE_STEPS, (levels + saturation).clip(0, 255), (levels + value).clip(0, 255))
-    planes = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV))  # a table a plane is faster than one for all three
-    planes = [cv2.LUT(plane, table.astype(np.uint8)) for plane, table in zip(planes, tables, strict=True)]
+    planes = list(cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV)))  # a table a plane is faster than one for all three
+    for channel, gain in enumerate((hue, saturation, value)):
+        if gain:
+            planes[channel] = cv2.LUT(planes[channel], tables[channel].astype(np.uint8))
     return np.asarray(cv2.cvtColor(cv2.merge(planes), cv2.COLOR_HSV2BGR), dtype=np.uint8)
 
 
-def mirrored(image: ImageArray, boxes_G4: FloatArray) -> tuple[ImageArray, FloatArray]:
-    """Image and boxes, left and right exchanged."""
-    width = np.float32(image.shape[1])
-    boxes = np.stack((width - boxes_G4[:, 2], boxes_G4[:, 1], width - boxes_G4[:, 0], boxes_G4[:, 3]), axis=1)
-    return np.asarray(cv2.flip(image, 1), dtype=np.uint8), boxes
+def boxes_mirrored(boxes_G4: FloatArray, width: int) -> FloatArray:
+    """Boxes in an image of `width` px whose left and right are exchanged."""
+    side = np.float32(width)
+    return np.stack((side - boxes_G4[:, 2], boxes_G4[:, 1], side - boxes_G4[:, 0], boxes_G4[:, 3]), axis=1)
 
 
 def flip(
@@ -164,5 +173,5 @@ def flip(
     """Mirror with the given probability."""
     if rng.random() >= probability:
         return image, objects
-    flipped, boxes_G4 = mirrored(image, objects.boxes_G4)
-    return flipped, objects.moved(boxes_G4)
+    flipped = np.asarray(cv2.flip(image, 1), dtype=np.uint8)
+    return flipped, objects.moved(boxes_mirrored(objects.boxes_G4, image.shape[1]))

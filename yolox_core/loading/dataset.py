@@ -14,7 +14,7 @@ from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.loading.augment import Tile, flip, mixup, mosaic, shift_hsv
 from yolox_core.loading.decoded import DEFAULT_CACHE_BYTES, DecodedImages
-from yolox_core.loading.geometry import Size, fit_scale, keep_visible, padded
+from yolox_core.loading.geometry import Size, fit_scale, fitted_size, keep_visible, padded
 from yolox_core.loading.objects import Objects, PackedObjects
 from yolox_core.loading.order import epoch_order
 from yolox_core.loading.user_transforms import UserTransforms
@@ -41,6 +41,7 @@ class ImageStore:
         self._objects = PackedObjects.of(records.images)
         self._names = np.array([image.file_name.encode() for image in records.images] or [b""])
         self._image_ids = np.array([image.image_id for image in records.images], np.int64)
+        self._sizes_N2 = np.array([(image.height, image.width) for image in records.images], np.int32).reshape(-1, 2)
         self.has_objects = self._objects.has_objects()
 
     def __len__(self) -> int:
@@ -55,11 +56,29 @@ class ImageStore:
         return int(self._image_ids[index])
 
     def tile(self, index: int, size: Size) -> tuple[Tile, Size]:
-        """Image `index` fitted into `size` with its objects scaled, and its size on disk."""
-        image, source_size = self.decoded.fitted(index, self.path(index), size)
+        """Image `index` fitted into `size` with its objects scaled, and its size on disk.
+
+        It is read when its pixels are asked for, or here where the annotation does not say how large it is.
+        """
+        height, width = self._sizes_N2[index].tolist()
+        source_size = (height, width) if height and width else self.read(index, size)[1]
         objects = self._objects.of_image(index)
         scale = np.float32(fit_scale(source_size, size))
-        return Tile(image, objects.moved(objects.boxes_G4 * scale)), source_size
+        fitted = objects.moved(objects.boxes_G4 * scale)
+        return Tile(fitted_size(source_size, size), fitted, lambda: self.read(index, size)[0]), source_size
+
+    def read(self, index: int, size: Size) -> tuple[ImageArray, Size]:
+        """The pixels of image `index` fitted into `size`, and its size on disk. InputError where that is not as
+        annotated: boxes would lie elsewhere."""
+        image, source_size = self.decoded.fitted(index, self.path(index), size)
+        annotated = tuple(self._sizes_N2[index].tolist())
+        if all(annotated) and annotated != source_size:
+            told, true = (f"{width}x{height}" for height, width in (annotated, source_size))
+            raise InputError(
+                f"{self.path(index)}: annotated as {told}, the image is {true} (width x height). `yolox doctor` finds "
+                "such images, `dvc repro` corrects them."
+            )
+        return image, source_size
 
 
 class TrainingSet:
@@ -134,8 +153,7 @@ class TrainingSet:
 
     def _letterbox(self, key: SampleKey) -> tuple[ImageArray, Objects, Size]:
         tile, source_size = self.images.tile(key.image_index, key.size)
-        fitted = (tile.image.shape[0], tile.image.shape[1])
-        return padded(tile.image, key.size), keep_visible(tile.objects, fitted, self.augment), source_size
+        return padded(tile.load(), key.size), keep_visible(tile.objects, tile.size, self.augment), source_size
 
 
 class EvaluationSet:
@@ -155,7 +173,7 @@ class EvaluationSet:
         """Sample `index`. InputError where the image cannot be read."""
         tile, source_size = self.images.tile(index, self.size)
         return Sample(
-            padded(tile.image, self.size),
+            padded(tile.load(), self.size),
             tile.objects.boxes_G4,
             tile.objects.labels_G,
             tile.objects.ignore_G,

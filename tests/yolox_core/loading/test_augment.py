@@ -28,13 +28,15 @@ def tiles_for(size: tuple[int, int], seed: int, boxes: int = 3) -> list[Tile]:
         height, width = (size[0], size[1] * 2 // 3) if quarter % 2 else (size[0] * 3 // 4, size[1])
         low = rng.uniform(0, 0.7, (boxes, 2)) * (width, height)
         high = low + rng.uniform(0.05, 0.3, (boxes, 2)) * (width, height)
-        tiles.append(Tile(smooth_image(height, width, seed * 4 + quarter), objects_of(np.hstack((low, high)).tolist())))
+        tiles.append(
+            Tile.of(smooth_image(height, width, seed * 4 + quarter), objects_of(np.hstack((low, high)).tolist()))
+        )
     return tiles
 
 
 def slow_place(quarter: int, center: tuple[int, int], tile: Tile) -> tuple[int, int]:
     """Top and left of a tile on the canvas."""
-    height, width = tile.image.shape[:2]
+    height, width = tile.load().shape[:2]
     return center[0] - (height if quarter in (0, 1) else 0), center[1] - (width if quarter in (0, 2) else 0)
 
 
@@ -44,11 +46,11 @@ def slow_canvas(tiles: list[Tile], size: tuple[int, int], center: tuple[int, int
     canvas = np.full((height, width, 3), PAD_VALUE, np.uint8)
     for quarter, tile in enumerate(tiles):
         top, left = slow_place(quarter, center, tile)
-        tall, wide = tile.image.shape[:2]
+        tall, wide = tile.load().shape[:2]
         for row in range(tall):
             if 0 <= top + row < height:
                 first, last = max(0, -left), min(wide, width - left)
-                canvas[top + row, left + first : left + last] = tile.image[row, first:last]
+                canvas[top + row, left + first : left + last] = tile.load()[row, first:last]
     return canvas
 
 
@@ -76,7 +78,9 @@ def slow_warp(canvas: ImageArray, size: tuple[int, int], matrix: Matrix) -> Imag
 
 def near_edges(tiles: list[Tile], size: tuple[int, int], center: tuple[int, int], matrix: Matrix) -> BoolArray:
     """Where within 2 px of canvas a tile ends: the twin blends neighbours there, the mosaic draws one over another."""
-    plain = [Tile(np.full_like(tile.image, 10 + 60 * quarter), objects_of([])) for quarter, tile in enumerate(tiles)]
+    plain = [
+        Tile.of(np.full_like(tile.load(), 10 + 60 * quarter), objects_of([])) for quarter, tile in enumerate(tiles)
+    ]
     owner = cv2.copyMakeBorder(slow_canvas(plain, size, center), 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=(255,) * 3)
     edges = cv2.morphologyEx(owner, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))[2:-2, 2:-2]
     edges = np.where(edges > 0, np.uint8(255), np.uint8(0))
@@ -104,7 +108,7 @@ def test_mosaic_agrees_with_the_whole_canvas(seed: int) -> None:
 def test_mosaic_without_any_movement_is_the_canvas_itself() -> None:
     size, center, still = (64, 64), (64, 64), np.array([[1.0, 0, -32], [0, 1.0, -32]])
     boxes = objects_of([[3, 4, 50, 60], [0, 0, 20, 20], [40, 40, 64, 64]])
-    tiles = [Tile(smooth_image(64, 64, seed), boxes) for seed in range(4)]
+    tiles = [Tile.of(smooth_image(64, 64, seed), boxes) for seed in range(4)]
     image, objects = compose(tiles, size, center, still, EVERY_BOX)
     np.testing.assert_array_equal(image, slow_canvas(tiles, size, center)[32:96, 32:96])
     np.testing.assert_array_equal(objects.boxes_G4, slow_boxes(tiles, size, center, still))
@@ -112,7 +116,7 @@ def test_mosaic_without_any_movement_is_the_canvas_itself() -> None:
 
 def test_tiles_meet_without_a_grey_line() -> None:
     size = (96, 96)
-    white = [Tile(np.full((96, 96, 3), 255, np.uint8), objects_of([])) for _ in range(4)]
+    white = [Tile.of(np.full((96, 96, 3), 255, np.uint8), objects_of([])) for _ in range(4)]
     turned = cv2.getRotationMatrix2D((96, 96), 9, 0.9) - np.array([[0, 0, 48], [0, 0, 48]])
     image, objects = compose(white, size, (96, 96), turned, CONFIG)
     assert (image == 255).all()
@@ -121,17 +125,17 @@ def test_tiles_meet_without_a_grey_line() -> None:
 
 def test_mosaic_leaves_its_tiles_alone() -> None:
     tiles = tiles_for((64, 64), 0)
-    before = [(tile.image.copy(), tile.objects.boxes_G4.copy()) for tile in tiles]
+    before = [(tile.load().copy(), tile.objects.boxes_G4.copy()) for tile in tiles]
     mosaic(tiles, (64, 64), CONFIG, np.random.default_rng(0))
     for tile, (image, boxes) in zip(tiles, before, strict=True):
-        np.testing.assert_array_equal(tile.image, image)
+        np.testing.assert_array_equal(tile.load(), image)
         np.testing.assert_array_equal(tile.objects.boxes_G4, boxes)
 
 
 def test_mosaic_drops_a_box_that_the_canvas_border_cut_away() -> None:
     # The tile starts 32 px left of the canvas: the first box lies there, of the second one tenth is left.
-    tile = Tile(np.full((64, 64, 3), 9, np.uint8), objects_of([[0, 10, 20, 30], [14, 10, 34, 30], [40, 40, 60, 60]]))
-    none = Tile(tile.image, objects_of([]))
+    tile = Tile.of(np.full((64, 64, 3), 9, np.uint8), objects_of([[0, 10, 20, 30], [14, 10, 34, 30], [40, 40, 60, 60]]))
+    none = Tile.of(tile.load(), objects_of([]))
     identity = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     _, kept = compose([tile, none, none, none], (64, 64), (64, 32), identity, AugmentConfig(min_visibility=0.11))
     np.testing.assert_array_equal(kept.labels_G, [2])
@@ -147,7 +151,7 @@ def test_mixup_box_frames_what_it_framed_before(scale: tuple[float, float]) -> N
     config = AugmentConfig(mixup_scale=scale, min_visibility=0.99)
     seen = 0
     for seed in range(20):
-        tile = Tile(other, objects_of([[30, 20, 60, 40]]))
+        tile = Tile.of(other, objects_of([[30, 20, 60, 40]]))
         image, objects = mixup(black, objects_of([[1, 1, 9, 9]]), tile, config, np.random.default_rng(seed))
         np.testing.assert_array_equal(objects.boxes_G4[0], [1, 1, 9, 9])
         for x1, y1, x2, y2 in objects.boxes_G4[1:]:
@@ -160,7 +164,7 @@ def test_mixup_box_frames_what_it_framed_before(scale: tuple[float, float]) -> N
 
 def test_mixup_with_an_image_without_objects() -> None:
     image = smooth_image(64, 64, 0)
-    blended, objects = mixup(image, objects_of([]), Tile(image, objects_of([])), CONFIG, np.random.default_rng(0))
+    blended, objects = mixup(image, objects_of([]), Tile.of(image, objects_of([])), CONFIG, np.random.default_rng(0))
     assert blended.shape == image.shape and len(objects) == 0
 
 
