@@ -75,6 +75,7 @@ def cells_near(centers_BG2: Tensor, radius: float, points: AnchorPoints) -> tupl
     border around the cells that can be near, so that rounding decides nothing here.
     """
     indices, nears, first = [], [], 0
+    is_x = torch.arange(2, device=centers_BG2.device)[:, None] == 0
     steps = torch.arange(math.ceil(2 * radius) + 2, device=centers_BG2.device)
     for stride, (rows, columns) in zip(STRIDES, points.shapes, strict=True):
         reach = points.stride_A.new_full((), stride) * radius
@@ -83,7 +84,7 @@ def cells_near(centers_BG2: Tensor, radius: float, points: AnchorPoints) -> tupl
         center_BG2N = (cell_BG2N + 0.5) * stride
         low_BG2N = center_BG2N - (centers_BG2 - reach)[..., None]
         high_BG2N = (centers_BG2 + reach)[..., None] - center_BG2N
-        limit = centers_BG2.new_tensor([columns, rows])[:, None]
+        limit = torch.where(is_x, columns, rows)  # not from a list, whose copy would be waited for
         near_BG2N = (torch.minimum(low_BG2N, high_BG2N) > 0) & (cell_BG2N >= 0) & (cell_BG2N < limit)
         near_BGNN = near_BG2N[:, :, 1, :, None] & near_BG2N[:, :, 0, None, :]
         column_BGN, row_BGN = torch.where(near_BG2N, cell_BG2N, 0).long().unbind(2)

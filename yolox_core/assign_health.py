@@ -34,8 +34,8 @@ def assignment_counts(assignment: Assignment, targets: Targets, points: AnchorPo
     place_BA = torch.where(foreground_BA, matched_BA, objects)
     served_BG = foreground_BA.new_zeros(len(place_BA), objects + 1, dtype=torch.float32)
     served_BG = served_BG.scatter_add_(1, place_BA, foreground_BA.float())[:, :objects]
-    bounds = served_BG.new_tensor(SIZE_BOUNDS_PX2)
-    size_BG = torch.bucketize(boxes.area(targets.boxes_BG4), bounds, right=True)
+    area_BG = boxes.area(targets.boxes_BG4)
+    size_BG = torch.stack([area_BG >= bound for bound in SIZE_BOUNDS_PX2]).sum(dim=0)
     of_size_3BG = torch.stack([size_BG == index for index in range(len(SIZES))]) & targets.valid_BG
     on_level_3A = torch.stack([points.stride_A == stride for stride in STRIDES])
     k_BG = assignment.k_BG.clamp(max=MOST_K)

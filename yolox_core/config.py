@@ -191,6 +191,7 @@ class TrainConfig:
     evaluate_every: int = 1  # epochs between evaluations; always evaluated in the closing phase
     threads: int | None = None  # CPU threads of a worker; None: all cores shared among the workers
     precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
+    deterministic: bool = False  # the same bits every time on CUDA too, more slowly; on a CPU they always are
 
     def __post_init__(self) -> None:
         _require_finite(self, "train")

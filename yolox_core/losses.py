@@ -104,7 +104,7 @@ def l1_loss(raw_BP: Tensor, matched_BP4: Tensor, points: AnchorPoints, valid_BP:
 
 def _matched(assignment: Assignment, targets: Targets, positives: Compact) -> tuple[Tensor, Tensor]:
     """The matched object's box [B, P, 4] and label [B, P]; a unit box and class 0 where padded."""
-    unit = targets.boxes_BG4.new_tensor([0.0, 0.0, 1.0, 1.0])
+    unit = (torch.arange(4, device=targets.boxes_BG4.device) >= 2).to(targets.boxes_BG4.dtype)
     shape = positives.index_BM.shape
     if targets.boxes_BG4.shape[1] == 0:
         return unit.expand(*shape, 4), targets.labels_BG.new_zeros(shape)

@@ -4,7 +4,7 @@ Tensor legend: B images, A anchor points, G objects (padded to the batch's own m
 Boxes are float32 xyxy, absolute pixels of the network input unless a name says otherwise.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,16 @@ class Targets:
             self.any_ignored,
         )
 
+    def pin_memory(self) -> "Targets":
+        """The same targets in memory that a GPU can fetch from."""
+        return Targets(
+            self.boxes_BG4.pin_memory(),
+            self.labels_BG.pin_memory(),
+            self.valid_BG.pin_memory(),
+            self.ignore_BG.pin_memory(),
+            self.any_ignored,
+        )
+
     def to(self, device: torch.device) -> "Targets":
         """The same targets on `device`, without waiting for the copy."""
         return Targets(
@@ -71,6 +81,10 @@ class Batch:
     image_ids: tuple[int, ...]
     source_sizes: tuple[tuple[int, int], ...]  # (height, width)
     scales: tuple[float, ...]  # network pixels per source pixel
+
+    def pin_memory(self) -> "Batch":
+        """The same batch where a GPU can fetch it without anybody waiting (torch's loader calls this by name)."""
+        return replace(self, images_BCHW=self.images_BCHW.pin_memory(), targets=self.targets.pin_memory())
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class Loader(Generic[Key]):
                         hangs = True
                         error.add_note(f"loader: a batch took more than {self._timeout_s:.0f} s (thread)")
                         raise
-                    yield batch
+                    yield batch.pin_memory() if torch.cuda.is_available() else batch
         finally:
             pool.shutdown(wait=not hangs, cancel_futures=True)
 
@@ -177,6 +177,7 @@ def _processes(dataset: Loads[Key], plan: _Plan[Key], workers: int, timeout_s: f
         generator=torch.Generator(),  # of its own: torch draws a seed, and must not take it from the training's state
         prefetch_factor=PREFETCHED_BATCHES,
         persistent_workers=True,
+        pin_memory=torch.cuda.is_available(),
     )
 
 

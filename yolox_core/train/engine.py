@@ -4,6 +4,7 @@ for report in train(job): print(report)
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,8 @@ def train(job: TrainingJob) -> Iterator[Report]:
     """Train from scratch, from initial weights, or from the newest checkpoint in `job.checkpoints`."""
     recipe, world = job.recipe, job.world
     _check_batch(recipe, world)
+    if recipe.train.deterministic:
+        _repeat_bits()
     state, started = _begin(job)
     sizes = training_sizes(recipe.train.input_size, recipe.augment.multiscale)
     model = world.data_parallel(state.model)
@@ -260,6 +263,13 @@ class _Meter:
             "data_wait_s": self.waited,
             "images_per_second": self.rate(),
         }
+
+
+def _repeat_bits() -> None:
+    """From here on this process takes kernels that repeat; torch raises where an operation has none."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch asks for it, cuBLAS reads it
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
 
 
 def _check_batch(recipe: Recipe, world: World) -> None:

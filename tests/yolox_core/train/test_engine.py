@@ -189,3 +189,14 @@ def test_nothing_left_to_train_is_refused() -> None:
     check_freezing(("backbone", "neck"))
     with pytest.raises(InputError, match="something left to train"):
         check_freezing(("backbone", "neck", "head"))
+
+
+def test_deterministic_takes_kernels_that_repeat(data: Path, undisturbed: EpochReport) -> None:
+    """On a CPU every kernel does: every operation of a step has such a kernel, and the figures stay."""
+    try:
+        recipe = small_recipe(deterministic=True)
+        report = last(small_job(data, recipe))
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert report.history == undisturbed.history
