@@ -9,7 +9,7 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation")
+SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation", "memory")
 
 
 def main() -> None:
