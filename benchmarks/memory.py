@@ -21,7 +21,10 @@ CACHE_BYTES = 64 << 20  # less than the data need, so that it is full after an e
 
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
-    """`memory_growth_<workers>`: MiB after the last epoch over MiB after the first. The reference is not asked."""
+    """`memory_growth_<workers>` and `memory_growth_pool_<workers>`: MiB after the last epoch over those after the first.
+
+    The reference is not asked.
+    """
     if data is None:
         raise InputError("--data: expected a folder of annotated images, got none.")
     records, _ = check(read_dataset(data)[0])

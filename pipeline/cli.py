@@ -8,7 +8,6 @@ import typer
 
 from pipeline.entry import refusals
 from pipeline.settings import Settings, load_settings
-from yolox_core.config import RuntimeName
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +15,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From annotated images to a registered, servable YOLOX detector. Run from the project's folder.",
 )
-Model = Annotated[str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, .onnx, or models:/name@alias.")]
+Model = Annotated[
+    str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, .onnx, .xml, or models:/name@alias.")
+]
 
 
 def main() -> None:
@@ -120,8 +121,7 @@ def predict(
     json: Annotated[Path | None, typer.Option(help="Write the detections here.")] = None,
     save_dir: Annotated[Path | None, typer.Option(help="Write the images with boxes drawn here.")] = None,
     runtime: Annotated[
-        RuntimeName | None,
-        typer.Option(help="What runs the network. Default: torch for a folder. onnx is the fastest on most CPUs."),
+        str | None, typer.Option(help="torch, onnx or openvino. Default: torch for a folder; onnx is mostly faster.")
     ] = None,
 ) -> None:
     """Find objects in an image or a folder of images."""

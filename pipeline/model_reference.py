@@ -1,4 +1,4 @@
-"""What a command's `--model` may be: a released folder, a .pt, a Megvii .pth, an .onnx, or models:/name@alias."""
+"""What `--model` may be: a released folder, a .pt, a Megvii .pth, an .onnx, an .xml, or models:/name@alias."""
 
 from pathlib import Path
 

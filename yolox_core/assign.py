@@ -89,8 +89,11 @@ class Picks:
 
 
 def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig, most: int) -> tuple[Compact, Tensor]:
-    """The points near some object's centre (2021: or inside its box), at most `most` an image, and preferred_BGM:
-    whether a candidate is near this object's centre (2021: and inside its box)."""
+    """The candidates of each image, at most `most`, and preferred_BGM.
+
+    A candidate is near some object's centre (2021: or inside its box); one is preferred by an object if it is near its
+    centre (2021: and inside its box).
+    """
     index_BGN, near_BGN = cells_near(boxes.center(targets.boxes_BG4), config.center_radius, points)
     total = len(points.stride_A)
     place_BGN = torch.where(near_BGN & targets.valid_BG[..., None], index_BGN, total)
@@ -138,7 +141,7 @@ def pick(cost_BGM: Tensor, k_BG: Tensor, candidate_topk: int) -> Picks:
     """The k cheapest points of each object. IoUs are at most 1, so k never exceeds candidate_topk."""
     most = min(candidate_topk, cost_BGM.shape[-1])
     cheapest = cost_BGM.topk(most, dim=-1, largest=False)
-    wanted_BGK = (torch.arange(most, device=k_BG.device) < k_BG[..., None]) & cheapest.values.isfinite()
+    wanted_BGK = (torch.arange(most, device=k_BG.device) < k_BG[..., None]) & (cheapest.values != torch.inf)
     asking_GK = torch.arange(cost_BGM.shape[1], device=k_BG.device)[:, None].expand(-1, most)
     object_BP = asking_GK.reshape(1, -1).expand(len(cost_BGM), -1)
     return Picks(cheapest.indices.flatten(1), object_BP, wanted_BGK.flatten(1))

@@ -6,6 +6,7 @@ decoded predictions [B, A, 4+1+C]: boxes xyxy px, then probabilities. model.json
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from yolox_core.model.fuse import fused
 from yolox_core.model.weights import read_weights
 from yolox_core.model.yolox import YOLOX
 from yolox_core.postprocess import decode
-from yolox_core.runtimes import import_openvino
+from yolox_core.runtimes import import_openvino, read_openvino
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -71,5 +72,8 @@ def _describe(proto: "ModelProto", spec: DetectorSpec) -> None:
 
 def export_openvino(onnx: Path, target: Path) -> None:
     """Write an exported ONNX file as OpenVINO's IR, `target` (.xml) and its .bin; its description travels along."""
-    openvino = import_openvino(target)
-    openvino.save_model(openvino.Core().read_model(str(onnx)), str(target), compress_to_fp16=False)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        import_openvino(onnx).save_model(read_openvino(onnx), str(part), compress_to_fp16=False)
+        os.replace(part.with_suffix(".bin"), target.with_suffix(".bin"))
+        os.replace(part, target)

@@ -6,16 +6,15 @@ Preprocessing and post-processing are those of training's evaluation, so that wh
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from yolox_core.config import RuntimeName
 from yolox_core.datasets.images import read_image
 from yolox_core.errors import InputError
 from yolox_core.loading.geometry import letterbox
@@ -23,7 +22,11 @@ from yolox_core.postprocess import check_threshold, select, to_source
 from yolox_core.runtimes import Runtime, open_runtime
 from yolox_core.structures import Detections, FloatArray, ImageArray
 
-AHEAD = 2  # images, or batches, in work for each core while one is waited for
+AHEAD = 2  # images in work for each core, or place of a batch, while one is waited for
+Source = Path | str | ImageArray
+Answer = tuple[ImageArray, Detections] | InputError
+S = TypeVar("S")
+R = TypeVar("R")
 
 
 class Predictor:
@@ -34,9 +37,7 @@ class Predictor:
         self._runtime = runtime
 
     @classmethod
-    def load(
-        cls, reference: Path | str, device: torch.device | str = "cpu", runtime: RuntimeName | None = None
-    ) -> "Predictor":
+    def load(cls, reference: Path | str, device: torch.device | str = "cpu", runtime: str | None = None) -> "Predictor":
         """From a released folder, a .pt checkpoint, a Megvii .pth, an .onnx or an OpenVINO .xml file.
 
         `runtime` "torch" (what a folder is run by), "onnx" or "openvino": the last two for a folder and an .onnx.
@@ -58,14 +59,14 @@ class Predictor:
 
     def stream(
         self,
-        images: Iterable[Path | ImageArray],
+        images: Iterable[Source],
         confidence: float | None = None,
         nms_iou: float | None = None,
-    ) -> Iterator[tuple[ImageArray, Detections] | InputError]:
+    ) -> Generator[Answer, None, None]:
         """As `predict`, for any number of images or image files, in their order and in bounded memory.
 
         Reading, decoding and fitting overlap with the network; ONNX Runtime and OpenVINO run an image on each core.
-        In the place of a file that cannot be read comes its InputError; the others go on.
+        In the place of an image that cannot be read comes its InputError; the others go on.
         """
         finish = self._finish(confidence, nms_iou)
         return self._alone(images, finish) if self._runtime.single_core else self._batched(images, finish)
@@ -79,21 +80,26 @@ class Predictor:
         for side in size:
             if side < 32 or side % 32:
                 raise InputError(f"input size: expected multiples of 32 px, got {list(size)}.")
+        if self._runtime.fixed_size:
+            fixed = list(self.spec.input_size)
+            raise InputError(
+                f"input size: this model was exported for {fixed}. Take its PyTorch form, or export again."
+            )
         spec = dataclasses.replace(self.spec, input_size=size)
         return Predictor(dataclasses.replace(self._runtime, spec=spec))
 
-    def _alone(self, images: Iterable[Path | ImageArray], finish: "Finish") -> "Stream":
+    def _alone(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
         """Each image from file to boxes on one core, as many at a time as there are cores."""
         assert self._runtime.single_core is not None
         run = self._runtime.single_core()
 
-        def whole(source: Path | ImageArray) -> tuple[ImageArray, Detections] | InputError:
+        def whole(source: Source) -> Answer:
             fitted = self._read(source)
             return fitted if isinstance(fitted, InputError) else (fitted.image, finish(run, [fitted])[0])
 
         yield from _ahead(whole, images)
 
-    def _batched(self, images: Iterable[Path | ImageArray], finish: "Finish") -> "Stream":
+    def _batched(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
         """Batches of images that were read and fitted while the one before was run."""
         prepared = _ahead(self._read, images, self._runtime.batch)
         while group := list(itertools.islice(prepared, self._runtime.batch)):
@@ -102,13 +108,18 @@ class Predictor:
             for fitted in group:
                 yield fitted if isinstance(fitted, InputError) else (fitted.image, next(found))
 
-    def _read(self, source: Path | ImageArray) -> "Fitted | InputError":
+    def _read(self, source: Source) -> "Fitted | InputError":
         try:
-            return self._fit(read_image(source) if isinstance(source, Path) else source)
+            return self._fit(read_image(Path(source)) if isinstance(source, (Path, str)) else source)
         except InputError as refused:
             return refused
 
     def _fit(self, image: ImageArray) -> "Fitted":
+        given: Any = image
+        shape: tuple[int, ...] = getattr(given, "shape", ())
+        if getattr(given, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            got = f"{given.dtype} {list(shape)}" if isinstance(given, np.ndarray) else type(given).__name__
+            raise InputError(f"image: expected uint8 BGR [height, width, 3], got {got}. `read_image` gives such.")
         return Fitted(image, *letterbox(image, self.spec.input_size))
 
     def _finish(self, confidence: float | None, nms_iou: float | None) -> "Finish":
@@ -138,11 +149,6 @@ class Fitted:
 
 
 Finish = Callable[[Callable[[Tensor], Tensor], list[Fitted]], list[Detections]]
-Stream = Iterator[tuple[ImageArray, Detections] | InputError]
-
-
-S = TypeVar("S")
-R = TypeVar("R")
 
 
 def _batch(letterboxed: Sequence[ImageArray]) -> Tensor:
@@ -151,16 +157,30 @@ def _batch(letterboxed: Sequence[ImageArray]) -> Tensor:
 
 
 def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterator[R]:
-    """`work` on each item, in order, on every core, at most AHEAD items (or batches) for each ahead of the reader."""
+    """`work` on each item, in order, on every core, at most AHEAD for each core or place of a batch in hand.
+
+    Where `items` raises, what was done before comes first.
+    """
     cores = torch.get_num_threads()
     waiting: deque[Future[R]] = deque()
+    source = iter(items)
+    problem: Exception | None = None
     with ThreadPoolExecutor(cores) as pool:
         try:
-            for item in items:
+            while True:
+                try:
+                    item = next(source)
+                except StopIteration:
+                    break
+                except Exception as raised:
+                    problem = raised
+                    break
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > AHEAD * cores * batch:
+                if len(waiting) > AHEAD * max(cores, batch):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # who stops reading need not wait for the rest
+        finally:  # who stops reading waits for what is in work, not for the rest
             pool.shutdown(wait=False, cancel_futures=True)
+    if problem is not None:
+        raise problem

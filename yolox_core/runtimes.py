@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from yolox_core.model.fuse import fused
 from yolox_core.model.weights import SPEC_FILE, read_weights
 from yolox_core.postprocess import decode
 
-ONNX_FILE, OPENVINO_FILE = "model.onnx", "model.xml"
+ONNX_FILE = "model.onnx"
 # which runtimes can run a file, the preferred one first
 BY_SUFFIX: dict[str, tuple[RuntimeName, ...]] = {".onnx": ("onnx", "openvino"), ".xml": ("openvino",)}
 CUDA_BATCH = 16
@@ -34,24 +35,29 @@ class Runtime:
     decode: Decoder  # one call at a time, with all cores
     single_core: Callable[[], Decoder] | None = None  # many calls at a time, a core each; None: not worth it
     batch: int = 1  # images a call of `decode` takes best
+    fixed_size: bool = False  # of the input: exported for it
 
 
-def open_runtime(path: Path, runtime: RuntimeName | None, device: torch.device | str) -> Runtime:
+def open_runtime(path: Path, runtime: str | None, device: torch.device | str) -> Runtime:
     """The network at `path` in the runtime asked for, or in the one its form asks for; InputError where that fails.
 
     A released folder holds weights for PyTorch, which is the default, and the same network as ONNX.
     """
     if runtime is not None and runtime not in RUNTIMES:
         raise InputError(f"runtime: expected one of {', '.join(RUNTIMES)}, got {runtime!r}.")
-    able: tuple[RuntimeName, ...] = RUNTIMES if path.is_dir() else BY_SUFFIX.get(path.suffix, ("torch",))
+    able: tuple[RuntimeName, ...] = RUNTIMES if path.is_dir() else BY_SUFFIX.get(path.suffix.lower(), ("torch",))
     runtime = runtime or able[0]
     if runtime not in able:
-        raise InputError(f"{path}: runtime: expected {' or '.join(able)} for such a file, got {runtime}.")
+        raise InputError(
+            f"{path}: runtime: expected {' or '.join(able)} for such a file, got {runtime}. "
+            "A released folder has all: `dvc repro` makes one."
+        )
     if runtime == "torch":
         return _torch(path, device)
     if path.is_dir():
-        ir = path / OPENVINO_FILE
-        path = ir if runtime == "openvino" and ir.is_file() else path / ONNX_FILE
+        path = path / ONNX_FILE
+        if not path.is_file():
+            raise InputError(f"{path}: no such file: this model was not exported. Run the export stage, or use torch.")
     if not path.is_file():
         raise InputError(f"{path}: no such model.")
     return _onnx(path) if runtime == "onnx" else _openvino(path)
@@ -88,22 +94,18 @@ def _onnx(path: Path) -> Runtime:
         return lambda images_BCHW: torch.from_numpy(opened.run(None, {name: images_BCHW.numpy()})[0])
 
     entry = session(1).get_modelmeta().custom_metadata_map.get(ONNX_SPEC_KEY)
-    return Runtime(_spec(entry, path), decoder(0), single_core=lambda: decoder(1))
+    return Runtime(_spec(entry, path), _once_needed(lambda: decoder(0)), lambda: decoder(1), fixed_size=True)
 
 
 def _openvino(path: Path) -> Runtime:
-    openvino = import_openvino(path)
-    try:
-        model = openvino.Core().read_model(str(path))
-    except RuntimeError as refused:
-        raise InputError(f"{path}: not a model that OpenVINO can read ({str(refused)[-120:].strip()}).") from refused
+    model = read_openvino(path)
     place = ["framework", ONNX_SPEC_KEY]
     entry = model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None
 
     def decoder(hint: str, model: Any = model) -> Decoder:
         # float32 as trained: by itself OpenVINO takes bfloat16 where the processor has it, even where that is slower
         options = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.Core().compile_model(model, "CPU", options)
+        compiled = openvino_core().compile_model(model, "CPU", options)
         of_thread = threading.local()
 
         def run(images_BCHW: Tensor) -> Tensor:
@@ -117,7 +119,36 @@ def _openvino(path: Path) -> Runtime:
     spec = _spec(entry, path)
     one_image = model.clone()
     one_image.reshape([1, 3, *spec.input_size])  # an unknown batch costs it a third
-    return Runtime(spec, decoder("LATENCY"), single_core=lambda: decoder("THROUGHPUT", one_image))
+    together = _once_needed(lambda: decoder("LATENCY"))
+    return Runtime(spec, together, lambda: decoder("THROUGHPUT", one_image), fixed_size=True)
+
+
+def _once_needed(make: Callable[[], Decoder]) -> Decoder:
+    """What `make` gives, made at the first call: streams have no use for it."""
+    made: list[Decoder] = []
+
+    def run(images_BCHW: Tensor) -> Tensor:
+        if not made:
+            made.append(make())
+        return made[0](images_BCHW)
+
+    return run
+
+
+def read_openvino(path: Path) -> Any:
+    """An openvino.Model from ONNX or OpenVINO's own form; InputError where the file is neither."""
+    import_openvino(path)
+    if path.suffix.lower() == ".xml":  # looked at first: OpenVINO would try every format that it knows, aloud
+        with path.open("rb") as file:
+            if b"<net" not in file.read(4096):
+                raise InputError(f"{path}: not an OpenVINO model: expected an XML file of a <net>.")
+        if not path.with_suffix(".bin").is_file():
+            raise InputError(f"{path}: its weights {path.with_suffix('.bin').name} are missing beside it.")
+    try:
+        return openvino_core().read_model(str(path))
+    except RuntimeError as refused:
+        reason = str(refused).strip().splitlines()[-1].strip()
+        raise InputError(f"{path}: not a model that OpenVINO can read: {reason[:160]}") from refused
 
 
 def import_openvino(path: Path) -> Any:
@@ -129,6 +160,18 @@ def import_openvino(path: Path) -> Any:
     except ImportError as missing:
         raise InputError(f"{path}: OpenVINO is not installed. Install it: pip install openvino.") from missing
     return openvino
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's devices, one for the whole process.
+
+    Its CPU device gives the thread that first uses it a stack for signals and frees that with itself. Were it collected
+    in another thread, the next signal (a child process that ends, say) would end this process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _spec(entry: str | None, path: Path) -> DetectorSpec:

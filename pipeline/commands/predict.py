@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 
 from pipeline.model_reference import locate
-from yolox_core.config import RuntimeName
 from yolox_core.datasets.atomic import write_bytes, write_json
 from yolox_core.datasets.images import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
@@ -25,7 +24,7 @@ def predict(
     nms_iou: float,
     json_path: Path | None,
     save_dir: Path | None,
-    runtime: RuntimeName | None = None,
+    runtime: str | None = None,
 ) -> int:
     """Print what is in each image; write JSON and drawings where asked. Exit code: 2 where an image was unreadable.
 

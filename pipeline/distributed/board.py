@@ -1,18 +1,36 @@
-"""A small actor between the first worker and the driver: reports go in as they happen, the driver takes them out.
+"""A small actor between workers and driver: reports go in as they happen, the driver takes them out.
 
-The driver may be on another machine than the workers; neither waits for the other. Reports are pickled by the worker
-and unpickled by the driver: this process never loads what they are made of, torch above all (seconds, and 0.8 GiB).
+Every worker also says every second how far it has come, and hears whether it is to leave. The driver may be on
+another machine than the workers; neither waits for the other. Reports are pickled by the worker and unpickled by the
+driver: this process never loads what they are made of, torch above all (seconds, and 0.8 GiB).
 """
 
+import time
 from collections import deque
+from dataclasses import dataclass, replace
 
 KEPT = 10_000  # reports; a driver that does not look for long loses the oldest, never the training
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Where a worker is and how far it has come."""
+
+    rank: int
+    pid: int
+    node: str  # Ray's id
+    epoch: int
+    step: int
+    moved_s: float = 0.0  # the board's clock when it last did a step
+    seen_s: float = 0.0  # and when it last said anything
 
 
 class Board:
     """Holds reports until they are taken."""
 
     def __init__(self) -> None:
+        self._pulses: dict[int, Pulse] = {}
+        self._leave = False
         self._reports: deque[bytes] = deque(maxlen=KEPT)
         self._refused = False
 
@@ -34,3 +52,29 @@ class Board:
         reports = list(self._reports)
         self._reports.clear()
         return reports
+
+    def beat(self, pulse: Pulse) -> bool:
+        """A worker's place; whether it is to leave."""
+        now, before = time.monotonic(), self._pulses.get(pulse.rank)
+        stands = before is not None and (before.pid, before.epoch, before.step) == (pulse.pid, pulse.epoch, pulse.step)
+        moved_s = before.moved_s if before is not None and stands else now
+        self._pulses[pulse.rank] = replace(pulse, moved_s=moved_s, seen_s=now)
+        return self._leave
+
+    def leave(self) -> None:
+        """Tell all workers to save and end."""
+        self._leave = True
+
+    def hanging(self, after_s: float) -> tuple[Pulse, float] | None:
+        """The worker that keeps all from going on, and for how many seconds, once nobody has moved for so long.
+
+        One that says nothing any more comes before one that only stands; of those the one that is furthest behind.
+        """
+        now = time.monotonic()
+        stood_s = min((now - pulse.moved_s for pulse in self._pulses.values()), default=0.0)
+        if stood_s < after_s:
+            return None
+        silent = [pulse for pulse in self._pulses.values() if now - pulse.seen_s > after_s]
+        worst = min(silent or self._pulses.values(), key=lambda pulse: (pulse.epoch, pulse.step, pulse.rank))
+        del self._pulses[worst.rank]  # it will be replaced
+        return worst, stood_s

@@ -41,6 +41,7 @@ class Hosting:
     loader_workers: int = 0  # processes that load images, per worker; 0: a thread
     gpu: bool = False
     address: str | None = None  # of a Ray cluster; None: this machine alone
+    hang_s: float = 1800.0  # a worker that does no step for so long is replaced; longer than an evaluation takes
 
     def __post_init__(self) -> None:
         for name, value, lowest in (("workers", self.workers, 1), ("loader-workers", self.loader_workers, 0)):
@@ -49,12 +50,13 @@ class Hosting:
 
     @classmethod
     def from_environment(cls) -> "Hosting":
-        """YOLOX_WORKERS, YOLOX_LOADER_WORKERS, YOLOX_GPU (auto, 0 or 1) and RAY_ADDRESS."""
+        """YOLOX_WORKERS, YOLOX_LOADER_WORKERS, YOLOX_GPU (auto, 0 or 1), YOLOX_HANG_S and RAY_ADDRESS."""
         return cls(
             workers=_count("YOLOX_WORKERS", 1, lowest=1),
             loader_workers=_count("YOLOX_LOADER_WORKERS", 0, lowest=0),
             gpu=_gpu(os.environ.get("YOLOX_GPU", "auto")),
             address=os.environ.get("RAY_ADDRESS") or None,
+            hang_s=_count("YOLOX_HANG_S", 1800, lowest=10),
         )
 
     def cores_per_worker(self) -> int:

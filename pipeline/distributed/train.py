@@ -1,13 +1,15 @@
 """Training through Ray Train: starts the workers, listens to the first one, survives those that die."""
 
 import dataclasses
+import os
 import pickle
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.distributed.board import Board
+from pipeline.distributed.board import Board, Pulse
 from pipeline.distributed.launch import Hosting
 from pipeline.distributed.worker import Refusal, WorkerOrder, train_worker
 from yolox_core.errors import InputError
@@ -17,11 +19,13 @@ LISTEN_EVERY_S = 0.3
 COLLECTIVE_TIMEOUT_S = 1800
 
 
-def fit(order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None]) -> None:
+def fit(
+    order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None], leave: threading.Event | None = None
+) -> None:
     """Run the order on a cluster that has been joined; `on_report` gets every report of the engine, in order.
 
-    InputError with the worker's own line where it refused. A worker that dies is replaced and training goes on from
-    the last epoch.
+    InputError with the worker's own line where it refused. A worker that dies, or that hangs, is replaced and training
+    goes on from the last checkpoint. Once `leave` is set the workers save and end: the last report is then `Left`.
     """
     import ray
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -43,7 +47,7 @@ def fit(order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None]) 
         torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
         run_config=running,
     )
-    listener = _Listener(board, on_report)
+    listener = _Listener(board, on_report, leave or threading.Event(), hosting.hang_s)
     listener.start()
     try:
         trainer.fit()
@@ -59,11 +63,12 @@ def fit(order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None]) 
 
 
 class _Listener(threading.Thread):
-    """Takes reports off the board while `fit` blocks the main thread."""
+    """Takes reports off the board while `fit` blocks the main thread, and looks after workers that hang."""
 
-    def __init__(self, board: Any, on_report: Callable[[Any], None]) -> None:
+    def __init__(self, board: Any, on_report: Callable[[Any], None], leave: threading.Event, hang_s: float) -> None:
         super().__init__(name="listener", daemon=True)
         self._board, self._on_report = board, on_report
+        self._leave, self._hang_s = leave, hang_s
         self._done = threading.Event()
         self._finished = False
         self.refusals: list[str] = []
@@ -73,6 +78,7 @@ class _Listener(threading.Thread):
         try:
             while not self._done.wait(LISTEN_EVERY_S):
                 self._take()
+                self._watch()
         except BaseException as problem:
             print(f"reports cannot be followed any more ({problem!r}); training goes on", file=sys.stderr)
             self._problem = problem
@@ -97,3 +103,28 @@ class _Listener(threading.Thread):
                 self.refusals.append(report.line)
             else:
                 self._on_report(report)
+
+    def _watch(self) -> None:
+        import ray
+
+        if self._leave.is_set():
+            ray.get(self._board.leave.remote())
+        found = ray.get(self._board.hanging.remote(self._hang_s))
+        if found is None:
+            return
+        pulse, stood_s = found
+        print(
+            f"worker {pulse.rank} (process {pulse.pid}) hangs: no step for {stood_s:.0f} s after step {pulse.step} of "
+            f"epoch {pulse.epoch + 1}. It is ended; training goes on from the last checkpoint.",
+            file=sys.stderr,
+        )
+        _end_process(pulse)
+
+
+def _end_process(pulse: Pulse) -> None:
+    """SIGKILL on the worker's own node: a process that hangs hears nothing else."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(pulse.node, soft=False)
+    ray.get(ray.remote(os.kill).options(num_cpus=0, scheduling_strategy=there).remote(pulse.pid, signal.SIGKILL))

@@ -4,9 +4,11 @@ All that it needs comes in as plain values with absolute paths: a worker's folde
 """
 
 import fcntl
+import os
 import pickle
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 from yolox_core.errors import InputError
 
 LOCK_TIMEOUT_S = 120.0
+PULSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ def train_worker(order: dict[str, Any]) -> None:
     context = ray.train.get_context()
     first = context.get_world_rank() == 0
     try:
-        with alone(Path(told.run)) if first else nullcontext():
-            for report in _reports(told):
+        with alone(Path(told.run)) if first else nullcontext(), _Heart(board, context.get_world_rank()) as heart:
+            for report in _reports(told, heart.told_to_leave.is_set):
+                heart.at(report)
                 if first:
                     _hand_over(board, report)
                 _tell_ray(report)
@@ -63,7 +67,49 @@ def train_worker(order: dict[str, Any]) -> None:
             raise  # the other ranks must not wait for this one; the driver shows the line, not the traceback
 
 
-def _reports(told: WorkerOrder) -> Iterator[Any]:
+class _Heart:
+    """Tells the board how far this worker has come, from a thread of its own, and hears whether it is to leave."""
+
+    def __init__(self, board: Any, rank: int) -> None:
+        self.told_to_leave = threading.Event()
+        self._board, self._rank = board, rank
+        self._place: tuple[int, int] | None = None  # epoch and step; nothing is said before the first one
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+
+    def __enter__(self) -> "_Heart":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def at(self, report: Any) -> None:
+        """What the engine has just reported."""
+        from yolox_core.train.engine import StepReport
+
+        if isinstance(report, StepReport):
+            self._place = (report.epoch, report.step_in_epoch)
+
+    def _beat(self) -> None:
+        import ray
+
+        from pipeline.distributed.board import Pulse
+
+        node = ray.get_runtime_context().get_node_id()
+        while not self._ended.wait(PULSE_S):
+            if self._place is None:
+                continue
+            pulse = Pulse(self._rank, os.getpid(), node, *self._place)
+            try:
+                if ray.get(self._board.beat.remote(pulse)):
+                    self.told_to_leave.set()
+            except ray.exceptions.RayError:
+                return  # the driver is gone, and Ray will end this process
+
+
+def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
     from yolox_core.collectives import World
     from yolox_core.config import DetectorSpec, Recipe
     from yolox_core.datasets.coco import read_coco
@@ -83,6 +129,7 @@ def _reports(told: WorkerOrder) -> Iterator[Any]:
             world=World.current(),
             loader_workers=told.loader_workers,
             threads=told.threads,
+            leave=leave,
         )
     )
 
@@ -108,10 +155,10 @@ def _hand_over(board: Any, report: Any) -> None:
     """To the driver. What an epoch came to must arrive, even if this process ends at once."""
     import ray
 
-    from yolox_core.train.engine import EpochReport
+    from yolox_core.train.engine import EpochReport, Left
 
     delivered = board.put.remote(pickle.dumps(report))
-    if isinstance(report, EpochReport):
+    if isinstance(report, (EpochReport, Left)):
         ray.get(delivered)
 
 

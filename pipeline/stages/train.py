@@ -10,6 +10,11 @@ import hashlib
 import json
 import secrets
 import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +38,7 @@ from yolox_core.loading.user_transforms import check_transforms
 from yolox_core.model.weights import WEIGHTS_FILE, load_weights, read_weights, release
 from yolox_core.model.yolox import YOLOX, check_freezing
 from yolox_core.train import checkpoint
-from yolox_core.train.engine import EpochReport, Started
+from yolox_core.train.engine import EpochReport, Left, Started
 
 
 def run(settings: Settings, hosting: Hosting | None = None, fresh: bool = False) -> None:
@@ -96,23 +101,45 @@ def _train(settings: Settings, order: WorkerOrder, hosting: Hosting) -> None:
         tags=project_state().tags(),
     )
     facts = _Facts(folder, hosting)
-    status = "FAILED"
+    status, left = "FAILED", None
     try:
-        with TrainingProgress() as progress, cluster(hosting):
+        with TrainingProgress() as progress, cluster(hosting), asked_to_end() as leave:
 
             def on_report(report: Any) -> None:
+                nonlocal left
                 progress.show(report)
                 facts.add(report)
+                left = report if isinstance(report, Left) else None
                 if isinstance(report, EpochReport):
                     log.log_epoch(report.row, report.timing)
 
-            fit(order, hosting, on_report)
-        status = "FINISHED"
+            fit(order, hosting, on_report, leave)
+        status = "KILLED" if left else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
         log.finish(status)
+    if left:
+        where = f"epoch {left.epoch + 1}, {left.step_in_epoch} of its {left.steps_per_epoch} steps done"
+        print(f"train: told to end, saved ({where}). Run again: it goes on from there.", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM)
+
+
+@contextmanager
+def asked_to_end() -> Iterator[threading.Event]:
+    """Set by the first SIGTERM of the block (a node is reclaimed, a job is stopped); a second one ends at once."""
+    asked = threading.Event()
+
+    def note(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Facts:

@@ -169,14 +169,35 @@ def test_a_stream_reads_only_a_little_ahead(forms: Forms, image: ImageArray, for
     for _ in range(5):
         next(stream)
     assert taken < 5 + 4 * torch.get_num_threads() + 2
-    stream.close()  # type: ignore[attr-defined]  # who stops reading stops the work
+    stream.close()  # who stops reading stops the work
 
 
-def test_an_error_of_the_source_is_not_swallowed(forms: Forms, image: ImageArray) -> None:
+@pytest.mark.parametrize("form", ["released", "onnx"])
+def test_an_error_of_the_source_comes_after_what_was_done(forms: Forms, image: ImageArray, form: str) -> None:
     def source() -> Iterator[ImageArray]:
-        yield image
+        for _ in range(12):
+            yield image
         raise OSError("camera gone")
 
-    stream = Predictor.load(forms.onnx).stream(source())
+    answers = 0
     with pytest.raises(OSError, match="camera gone"):
-        list(stream)
+        for _ in Predictor.load(getattr(forms, form)).stream(source()):
+            answers += 1
+    assert answers == 12
+
+
+def test_what_is_no_image_is_refused_in_its_place(forms: Forms, image: ImageArray, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "good.png"), image)
+    odd = [image[..., 0], np.dstack((image, image[..., 0])), image.astype(np.float32), image[:0], None]
+    predictor = Predictor.load(forms.onnx)
+    answers = list(predictor.stream([*odd, str(tmp_path / "good.png")]))  # type: ignore[list-item]
+    for answer in answers[:-1]:
+        assert isinstance(answer, InputError) and "expected uint8 BGR [height, width, 3], got" in str(answer)
+    assert not isinstance(answers[-1], InputError)
+    with pytest.raises(InputError, match=r"got float32 \[\d+, \d+, 3\]"):
+        predictor.predict([image.astype(np.float32)])
+
+
+def test_an_exported_model_keeps_its_input_size(forms: Forms) -> None:
+    with pytest.raises(InputError, match="exported for"):
+        Predictor.load(forms.onnx).with_input_size((160, 192))

@@ -70,8 +70,20 @@ def test_what_a_file_is_not_made_for(forms: Forms, folder: Path, tmp_path: Path)
         open_runtime(forms.onnx, "torch", "cpu")
     with pytest.raises(InputError, match="runtime: expected one of torch, onnx, openvino, got 'tensorrt'"):
         open_runtime(folder, "tensorrt", "cpu")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"model\.onnx: no such model"):
+    with pytest.raises(InputError, match=r"model\.onnx: no such file: this model was not exported"):
         open_runtime(forms.released, "onnx", "cpu")  # a trained model that was not exported
+
+
+def test_what_openvino_cannot_read(forms: Forms, tmp_path: Path) -> None:
     (tmp_path / "text.xml").write_text("<not a model/>")
-    with pytest.raises(InputError, match="not a model that OpenVINO can read"):
+    with pytest.raises(InputError, match="not an OpenVINO model: expected an XML file of a <net>"):
         open_runtime(tmp_path / "text.xml", None, "cpu")
+    (tmp_path / "alone.xml").write_text("<net/>")
+    with pytest.raises(InputError, match=r"weights alone\.bin are missing"):
+        open_runtime(tmp_path / "alone.xml", None, "cpu")
+    (tmp_path / "half.onnx").write_bytes(forms.onnx.read_bytes()[:5000])
+    with pytest.raises(InputError, match="not a model that OpenVINO can read: "):
+        open_runtime(tmp_path / "half.onnx", "openvino", "cpu")
+    with pytest.raises(InputError, match=r"no such file|not a model"):
+        export_openvino(tmp_path / "absent.onnx", tmp_path / "made.xml")
+    assert not list(tmp_path.glob("made*"))

@@ -61,11 +61,12 @@ class ImageStore:
         It is read when its pixels are asked for, or here where the annotation does not say how large it is.
         """
         height, width = self._sizes_N2[index].tolist()
-        source_size = (height, width) if height and width else self.read(index, size)[1]
         objects = self._objects.of_image(index)
-        scale = np.float32(fit_scale(source_size, size))
-        fitted = objects.moved(objects.boxes_G4 * scale)
-        return Tile(fitted_size(source_size, size), fitted, lambda: self.read(index, size)[0]), source_size
+        if height and width:
+            fitted = objects.moved(objects.boxes_G4 * np.float32(fit_scale((height, width), size)))
+            return Tile(fitted_size((height, width), size), fitted, lambda: self.read(index, size)[0]), (height, width)
+        image, source_size = self.read(index, size)
+        return Tile.of(image, objects.moved(objects.boxes_G4 * np.float32(fit_scale(source_size, size)))), source_size
 
     def read(self, index: int, size: Size) -> tuple[ImageArray, Size]:
         """The pixels of image `index` fitted into `size`, and its size on disk. InputError where that is not as

@@ -38,13 +38,17 @@ class Loads(Protocol[AnyKey]):
 
 
 class Loader(Generic[Key]):
-    """Makes batches of `dataset` in `workers` processes, or one thread where that is 0. Close it, or use `with`."""
+    """Makes batches of `dataset` in `workers` processes, or one thread where that is 0. Close it, or use `with`.
 
-    def __init__(self, dataset: Loads[Key], workers: int, timeout_s: float = TIMEOUT_S) -> None:
+    `pinned`: in memory that a GPU fetches from without anybody waiting.
+    """
+
+    def __init__(self, dataset: Loads[Key], workers: int, timeout_s: float = TIMEOUT_S, pinned: bool = False) -> None:
         self._dataset = dataset
+        self._pinned = pinned
         self._timeout_s = timeout_s
         self._plan: _Plan[Key] = _Plan()
-        self._processes = _processes(dataset, self._plan, workers, timeout_s) if workers else None
+        self._processes = _processes(dataset, self._plan, workers, timeout_s, pinned) if workers else None
         self._running: Generator[Batch, None, None] | None = None
 
     def batches(self, plan: Sequence[Sequence[Key]]) -> Generator[Batch, None, None]:
@@ -83,7 +87,7 @@ class Loader(Generic[Key]):
         try:
             for number, keys in enumerate([*plan, *[None] * PREFETCHED_BATCHES]):
                 if keys is not None:
-                    ahead.append(pool.submit(_make_batch, self._dataset, keys))
+                    ahead.append(pool.submit(_make_batch, self._dataset, keys, self._pinned))
                 if number >= PREFETCHED_BATCHES:
                     try:
                         batch = ahead.popleft().result(self._timeout_s)
@@ -91,7 +95,7 @@ class Loader(Generic[Key]):
                         hangs = True
                         error.add_note(f"loader: a batch took more than {self._timeout_s:.0f} s (thread)")
                         raise
-                    yield batch.pin_memory() if torch.cuda.is_available() else batch
+                    yield batch
         finally:
             pool.shutdown(wait=not hangs, cancel_futures=True)
 
@@ -126,8 +130,9 @@ def evaluation_batches(
         yield from loader.batches([list(indices[start : start + batch_size]) for start in starts])
 
 
-def _make_batch(dataset: Loads[Key], keys: Sequence[Key]) -> Batch:
-    return collate([dataset.load(key) for key in keys])
+def _make_batch(dataset: Loads[Key], keys: Sequence[Key], pinned: bool = False) -> Batch:
+    batch = collate([dataset.load(key) for key in keys])
+    return batch.pin_memory() if pinned else batch
 
 
 class _Plan(Sampler[Any], Generic[Key]):
@@ -163,7 +168,9 @@ class _Batches(Dataset["Batch | _Refused"], Generic[Key]):
             return _Refused(str(error))
 
 
-def _processes(dataset: Loads[Key], plan: _Plan[Key], workers: int, timeout_s: float) -> "DataLoader[Batch | _Refused]":
+def _processes(
+    dataset: Loads[Key], plan: _Plan[Key], workers: int, timeout_s: float, pinned: bool
+) -> "DataLoader[Batch | _Refused]":
     context = get_context(START_METHOD)
     context.set_forkserver_preload(["__main__", __name__])  # imported once, not once a worker
     return DataLoader(
@@ -177,7 +184,7 @@ def _processes(dataset: Loads[Key], plan: _Plan[Key], workers: int, timeout_s: f
         generator=torch.Generator(),  # of its own: torch draws a seed, and must not take it from the training's state
         prefetch_factor=PREFETCHED_BATCHES,
         persistent_workers=True,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pinned,
     )
 
 

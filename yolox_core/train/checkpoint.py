@@ -1,7 +1,8 @@
 """Save and restore a training run, so that an interrupted one ends with the same bits as an undisturbed one.
 
-One file an epoch, of plain containers and tensors (loadable with weights_only=True), written beside and renamed, so
-that a file under its final name is whole. The newest two and the best are kept.
+One file an epoch, and one where a run leaves within an epoch, of plain containers and tensors (loadable with
+weights_only=True), written beside and renamed, so that a file under its final name is whole. The newest two and the
+best are kept.
 """
 
 import os
@@ -21,12 +22,15 @@ from yolox_core.train.state import TrainingState
 MARK = "yolox_pipeline_checkpoint"  # key that tells our checkpoints, with the format's version
 FORMAT_VERSION = 1
 KEPT = 2
-NAME = re.compile(r"epoch_(\d{5})\.pt")
+NAME = re.compile(r"epoch_\d{5}(_step_\d{6})?\.pt")  # their order by name is their order in time
 BEST = "best.pt"
 
 
 def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: int, is_best: bool) -> Path:
-    """Write the state after `state.epoch` epochs into `folder`; drop what is older than the newest two."""
+    """Write the state after `state.epoch` epochs, and as many steps more as it says, into `folder`.
+
+    What is older than the newest two is dropped.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     content = {
         MARK: FORMAT_VERSION,
@@ -38,6 +42,8 @@ def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec,
         "progress": {
             "epoch": state.epoch,
             "step": state.step,
+            "step_in_epoch": state.step_in_epoch,
+            "epoch_totals": state.epoch_totals,
             "closing_start": state.closing_start,
             "best_map": state.best_map,
             "best_epoch": state.best_epoch,
@@ -47,7 +53,8 @@ def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec,
         "rng": torch.get_rng_state(),
         "threads": threads,
     }
-    path = folder / f"epoch_{state.epoch:05d}.pt"
+    within = f"_step_{state.step_in_epoch:06d}" if state.step_in_epoch else ""
+    path = folder / f"epoch_{state.epoch:05d}{within}.pt"
     if is_best:  # first: a run that is killed between the two repeats the epoch and writes the same again
         _write(content, folder / BEST)
     _write(content, path)

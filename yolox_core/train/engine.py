@@ -6,7 +6,8 @@ for report in train(job): print(report)
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class TrainingJob:
     world: World = field(default_factory=World)
     loader_workers: int = 0  # processes; 0: a thread
     threads: int | None = None  # CPU threads; None: as torch has it
+    leave: Callable[[], bool] = lambda: False  # asked every step: whether to save, at once, and end
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,16 @@ class EpochReport:
         return self.history[-1]
 
 
-Report = Started | StepReport | EpochReport
+@dataclass(frozen=True)
+class Left:
+    """The last report of a run that was told to leave, when its checkpoint is on disk: it goes on from there."""
+
+    epoch: int
+    step_in_epoch: int  # steps of this epoch that need not be done again
+    steps_per_epoch: int
+
+
+Report = Started | StepReport | EpochReport | Left
 
 
 class TrainingDiverged(InputError):
@@ -102,17 +113,24 @@ def train(job: TrainingJob) -> Iterator[Report]:
     """Train from scratch, from initial weights, or from the newest checkpoint in `job.checkpoints`."""
     recipe, world = job.recipe, job.world
     _check_batch(recipe, world)
-    if recipe.train.deterministic:
-        _repeat_bits()
+    with _repeating_bits() if recipe.train.deterministic else nullcontext():
+        yield from _train(job)
+
+
+def _train(job: TrainingJob) -> Iterator[Report]:
+    recipe, world = job.recipe, job.world
     state, started = _begin(job)
     sizes = training_sizes(recipe.train.input_size, recipe.augment.multiscale)
     model = world.data_parallel(state.model)
     stepper = Stepper(recipe, state, model, SimOTA(recipe.assign), world, job.device)
     rates = LearningRate.of(recipe.train, started.steps_per_epoch)
     yield started
-    with Loader(TrainingSet(job.training, recipe.augment, recipe.seed), job.loader_workers) as loader:
-        while state.epoch <= state.last_epoch(recipe):
+    dataset = TrainingSet(job.training, recipe.augment, recipe.seed)
+    with Loader(dataset, job.loader_workers, pinned=job.device.type == "cuda") as loader:
+        while state.epoch <= state.last_epoch(recipe) and (
             yield from _epoch(job, state, stepper, loader, sizes, rates)
+        ):
+            pass
 
 
 def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
@@ -148,20 +166,24 @@ def _epoch(
     loader: Loader[SampleKey],
     sizes: TrainingSizes,
     rates: LearningRate,
-) -> Iterator[Report]:
+) -> Generator[Report, None, bool]:
+    """One epoch, or what is left of it; whether to go on with the next."""
     recipe, epoch = job.recipe, state.epoch
     closing = is_closing(epoch, state.closing_start)
     plan = epoch_plan(len(job.training.images), recipe.train.batch_size, epoch, recipe.seed, sizes, closing)
     training_mode(state.model, recipe.train)
-    meter = _Meter(job, len(plan))
+    meter = _Meter(job, len(plan), state)
     learning_rate = 0.0
-    for batches in _steps(job, loader, plan):
+    for batches in _steps(job, loader, plan[state.step_in_epoch :]):
         meter.loaded()
         learning_rate = rates.peak * rates.min_ratio if closing else rates.at(state.step)
-        totals = stepper(batches, learning_rate, use_l1=closing)
+        totals = stepper(batches, learning_rate, use_l1=closing, leaving=job.leave())
         if meter.add(totals):
             losses = meter.losses(epoch, batches)
             yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
+            if meter.leaving() and meter.steps < len(plan):
+                yield _leave(job, state, meter)
+                return False
     row = {
         "epoch": epoch,
         "step": state.step,
@@ -175,13 +197,32 @@ def _epoch(
     is_best = _measure(job, state, row, timing)
     state.history.append(row)
     state.epoch += 1
-    path = None
-    if job.checkpoints and job.world.is_first:
-        began = time.perf_counter()
-        threads = torch.get_num_threads()
-        path = checkpoint.save(job.checkpoints, state, recipe, job.spec, threads, is_best)
-        timing["checkpoint_s"] = time.perf_counter() - began
+    state.step_in_epoch, state.epoch_totals = 0, []
+    began = time.perf_counter()
+    path = _save(job, state, is_best)
+    timing["checkpoint_s"] = time.perf_counter() - began
     yield EpochReport(tuple(state.history), timing, is_best, path)
+    if meter.leaving() and state.epoch <= state.last_epoch(recipe):
+        yield Left(state.epoch, 0, len(plan))
+        return False
+    return True
+
+
+def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter") -> Left:
+    """Save within an epoch. Workers' batch-norm statistics become their mean earlier than they would have: with
+    several workers the run's figures are then those of an undisturbed one to rounding, with one to the bit."""
+    state.step_in_epoch, state.epoch_totals = meter.steps, meter.totals.tolist()
+    job.world.average_buffers(state.model)
+    job.world.average_buffers(state.ema.model)
+    _save(job, state, is_best=False)
+    return Left(state.epoch, meter.steps, meter.steps_per_epoch)
+
+
+def _save(job: TrainingJob, state: TrainingState, is_best: bool) -> Path | None:
+    """The checkpoint, written by the first worker."""
+    if not job.checkpoints or not job.world.is_first:
+        return None
+    return checkpoint.save(job.checkpoints, state, job.recipe, job.spec, torch.get_num_threads(), is_best)
 
 
 def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing: dict[str, float]) -> bool:
@@ -220,10 +261,12 @@ def _steps(job: TrainingJob, loader: Loader[SampleKey], plan: Sequence[Sequence[
 class _Meter:
     """Sums of an epoch's losses, and where its time went."""
 
-    def __init__(self, job: TrainingJob, steps_per_epoch: int) -> None:
+    def __init__(self, job: TrainingJob, steps_per_epoch: int, state: TrainingState) -> None:
         self.job, self.steps_per_epoch = job, steps_per_epoch
-        self.steps = 0
-        self.totals = torch.zeros(len(TOTALS), dtype=torch.float64, device=job.device)
+        self.steps = self.earlier = state.step_in_epoch
+        begun = state.epoch_totals or [0.0] * len(TOTALS)
+        self.totals = torch.tensor(begun, dtype=torch.float64, device=job.device)
+        self.totals[-1] = 0  # whoever was leaving has come back
         self.began = self.mark = time.perf_counter()
         self.waited = 0.0
 
@@ -254,8 +297,12 @@ class _Meter:
         """How the epoch's objects were served."""
         return health(dict(zip(TOTALS, self.totals.tolist(), strict=True)))
 
+    def leaving(self) -> bool:
+        """Whether a worker has been told to leave."""
+        return bool(self.totals[-1] > 0)
+
     def rate(self) -> float:
-        return self.steps * self.job.recipe.train.batch_size / (time.perf_counter() - self.began)
+        return (self.steps - self.earlier) * self.job.recipe.train.batch_size / (time.perf_counter() - self.began)
 
     def timing(self) -> dict[str, float]:
         return {
@@ -265,11 +312,18 @@ class _Meter:
         }
 
 
-def _repeat_bits() -> None:
-    """From here on this process takes kernels that repeat; torch raises where an operation has none."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch asks for it, cuBLAS reads it
+@contextmanager
+def _repeating_bits() -> Iterator[None]:
+    """Kernels that repeat, for the block; torch raises where an operation has none."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch asks for it, cuBLAS reads it once
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def _check_batch(recipe: Recipe, world: World) -> None:

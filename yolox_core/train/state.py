@@ -21,6 +21,8 @@ class TrainingState:
     closing_start: int  # first epoch of the closing phase; patience may bring it forward
     epoch: int = 0  # the next epoch to train
     step: int = 0  # optimizer steps done
+    step_in_epoch: int = 0  # of these in the epoch that was begun; more than 0 only where a run was told to leave
+    epoch_totals: list[float] = field(default_factory=list)  # that epoch's sums so far, as step.TOTALS names them
     best_map: float | None = None
     best_epoch: int | None = None
     stale: int = 0  # evaluations since the best one

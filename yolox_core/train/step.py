@@ -20,7 +20,8 @@ from yolox_core.structures import Batch
 from yolox_core.train.optim import scale_gradients
 from yolox_core.train.state import TrainingState
 
-TOTALS = (*PART_NAMES, "positives", *COUNTS)  # what a step sums, in this order
+# what a step sums, in this order; the last: how many workers have been told to leave
+TOTALS = (*PART_NAMES, "positives", *COUNTS, "leaving")
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,17 @@ class Stepper:
     world: World
     device: torch.device
 
-    def __call__(self, micro_batches: Sequence[Batch], learning_rate: float, use_l1: bool) -> Tensor:
-        """Train on one global batch's share; returns the global sums named by TOTALS, still on the device."""
+    def __call__(
+        self, micro_batches: Sequence[Batch], learning_rate: float, use_l1: bool, leaving: bool = False
+    ) -> Tensor:
+        """Train on one global batch's share; returns the global sums named by TOTALS, still on the device.
+
+        `leaving` travels with the sums, so that all workers learn of it after the same step, at no cost.
+        """
         state, train = self.state, self.recipe.train
         state.optimizer.zero_grad(set_to_none=True)
         totals = torch.zeros(len(TOTALS), device=self.device)
+        totals[-1] += leaving
         for batch in micro_batches[:-1]:
             with self.world.without_averaging(self.model):
                 totals += self._accumulate(batch, use_l1)
@@ -67,7 +74,10 @@ class Stepper:
         sums = detection_loss(raw_BA, boxes_BA4, targets, assignment, points, self.recipe.loss, use_l1)
         sums.total.backward()  # type: ignore[no-untyped-call]
         counts = assignment_counts(assignment, targets, points)
-        return torch.cat((torch.stack((*sums.parts, sums.positives)).detach(), counts))
+        # a prediction that is not a number shows in this step's losses, also where no object got that point
+        broken = raw_BA.detach().sum(dtype=torch.float32) * 0
+        nobody = broken.new_zeros(1)
+        return torch.cat((torch.stack((*sums.parts, sums.positives)).detach() + broken, counts, nobody))
 
     @property
     def mixed(self) -> bool:

@@ -12,7 +12,7 @@ from yolox_core.errors import InputError
 from yolox_core.model.weights import Weights, read_weights
 from yolox_core.model.yolox import build_model, check_freezing
 from yolox_core.train import checkpoint
-from yolox_core.train.engine import EpochReport, Started, StepReport, TrainingDiverged, TrainingJob, train
+from yolox_core.train.engine import EpochReport, Left, Started, StepReport, TrainingDiverged, TrainingJob, train
 from yolox_core.train.state import TrainingState
 
 
@@ -43,6 +43,39 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
 @pytest.fixture(scope="session")
 def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> EpochReport:
     return last(small_job(data, checkpoints=tmp_path_factory.mktemp("undisturbed")))
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 11])
+def test_told_to_leave_saves_the_step_and_goes_on_to_the_same_bits(
+    data: Path, tmp_path: Path, undisturbed: EpochReport, steps: int
+) -> None:
+    asked = 0
+
+    def leave() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == steps
+
+    *_, end = train(small_job(data, checkpoints=tmp_path, leave=leave))
+    assert end == Left(*divmod(steps, 3), steps_per_epoch=3)
+    assert asked == steps  # it left at once
+    within = f"_step_{steps % 3:06d}" if steps % 3 else ""
+    assert (tmp_path / f"epoch_{steps // 3:05d}{within}.pt").is_file()
+    resumed = last(small_job(data, checkpoints=tmp_path))
+    assert resumed.history == undisturbed.history
+    assert_same(state_of(resumed.checkpoint), state_of(undisturbed.checkpoint))
+
+
+def test_told_to_leave_at_the_very_end_ends(data: Path) -> None:
+    asked = 0
+
+    def leave() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 12
+
+    *_, end = train(small_job(data, leave=leave))
+    assert isinstance(end, EpochReport) and end.row["epoch"] == 3
 
 
 @pytest.mark.parametrize(("stop_after", "workers"), [(1, 0), (2, 0), (3, 0), (2, 2)])
@@ -191,12 +224,11 @@ def test_nothing_left_to_train_is_refused() -> None:
         check_freezing(("backbone", "neck", "head"))
 
 
-def test_deterministic_takes_kernels_that_repeat(data: Path, undisturbed: EpochReport) -> None:
-    """On a CPU every kernel does: every operation of a step has such a kernel, and the figures stay."""
-    try:
-        recipe = small_recipe(deterministic=True)
-        report = last(small_job(data, recipe))
-        assert torch.are_deterministic_algorithms_enabled()
-    finally:
-        torch.use_deterministic_algorithms(False)
-    assert report.history == undisturbed.history
+def test_deterministic_asks_torch_for_kernels_that_repeat(data: Path, undisturbed: EpochReport) -> None:
+    """On a CPU every kernel does, so the figures stay; what CUDA has no such kernel for only a GPU can tell."""
+    run = train(small_job(data, small_recipe(deterministic=True)))
+    next(run)
+    assert torch.are_deterministic_algorithms_enabled()
+    reports = [report for report in run if isinstance(report, EpochReport)]
+    assert reports[-1].history == undisturbed.history
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -92,3 +92,17 @@ def test_the_guard_sees_what_waits() -> None:
     ):
         with pytest.raises(AssertionError, match="waits"), NoWaiting():
             waits()
+
+
+def test_a_prediction_that_is_no_number_shows_in_the_losses_of_its_step(tmp_path: Path) -> None:
+    """Also where no object gets the point: the step would have put it into the weights."""
+    recipe = small_recipe()
+    model = build_model(recipe.model).train()
+    with torch.no_grad():
+        model.head.cls_preds[0].bias.fill_(torch.nan)
+    state = TrainingState.fresh(model, recipe)
+    stepper = Stepper(recipe, state, state.model, SimOTA(recipe.assign), World.current(), torch.device("cpu"))
+    dataset = TrainingSet(scenes(tmp_path), recipe.augment, recipe.seed)
+    plan = epoch_plan(len(dataset), 4, 0, recipe.seed, training_sizes((96, 96), None), False)
+    totals = stepper(list(training_batches(dataset, plan[:1], workers=0)), 0.01, use_l1=False)
+    assert totals[:4].isnan().all()
