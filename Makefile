@@ -1,7 +1,7 @@
 # Two commands matter: `make repro` and `make test`. Both set themselves up; all they need is Python 3.11 or newer, git
 # and make. Nothing is downloaded but the locked packages (and uv, where it is missing).
 .DEFAULT_GOAL := help
-.PHONY: help repro test setup lint lock clean
+.PHONY: help repro test test-all setup lint lock clean
 SHELL := /bin/sh
 
 PYTHON ?= python3
@@ -32,6 +32,7 @@ help:  ## list the targets
 	@echo 'make repro [DATA=path] [PRESET=few-images] [SET="model.depth=0.67 train.epochs=20"]'
 	@echo '              set up, then run the whole pipeline'
 	@echo 'make test     set up, then lint, check types and run the tests'
+	@echo 'make test-all the same, and the faults that take minutes each (docs/faults.md)'
 	@echo 'make setup [TORCH=cpu]   only set up (.venv); TORCH=cpu: PyTorch without CUDA'
 	@echo 'make lint     set up, then lint and check types'
 	@echo 'make lock     compile the requirement locks from pyproject.toml; FLAGS=--upgrade takes newer versions'
@@ -50,6 +51,9 @@ repro: $(READY)  ## run the pipeline
 	python -m pipeline.commands.summary
 
 test: lint  ## lint, check types, run the tests
+	@$(ACTIVE) python -m pytest -m 'not fault'
+
+test-all: lint  ## the same, and the faults that take minutes each (docs/faults.md)
 	@$(ACTIVE) python -m pytest
 
 lint: $(READY)  ## lint and check types

@@ -34,7 +34,9 @@ COMPARED = 16  # images whose decoded predictions are compared
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
     """`inference_speedup` of ONNX Runtime, `_torch` and `_openvino`: throughput over all images of `data`."""
     if data is None or weights is None:
-        raise InputError("--data and --weights: expected a folder of annotated images and Megvii's YOLOX-nano, not both given.")
+        raise InputError(
+            "--data and --weights: expected a folder of annotated images and Megvii's YOLOX-nano, not both given."
+        )
     records, _ = check(read_dataset(data)[0])
     paths = [records.path(image) for image in records.images]
     result: dict[str, Any] = {"hardware": hardware("cpu"), "data": data.name, "images": len(paths), "size": SIZE}

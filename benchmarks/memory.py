@@ -21,7 +21,7 @@ CACHE_BYTES = 64 << 20  # less than the data need, so that it is full after an e
 
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
-    """`memory_growth_<workers>` and `memory_growth_pool_<workers>`: MiB after the last epoch over those after the first.
+    """`memory_growth_<workers>`, and `memory_growth_pool_...`: MiB after the last epoch over those after the first.
 
     The reference is not asked.
     """

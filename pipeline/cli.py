@@ -89,6 +89,20 @@ def train(
 
 
 @app.command()
+def submit(
+    address: Annotated[str, typer.Option(help="The cluster's dashboard, http://host:8265.")],
+    workspace: Annotated[
+        Path | None, typer.Option(help="This project's folder as the cluster sees it. Default: the same path.")
+    ] = None,
+) -> None:
+    """The train stage as a job on a Ray cluster that shares this folder. The token is RAY_AUTH_TOKEN."""
+    from pipeline.distributed.submit import Submission
+    from pipeline.stages import train as stage
+
+    stage.run(load_settings(), submission=Submission(address, workspace or Path.cwd()))
+
+
+@app.command()
 def evaluate() -> None:
     """Stage by hand: measure on the held-out test split."""
     _run("evaluate")

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 PREFIX = "needs "
+POSTGRESQL = Path("/usr/lib/postgresql")
 
 
 def shared_folder(name: str) -> Path:
@@ -40,6 +41,14 @@ def module(name: str) -> None:
     """Skip where an optional package is not installed."""
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{PREFIX}module {name}: not installed")
+
+
+def postgresql() -> Path:
+    """The folder of PostgreSQL's programs, as Debian installs them; skips where there is none."""
+    found = sorted(POSTGRESQL.glob("*/bin/initdb"))
+    if not found:
+        pytest.skip(f"{PREFIX}path {POSTGRESQL}: PostgreSQL is not installed")
+    return found[-1].parent
 
 
 def cuda_reason() -> str:

@@ -22,6 +22,7 @@ import yaml
 
 from pipeline import paths
 from pipeline.distributed.launch import Hosting, check_address, cluster
+from pipeline.distributed.submit import Submission, submit
 from pipeline.distributed.train import fit
 from pipeline.distributed.worker import WorkerOrder, alone
 from pipeline.entry import stage_main
@@ -41,18 +42,28 @@ from yolox_core.train import checkpoint
 from yolox_core.train.engine import EpochReport, Left, Started
 
 
-def run(settings: Settings, hosting: Hosting | None = None, fresh: bool = False) -> None:
-    """Train and release. `fresh` throws away what an earlier, equal run has left."""
+def run(
+    settings: Settings, hosting: Hosting | None = None, fresh: bool = False, submission: Submission | None = None
+) -> None:
+    """Train and release: on this machine, on a cluster that is joined, or as a job on one that is submitted to.
+
+    `fresh` throws away what an earlier, equal run has left.
+    """
     hosting = hosting or Hosting.from_environment()
+    submission = submission or Submission.from_environment()
     order = plan(settings, hosting)
     folder = Path(order.run)
     if fresh or not _is_complete(folder, Recipe.from_dict(order.recipe)):
         order = dataclasses.replace(order, initial=_initial(settings, Recipe.from_dict(order.recipe)))
-        check_address(hosting)
+        if submission is None:
+            check_address(hosting)
         if fresh and folder.exists():
             with alone(folder):
                 shutil.rmtree(folder)
-        _train(settings, order, hosting)
+        if submission is None:
+            _train(settings, order, hosting)
+        else:
+            submit(submission, folder.name)
     _release(folder)
 
 

@@ -136,7 +136,7 @@ class Project:
     def checkpoints_written(self) -> int:
         """Epochs that are safely on disk in the only run; 0 where it has not begun."""
         names = [path.stem for path in self.root.glob("runs/*/checkpoints/epoch_*.pt")]
-        return max((int(name.removeprefix("epoch_")) for name in names), default=0)
+        return max((int(name.split("_")[1]) for name in names), default=0)
 
     def result(self) -> dict[str, str]:
         """sha256 of what a training leaves: released weights, history, and every tensor of its last state."""

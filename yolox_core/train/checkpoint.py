@@ -8,6 +8,7 @@ best are kept.
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,20 @@ def _epochs(folder: Path) -> list[Path]:
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
+    """InputError where the disk has no room; what was there before stays as it was."""
     temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as failed:
+        with suppress(OSError):
+            temporary.unlink()
+        # torch closes its archive after a failed write, and fails again: the system's word is beneath its own
+        beneath = failed.__context__ if isinstance(failed.__context__, OSError) else failed
+        reason = beneath.strerror if isinstance(beneath, OSError) else str(beneath).splitlines()[0][:120]
+        raise InputError(
+            f"{path}: cannot be saved ({reason}). Make room and run again: it goes on from the checkpoint before."
+        ) from failed

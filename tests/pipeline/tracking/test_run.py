@@ -2,8 +2,10 @@
 
 import json
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from pipeline.tracking.history import metric_name
 from pipeline.tracking.run import STATE, RunLog, RunSpec, attach, send_missing
-from pipeline.tracking.store import connect, shown, tracking_uri
+from pipeline.tracking.store import DATABASE, connect, shown, tracking_uri
 
 Write = Callable[[Path, int], list[dict[str, Any]]]
 DEAD = "http://127.0.0.1:9"  # the discard port: nobody listens on it
@@ -168,3 +170,25 @@ def test_metric_names_are_made_legal(name: str, legal: str) -> None:
 
 def test_a_password_is_never_shown() -> None:
     assert shown("https://me:secret@host:5000/x") == "https://me:***@host:5000/x"
+
+
+def test_a_locked_database_is_waited_for(project: Path, write_history: Write) -> None:
+    """Another process holds the database for longer than one attempt; every epoch arrives, in order, once."""
+    run_dir = project / "runs" / "locked"
+    rows = write_history(run_dir, 3)
+    log = opened(run_dir)
+    log.log_epoch(rows[0])
+    deadline = time.monotonic() + 60
+    while log.run_id is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with closing(sqlite3.connect(project / DATABASE, isolation_level=None, timeout=60)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        log.log_epoch(rows[1])
+        log.log_epoch(rows[2])
+        assert time.monotonic() - began < 1.0  # training does not wait
+        time.sleep(8)
+        other.execute("ROLLBACK")
+    log.finish()
+    assert losses(run_dir) == [(0, 10.0), (1, 9.0), (2, 8.0)]
+    assert connect(tracking_uri()).get_run(str(log.run_id)).info.status == "FINISHED"

@@ -1,6 +1,9 @@
 """The engine: it learns, repeats itself to the bit, resumes to the bit, and knows when to close."""
 
 import dataclasses
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -193,6 +196,45 @@ def test_a_loss_that_is_not_a_number_names_step_parts_and_images(data: Path, tmp
         TrainingDiverged, match=r"epoch \d, step \d of 3: the loss is not a number: .*loss/iou.*images \[\d"
     ):
         last(job)
+
+
+@contextmanager
+def no_file_beyond(limit_bytes: int) -> Iterator[None]:
+    """The system refuses to write more into a file, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_while_saving_loses_nothing(data: Path, tmp_path: Path, undisturbed: EpochReport) -> None:
+    run = train(small_job(data, checkpoints=tmp_path))
+    next(report for report in run if isinstance(report, EpochReport))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with (
+        no_file_beyond(1_000_000),
+        pytest.raises(InputError, match=r"epoch_00002\.pt: cannot be saved \(File too large"),
+    ):
+        list(run)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before  # nothing half written, nothing gone
+    resumed = last(small_job(data, checkpoints=tmp_path))
+    assert resumed.history == undisturbed.history
+    assert_same(state_of(resumed.checkpoint), state_of(undisturbed.checkpoint))
+
+
+def test_an_image_that_vanishes_is_named_and_loses_nothing(tmp_path: Path, undisturbed: EpochReport) -> None:
+    job = small_job(tmp_path / "data", checkpoints=tmp_path / "run")
+    run = train(job)
+    next(report for report in run if isinstance(report, EpochReport))
+    assert job.validation is not None
+    image = job.validation.path(job.validation.images[1])
+    image.rename(tmp_path / "away")
+    with pytest.raises(InputError, match=f"{image.name}: unreadable image: No such file"):
+        list(run)
+    (tmp_path / "away").rename(image)
+    assert last(job).history == undisturbed.history
 
 
 def test_a_batch_that_does_not_divide_is_refused(data: Path) -> None:

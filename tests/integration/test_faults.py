@@ -1,0 +1,206 @@
+"""What clusters do to a run, done to one on purpose: nothing is lost by it."""
+
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.conftest import Finished
+from tests.integration.project import PARAMS, Family, Project, finish, until
+from tests.integration.test_kill import after_an_epoch_more
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(1500)]
+
+NODE_WITHIN_S = 120.0
+
+
+def test_sigterm_saves_the_step_and_the_next_run_goes_on(finished: Finished, prepared: Project, tmp_path: Path) -> None:
+    project = prepared.copy(tmp_path / "project")
+    with Family(project.start(sys.executable, "-m", "pipeline.stages.train")) as family:
+        after_an_epoch_more(project, family)
+        family.head.terminate()
+        with family.watched():
+            printed = finish(family.command)
+    assert family.command.returncode == 128 + signal.SIGTERM, printed[-6000:]
+    assert "train: told to end, saved (epoch " in printed and "Traceback" not in printed, printed[-6000:]
+    assert not (project.root / "models/trained").exists()
+    project.repro("train")
+    assert project.result() == finished.project.result()
+    assert not family.survivors()
+
+
+def test_a_worker_that_hangs_is_found_and_replaced(finished: Finished, prepared: Project, tmp_path: Path) -> None:
+    project = prepared.copy(tmp_path / "project")
+    with Family(project.start("dvc", "repro", "train", YOLOX_HANG_S="15")) as family:
+        after_an_epoch_more(project, family)
+        (worker,) = family.named("ray::RayTrainWorker")
+        worker.suspend()  # SIGSTOP: it answers nothing, and Ray does not miss it
+        with family.watched():
+            printed = finish(family.command)
+    assert family.command.returncode == 0, printed[-6000:]
+    assert f"worker 0 (process {worker.pid}) hangs: no step for" in printed, printed[-6000:]
+    assert project.result() == finished.project.result()
+
+
+@dataclass
+class Nodes:
+    """A Ray cluster of processes on the loopback interface, with a token: each node can be lost by itself."""
+
+    temp: Path
+    token: str = field(default_factory=lambda: secrets.token_hex(32))
+    nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    port: int = 0
+    dashboard: int = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a driver needs to join."""
+        return {
+            "RAY_ADDRESS": f"127.0.0.1:{self.port}",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+            "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+            # half a minute by default
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_failure_threshold": "5",
+        }
+
+    def start(self, *words: str, project: Project) -> "subprocess.Popen[bytes]":
+        """One node, in a session of its own, until it is killed."""
+        ray = str(Path(sys.executable).with_name("ray"))
+        common = ("--node-ip-address=127.0.0.1", "--object-store-memory=104857600", "--disable-usage-stats", "--block")
+        log = (self.temp / f"node{len(self.nodes)}.log").open("wb")
+        node = subprocess.Popen(
+            [ray, "start", *words, *common],
+            env=project.environment(**self.environment, RAY_enable_node_label="0") | {"RAY_ADDRESS": ""},
+            cwd=self.temp,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.nodes.append(node)
+        return node
+
+    def kill(self, node: "subprocess.Popen[bytes]") -> None:
+        """All processes of a node at once, as when its machine is gone."""
+        family = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]
+        for process in family:
+            with suppress(psutil.Error):
+                process.kill()
+        node.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def nodes(prepared: Project) -> Iterator[Nodes]:
+    """A head without cores, and three nodes of one core."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as temp:
+        cluster = Nodes(Path(temp), port=free_port(), dashboard=free_port())
+        try:
+            cluster.start(
+                "--head",
+                f"--port={cluster.port}",
+                f"--dashboard-port={cluster.dashboard}",
+                "--num-cpus=0",
+                f"--temp-dir={temp}",
+                project=prepared,
+            )
+            until(lambda: answers(cluster.port) and answers(cluster.dashboard), NODE_WITHIN_S)
+            for _ in range(3):
+                cluster.start(f"--address=127.0.0.1:{cluster.port}", "--num-cpus=1", project=prepared)
+            yield cluster
+        finally:
+            for node in cluster.nodes:
+                if node.poll() is None:
+                    cluster.kill(node)
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def test_a_node_that_is_lost_costs_one_epoch_at_most(nodes: Nodes, prepared: Project, tmp_path: Path) -> None:
+    results = []
+    for lost in (False, True):
+        project = prepared.copy(tmp_path / f"lost-{lost}")
+        environment = nodes.environment | {"YOLOX_WORKERS": "2"}
+        with Family(project.start(sys.executable, "-m", "pipeline.stages.train", **environment)) as family:
+            if lost:
+                until(lambda running=project: running.checkpoints_written() > 2, 600)
+                host = next(node for node in nodes.nodes[1:] if trains(node))
+                before = project.checkpoints_written()
+                nodes.kill(host)
+            printed = finish(family.command)
+        assert family.command.returncode == 0, printed[-6000:]
+        if lost:
+            (line,) = [line for line in printed.splitlines() if line.startswith("going on after epoch")]
+            assert int(line.split()[-1]) + 1 >= before - 1, printed
+        results.append(project.result())
+        assert len(project.history()) == PARAMS["train"]["epochs"]
+    assert results[0] == results[1]
+
+
+def test_a_submitted_run_resumes_and_comes_back(
+    nodes: Nodes, finished: Finished, prepared: Project, tmp_path: Path
+) -> None:
+    project = prepared.copy(tmp_path / "project")
+    words = ("yolox", "submit", "--address", f"http://127.0.0.1:{nodes.dashboard}")
+
+    def submitted(**environment: str) -> "subprocess.Popen[str]":
+        return project.start(*words, RAY_AUTH_MODE="token", **environment)
+
+    refused = submitted(RAY_AUTH_TOKEN="no" * 32)
+    printed = finish(refused)
+    assert refused.returncode == 2 and "the cluster wants another token. Set RAY_AUTH_TOKEN" in printed, printed
+    assert "Traceback" not in printed and not list(project.root.glob("runs/*"))
+
+    with Family(submitted(RAY_AUTH_TOKEN=nodes.token)) as family:
+        until(lambda: project.checkpoints_written() > 2, 600)
+        (driver,) = [process for process in of_all(nodes) if "pipeline.stages.train" in process.cmdline()[2:]]
+        driver.kill()
+        printed = finish(family.command)
+        assert family.command.returncode == 2 and "failed, exit code -9" in printed, printed[-4000:]
+        assert "epoch 1" in printed  # the job's own progress
+
+    with Family(submitted(RAY_AUTH_TOKEN=nodes.token)) as family:
+        printed = finish(family.command)
+        assert family.command.returncode == 0, printed[-6000:]
+        assert "going on after epoch" in printed, printed[-6000:]
+    assert project.result() == finished.project.result()
+
+
+def of_all(nodes: Nodes) -> list[psutil.Process]:
+    """Every living process of the cluster that has a command line."""
+    found = []
+    for node in nodes.nodes:
+        for process in psutil.Process(node.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if process.cmdline():
+                    found.append(process)
+    return found
+
+
+def trains(node: "subprocess.Popen[bytes]") -> bool:
+    """Whether a Ray Train worker lives on this node."""
+    for process in psutil.Process(node.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if (process.cmdline() or [""])[0].startswith("ray::RayTrainWorker"):
+                return True
+    return False
