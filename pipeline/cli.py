@@ -145,6 +145,17 @@ def predict(
 
 
 @app.command()
+def runs(
+    clean: Annotated[bool, typer.Option("--clean", help="Remove those that nothing refers to.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+) -> None:
+    """What lies under runs/: how far each came, what refers to it, how much room it takes."""
+    from pipeline.commands.runs import runs as run
+
+    run(clean, yes)
+
+
+@app.command()
 def assign(
     image: Annotated[Path, typer.Argument(help="An annotated image.")],
     model: Annotated[str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, or models:/name@alias.")],
