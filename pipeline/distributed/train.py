@@ -127,4 +127,11 @@ def _end_process(pulse: Pulse) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = NodeAffinitySchedulingStrategy(pulse.node, soft=False)
-    ray.get(ray.remote(os.kill).options(num_cpus=0, scheduling_strategy=there).remote(pulse.pid, signal.SIGKILL))
+    try:
+        ray.get(ray.remote(_kill).options(num_cpus=0, scheduling_strategy=there).remote(pulse.pid), timeout=30)
+    except ray.exceptions.RayError as failed:  # its node is gone as well, and Ray will notice
+        print(f"worker {pulse.rank} could not be ended: {str(failed).splitlines()[0]}", file=sys.stderr)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
