@@ -90,6 +90,12 @@ class Nodes:
         self.nodes.append(node)
         return node
 
+    def last_is_up(self) -> bool:
+        """Whether the node that was started last has joined."""
+        node, log = self.nodes[-1], self.temp / f"node{len(self.nodes) - 1}.log"
+        assert node.poll() is None, log.read_text(encoding="utf-8")[-2000:]
+        return "Ray runtime started" in log.read_text(encoding="utf-8")
+
     def kill(self, node: "subprocess.Popen[bytes]") -> None:
         """All processes of a node at once, as when its machine is gone."""
         family = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]
@@ -121,8 +127,9 @@ def nodes(prepared: Project) -> Iterator[Nodes]:
                 project=prepared,
             )
             until(lambda: answers(cluster.port) and answers(cluster.dashboard), NODE_WITHIN_S)
-            for _ in range(3):
+            for _ in range(3):  # one after the other: three at once are too slow for Ray on two cores
                 cluster.start(f"--address=127.0.0.1:{cluster.port}", "--num-cpus=1", project=prepared)
+                until(cluster.last_is_up, NODE_WITHIN_S)
             yield cluster
         finally:
             for node in cluster.nodes:
