@@ -102,11 +102,21 @@ class Predictor:
     def _batched(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
         """Batches of images that were read and fitted while the one before was run."""
         prepared = _ahead(self._read, images, self._runtime.batch)
-        while group := list(itertools.islice(prepared, self._runtime.batch)):
+        problem: Exception | None = None
+        while problem is None:
+            group: list[Fitted | InputError] = []
+            try:
+                group.extend(itertools.islice(prepared, self._runtime.batch))
+            except Exception as raised:  # what was read before it is answered first
+                problem = raised
+            if not group:
+                break
             readable = [fitted for fitted in group if not isinstance(fitted, InputError)]
             found = iter(finish(self._runtime.decode, readable) if readable else [])
             for fitted in group:
                 yield fitted if isinstance(fitted, InputError) else (fitted.image, next(found))
+        if problem is not None:
+            raise problem
 
     def _read(self, source: Source) -> "Fitted | InputError":
         try:

@@ -2,15 +2,24 @@
 
 import fcntl
 import json
+import re
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.distributed.launch import Hosting
+from pipeline.settings import load_settings
 from yolox_core.config import Recipe
 from yolox_core.errors import InputError
 from yolox_core.train import checkpoint
+
+RUN_NAME = re.compile(r".+-[0-9a-f]{10}")  # run_folder.py; anything else under runs/ is somebody else's
+FRESH_S = 24 * 3600.0  # what was touched since may be about to be trained, or released
 
 
 @dataclass(frozen=True)
@@ -40,23 +49,31 @@ def runs(clean: bool, yes: bool) -> None:
     if not yes and input(f"remove {', '.join(run.name for run in spare)}? [y/N] ").strip().lower() != "y":
         return
     for run in spare:
-        shutil.rmtree(paths.RUNS / run.name)
+        folder = paths.RUNS / run.name
+        with _locked(folder) as free:
+            if not free or run.name in _needed():
+                print(f"kept {run.name}: it is needed meanwhile")
+                continue
+            folder.rename(trash := folder.with_name(f".{run.name}"))
+        shutil.rmtree(trash)
         print(f"removed {run.name}")
 
 
 def look() -> list[Run]:
     """All runs, by name."""
-    released = _released()
     if not paths.RUNS.is_dir():
         return []
-    return [_run(folder, released) for folder in sorted(paths.RUNS.iterdir()) if folder.is_dir()]
+    needed = _needed()
+    folders = [path for path in sorted(paths.RUNS.iterdir()) if path.is_dir() and not path.is_symlink()]
+    return [_run(folder, needed) for folder in folders if RUN_NAME.fullmatch(folder.name)]
 
 
-def _run(folder: Path, released: set[str]) -> Run:
+def _run(folder: Path, needed: dict[str, str]) -> Run:
     state, epochs = _progress(folder)
-    kept_for = "running" if state == "running" else "released" if folder.name in released else None
-    if kept_for is None and state == "interrupted":
-        kept_for = "can go on"
+    reasons = {"running": "running", "interrupted": "can go on", "damaged": "look at it, then remove it by hand"}
+    kept_for = reasons.get(state) or needed.get(folder.name)
+    if kept_for is None and time.time() - max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) < FRESH_S:
+        kept_for = "of today"
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Run(folder.name, size, state, epochs, _read(folder / "mlflow_run.json").get("run_id"), kept_for)
 
@@ -79,18 +96,31 @@ def _progress(folder: Path) -> tuple[str, str]:
 def _is_locked(lock: Path) -> bool:
     if not lock.is_file():
         return False
-    with lock.open() as file:
+    with _locked(lock.parent) as free:
+        return not free
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether nobody else holds the run's lock; where that is so it is held for the block."""
+    with (folder / "lock").open("a") as file:  # for writing: a network drive locks no other file
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        fcntl.flock(file, fcntl.LOCK_UN)
-    return False
+        except OSError:  # held by another, or nobody can tell
+            yield False
+        else:
+            yield True
 
 
-def _released() -> set[str]:
-    """The run whose model is in models/trained."""
-    return {str(_read(paths.TRAINING).get("run"))}
+def _needed() -> dict[str, str]:
+    """Runs that something refers to, by name: the released one, and the one that params.yaml asks for."""
+    from pipeline.stages.train import plan
+
+    needed = {}
+    with suppress(InputError):  # nothing is prepared: the next run is a new one
+        needed[Path(plan(load_settings(), Hosting()).run).name] = "of params.yaml"
+    needed[str(_read(paths.TRAINING).get("run"))] = "released"
+    return needed
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class Pulse:
     node: str  # Ray's id
     epoch: int
     step: int
+    measuring: bool = False  # an evaluation takes what it takes
     moved_s: float = 0.0  # the board's clock when it last did a step
     seen_s: float = 0.0  # and when it last said anything
 
@@ -72,9 +73,9 @@ class Board:
         """
         now = time.monotonic()
         stood_s = min((now - pulse.moved_s for pulse in self._pulses.values()), default=0.0)
-        if stood_s < after_s:
+        if stood_s < after_s or any(pulse.measuring for pulse in self._pulses.values()):
             return None
         silent = [pulse for pulse in self._pulses.values() if now - pulse.seen_s > after_s]
         worst = min(silent or self._pulses.values(), key=lambda pulse: (pulse.epoch, pulse.step, pulse.rank))
-        del self._pulses[worst.rank]  # it will be replaced
+        self._pulses.clear()  # all workers are replaced with it, and begin anew
         return worst, stood_s

@@ -41,7 +41,8 @@ class Hosting:
     loader_workers: int = 0  # processes that load images, per worker; 0: a thread
     gpu: bool = False
     address: str | None = None  # of a Ray cluster; None: this machine alone
-    hang_s: float = 1800.0  # a worker that does no step for so long is replaced; longer than an evaluation takes
+    hang_s: float = 1800.0  # a worker that does no step for so long is replaced
+    threads: int | None = None  # of a worker; None: the cores of the driver's machine, shared evenly
 
     def __post_init__(self) -> None:
         for name, value, lowest in (("workers", self.workers, 1), ("loader-workers", self.loader_workers, 0)):
@@ -50,18 +51,19 @@ class Hosting:
 
     @classmethod
     def from_environment(cls) -> "Hosting":
-        """YOLOX_WORKERS, YOLOX_LOADER_WORKERS, YOLOX_GPU (auto, 0 or 1), YOLOX_HANG_S and RAY_ADDRESS."""
+        """YOLOX_WORKERS, YOLOX_LOADER_WORKERS, YOLOX_GPU (auto, 0 or 1), YOLOX_THREADS, YOLOX_HANG_S, RAY_ADDRESS."""
         return cls(
             workers=_count("YOLOX_WORKERS", 1, lowest=1),
             loader_workers=_count("YOLOX_LOADER_WORKERS", 0, lowest=0),
             gpu=_gpu(os.environ.get("YOLOX_GPU", "auto")),
             address=os.environ.get("RAY_ADDRESS") or None,
             hang_s=_count("YOLOX_HANG_S", 1800, lowest=10),
+            threads=_count("YOLOX_THREADS", 0, lowest=0) or None,
         )
 
     def cores_per_worker(self) -> int:
-        """CPU cores for one worker: of this machine, shared evenly."""
-        return max(1, _cores() // self.workers)
+        """CPU cores for one worker: as told, or those of this machine, shared evenly."""
+        return self.threads or max(1, _cores() // self.workers)
 
 
 def check_address(hosting: Hosting) -> None:
@@ -109,10 +111,11 @@ def cluster(hosting: Hosting) -> Iterator[None]:
 
 
 def _cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS
+    """CPU cores that this process may use, a container's limit included."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    quota, _, period = limit.read_text().partition(" ") if limit.is_file() else ("max", "", "")
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def _local(hosting: Hosting) -> dict[str, Any]:
@@ -143,6 +146,7 @@ def _gpu(text: str) -> bool:
     import torch
 
     present = torch.cuda.is_available()
-    if text == "1" and not present and not os.environ.get("RAY_ADDRESS"):
+    elsewhere = os.environ.get("RAY_ADDRESS") or os.environ.get("YOLOX_SUBMIT")
+    if text == "1" and not present and not elsewhere:
         raise InputError("YOLOX_GPU=1: no CUDA device on this machine. Unset it to train on the CPU.")
     return present or text == "1"

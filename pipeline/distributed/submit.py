@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 PACKAGES = ("pipeline", "yolox_core")
 LARGEST_PACKAGE = 5 * 2**20  # bytes; the code is a twentieth of it: what is larger holds something else
 # of this command's environment, what the job needs to know
-PASSED_ON = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_HANG_S", "MLFLOW_TRACKING_URI")
+PASSED_ON = (
+    *("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "YOLOX_HANG_S"),
+    "MLFLOW_TRACKING_URI",  # without its password, which would be seen on the dashboard
+)
+STOP_WITHIN_S = 120  # Ray gives a job that is stopped 3 s; ours saves first
 RUNNING = ("PENDING", "RUNNING")
 
 
@@ -76,7 +80,7 @@ def _connect(address: str) -> "JobSubmissionClient":
     try:
         return JobSubmissionClient(address)
     except Exception as refused:  # kinds of requests', Ray's and Python's own for one and the same failure
-        reason = " ".join(str(refused).split())
+        reason = " ".join(str(refused).split()).replace(address, "")
         if any(word in reason.lower() for word in ("401", "403", "token", "auth")):
             raise InputError(
                 f"--address {address}: the cluster wants another token. Set RAY_AUTH_TOKEN to the cluster's own."
@@ -90,7 +94,8 @@ def _running_job(client: "JobSubmissionClient", run: str) -> str | None:
 
 
 def _start(client: "JobSubmissionClient", submission: Submission, run: str) -> str:
-    variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | ENVIRONMENT
+    variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    variables |= ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)}
     # -P: the package that was sent, not what lies in the shared folder
     entrypoint = (
         f'export PYTHONPATH="$PWD" && cd {shlex.quote(str(submission.workspace))} '
@@ -132,7 +137,13 @@ def _follow(client: "JobSubmissionClient", job: str) -> None:
             print(lines, end="", flush=True)
 
     try:
-        asyncio.run(tail())
+        while client.get_job_info(job).status in RUNNING:
+            asyncio.run(tail())
+    except (RuntimeError, OSError) as lost:  # requests' and aiohttp's errors are OSErrors; Ray raises the other
+        raise InputError(
+            f"job {job}: the cluster does not answer any more ({str(lost)[:100]}). The job goes on; submit again to "
+            "follow it."
+        ) from lost
     except KeyboardInterrupt:
         if _wants_to_stop(job):
             client.stop_job(job)
@@ -145,7 +156,10 @@ def _wants_to_stop(job: str) -> bool:
     """Asked on a terminal; elsewhere nobody is there to ask, and the job goes on."""
     if not sys.stdin.isatty():
         return False
-    return input(f"\njob {job}: stop it, or leave it running? [s/L] ").strip().lower() == "s"
+    try:
+        return input(f"\njob {job}: stop it, or leave it running? [s/L] ").strip().lower() == "s"
+    except EOFError:
+        return False
 
 
 @contextmanager

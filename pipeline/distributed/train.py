@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pipeline.distributed.board import Board, Pulse
@@ -77,9 +78,16 @@ class _Listener(threading.Thread):
     def run(self) -> None:
         try:
             while not self._done.wait(LISTEN_EVERY_S):
-                self._take()
+                if self._problem is None:
+                    self._try_to_take()
                 self._watch()
-        except BaseException as problem:
+        except Exception as problem:
+            print(f"workers cannot be watched any more ({problem!r}); training goes on", file=sys.stderr)
+
+    def _try_to_take(self) -> None:
+        try:
+            self._take()
+        except Exception as problem:
             print(f"reports cannot be followed any more ({problem!r}); training goes on", file=sys.stderr)
             self._problem = problem
 
@@ -134,4 +142,9 @@ def _end_process(pulse: Pulse) -> None:
 
 
 def _kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return  # gone already
+    if command.startswith(b"ray::RayTrainWorker"):  # and not another process, which got its number
+        os.kill(pid, signal.SIGKILL)

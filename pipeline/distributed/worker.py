@@ -56,7 +56,7 @@ def train_worker(order: dict[str, Any]) -> None:
     first = context.get_world_rank() == 0
     try:
         with alone(Path(told.run)) if first else nullcontext(), _Heart(board, context.get_world_rank()) as heart:
-            for report in _reports(told, heart.told_to_leave.is_set):
+            for report in _reports(told, heart.asked):
                 heart.at(report)
                 if first:
                     _hand_over(board, report)
@@ -73,7 +73,8 @@ class _Heart:
     def __init__(self, board: Any, rank: int) -> None:
         self.told_to_leave = threading.Event()
         self._board, self._rank = board, rank
-        self._place: tuple[int, int] | None = None  # epoch and step; nothing is said before the first one
+        self._epoch = self._step = 0
+        self._measuring = True  # until the first step nobody knows how long things take
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
 
@@ -85,12 +86,19 @@ class _Heart:
         self._ended.set()
         self._thread.join()
 
+    def asked(self) -> bool:
+        """The engine asks at every step whether to leave."""
+        self._step, self._measuring = self._step + 1, False
+        return self.told_to_leave.is_set()
+
     def at(self, report: Any) -> None:
         """What the engine has just reported."""
-        from yolox_core.train.engine import StepReport
+        from yolox_core.train.engine import EpochReport, Measuring
 
-        if isinstance(report, StepReport):
-            self._place = (report.epoch, report.step_in_epoch)
+        if isinstance(report, Measuring):
+            self._measuring = True
+        elif isinstance(report, EpochReport):
+            self._epoch, self._step, self._measuring = report.row["epoch"] + 1, 0, True
 
     def _beat(self) -> None:
         import ray
@@ -99,9 +107,7 @@ class _Heart:
 
         node = ray.get_runtime_context().get_node_id()
         while not self._ended.wait(PULSE_S):
-            if self._place is None:
-                continue
-            pulse = Pulse(self._rank, os.getpid(), node, *self._place)
+            pulse = Pulse(self._rank, os.getpid(), node, self._epoch, self._step, self._measuring)
             try:
                 if ray.get(self._board.beat.remote(pulse)):
                     self.told_to_leave.set()

@@ -183,7 +183,11 @@ def _release(folder: Path) -> None:
     """Copy the model to use out of the run: the best by validation map, or the last EMA where nothing was measured."""
     last = checkpoint.newest(folder / "checkpoints")
     content = last.content
-    assert content is not None and last.path is not None
+    if content is None or last.path is None:
+        raise InputError(
+            f"{folder}: expected the run's checkpoints, got none. A submitted job trains in the cluster's workspace "
+            "(YOLOX_WORKSPACE), which must be this folder, shared."
+        )
     best = folder / "checkpoints" / checkpoint.BEST
     source = best if content["progress"]["best_epoch"] is not None else last.path
     weights = read_weights(source)

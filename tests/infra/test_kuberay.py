@@ -12,7 +12,8 @@ import yaml
 
 from tests.needs import ROOT
 
-MANIFESTS = sorted((ROOT / "infra" / "kuberay").glob("*.yaml"))
+POLICY = ROOT / "infra" / "kuberay" / "network.yaml"
+MANIFESTS = sorted((ROOT / "infra" / "kuberay").glob("ray*.yaml"))
 
 
 @cache
@@ -66,6 +67,17 @@ def test_there_is_a_job_and_a_cluster() -> None:
     assert {document["kind"] for _, document in ALL} == {"RayJob", "RayCluster"}
 
 
+def test_the_operator_may_ask_and_strangers_may_not() -> None:
+    (policy,) = documents(POLICY.read_text(encoding="utf-8"))
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    sources = [source for rule in policy["spec"]["ingress"] for source in rule["from"]]
+    assert {"podSelector": {}} in sources  # this namespace
+    outside = [source for source in sources if "namespaceSelector" in source]
+    assert [source["podSelector"]["matchLabels"] for source in outside] == [
+        {"app.kubernetes.io/name": "kuberay-operator"}
+    ]
+
+
 @pytest.mark.parametrize(("name", "document"), ALL, ids=[name for name, _ in ALL])
 def test_every_field_is_known(name: str, document: dict[str, Any]) -> None:
     plain = copy.deepcopy(document)
@@ -90,22 +102,23 @@ def test_a_misspelled_field_is_found(name: str, document: dict[str, Any]) -> Non
 def test_what_keeps_it_safe_and_alive(name: str, document: dict[str, Any]) -> None:
     cluster = ray_of(document)
     assert cluster["authOptions"]["mode"] == "token" and cluster["authOptions"]["secretName"]
-    assert cluster["networkPolicy"]["mode"].startswith("DenyAll")
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"  # no training on the head
     for pod in pods_of(document):
         assert pod["securityContext"]["runAsNonRoot"] and pod["terminationGracePeriodSeconds"] >= 60
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
         for container in pod["containers"]:
+            assert not container["image"].endswith(":latest")  # which Kubernetes would always pull
             assert not container["securityContext"]["allowPrivilegeEscalation"]
             assert container["resources"]["requests"] == container["resources"]["limits"]
             mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
             assert volumes[mounts["/dev/shm"]]["emptyDir"]["medium"] == "Memory"
             assert "persistentVolumeClaim" in volumes[mounts["/shared"]]
     if document["kind"] == "RayJob":
+        assert "RAY_JOB_STOP_WAIT_TIME_S" in document["spec"]["runtimeEnvYAML"]  # 3 s are not enough to save
         assert document["spec"]["backoffLimit"] >= 1 and document["spec"]["shutdownAfterJobFinishes"]
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*MANIFESTS, POLICY], ids=lambda path: path.name)
 def test_a_file_says_how_to_start_and_stop_it_and_what_it_needs(path: Any) -> None:
     head = path.read_text(encoding="utf-8").split("apiVersion", 1)[0]
     assert all(f"# {word}" in head for word in ("Start:", "Stop:", "Needs:"))

@@ -2,13 +2,17 @@
 
 import fcntl
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.commands.runs import look, runs
+from pipeline.commands.runs import FRESH_S, look, runs
 from tests.yolox_core.train.small import small_job
 from yolox_core.train.engine import StepReport, train
+
+RELEASED, OLD, TODAY, BEGUN, EMPTY = (f"scenes-{letter * 10}" for letter in "abcde")
 
 
 @pytest.fixture
@@ -16,32 +20,43 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three runs: finished and released, finished and superseded, interrupted; and an empty folder."""
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "scenes"
-    for name in ("released", "old"):
+    for name in (RELEASED, OLD, TODAY):
         for _ in train(small_job(data, checkpoints=tmp_path / "runs" / name / "checkpoints")):
             pass
-    for report in train(small_job(data, checkpoints=tmp_path / "runs" / "begun" / "checkpoints")):
+    for report in train(small_job(data, checkpoints=tmp_path / "runs" / BEGUN / "checkpoints")):
         if isinstance(report, StepReport) and report.epoch == 2:
             break
-    (tmp_path / "runs" / "nothing").mkdir()
+    (tmp_path / "runs" / EMPTY).mkdir()
+    (tmp_path / "runs" / "notes").mkdir()  # none of ours
+    (tmp_path / "runs" / f"linked-{'e' * 10}").symlink_to(tmp_path / "scenes")
     (tmp_path / "reports").mkdir()
-    (tmp_path / "reports" / "training.json").write_text(json.dumps({"run": "released"}))
+    (tmp_path / "reports" / "training.json").write_text(json.dumps({"run": RELEASED}))
+    long_ago = time.time() - 2 * FRESH_S
+    for path in (tmp_path / "runs").rglob("*"):
+        if TODAY not in path.parts:
+            os.utime(path, (long_ago, long_ago), follow_symlinks=False)
     return tmp_path
 
 
 def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     states = {run.name: (run.state, run.epochs, run.kept_for) for run in look()}
     assert states == {
-        "begun": ("interrupted", "2/4", "can go on"),
-        "nothing": ("empty", "0 epochs", None),
-        "old": ("complete", "4/4", None),
-        "released": ("complete", "4/4", "released"),
+        BEGUN: ("interrupted", "2/4", "can go on"),
+        EMPTY: ("empty", "0 epochs", None),
+        OLD: ("complete", "4/4", None),
+        TODAY: ("complete", "4/4", "of today"),
+        RELEASED: ("complete", "4/4", "released"),
     }
-    with (project / "runs" / "old" / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert {run.name: run.kept_for for run in look()}["old"] == "running"
+    lock = project / "runs" / OLD / "lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert {run.name: run.kept_for for run in look()}[OLD] == "running"
+    os.utime(lock, (0, 0))
+    os.utime(lock.parent, (0, 0))
     runs(clean=True, yes=True)
-    assert sorted(path.name for path in (project / "runs").iterdir()) == ["begun", "released"]
-    assert "removed old" in capsys.readouterr().out
+    left = {path.name for path in (project / "runs").iterdir()}
+    assert left == {BEGUN, RELEASED, TODAY, "notes", f"linked-{'e' * 10}"}
+    assert f"removed {OLD}" in capsys.readouterr().out
 
 
 def test_a_project_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

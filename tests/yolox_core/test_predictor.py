@@ -15,6 +15,7 @@ from yolox_core.datasets.synthetic import scene
 from yolox_core.errors import InputError
 from yolox_core.postprocess import decode
 from yolox_core.predictor import Predictor
+from yolox_core.runtimes import open_runtime
 from yolox_core.structures import Detections, ImageArray
 
 
@@ -172,8 +173,10 @@ def test_a_stream_reads_only_a_little_ahead(forms: Forms, image: ImageArray, for
     stream.close()  # who stops reading stops the work
 
 
-@pytest.mark.parametrize("form", ["released", "onnx"])
-def test_an_error_of_the_source_comes_after_what_was_done(forms: Forms, image: ImageArray, form: str) -> None:
+@pytest.mark.parametrize(("form", "batch"), [("released", 1), ("released", 8), ("onnx", 1)])
+def test_an_error_of_the_source_comes_after_what_was_done(
+    forms: Forms, image: ImageArray, form: str, batch: int
+) -> None:
     def source() -> Iterator[ImageArray]:
         for _ in range(12):
             yield image
@@ -181,7 +184,7 @@ def test_an_error_of_the_source_comes_after_what_was_done(forms: Forms, image: I
 
     answers = 0
     with pytest.raises(OSError, match="camera gone"):
-        for _ in Predictor.load(getattr(forms, form)).stream(source()):
+        for _ in Predictor(replace(open_runtime(getattr(forms, form), None, "cpu"), batch=batch)).stream(source()):
             answers += 1
     assert answers == 12
 

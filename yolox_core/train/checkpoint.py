@@ -5,6 +5,7 @@ weights_only=True), written beside and renamed, so that a file under its final n
 best are kept.
 """
 
+import errno
 import os
 import re
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ FORMAT_VERSION = 1
 KEPT = 2
 NAME = re.compile(r"epoch_\d{5}(_step_\d{6})?\.pt")  # their order by name is their order in time
 BEST = "best.pt"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # what a user can mend
 
 
 def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: int, is_best: bool) -> Path:
@@ -124,8 +126,10 @@ def _write(content: dict[str, Any], path: Path) -> None:
         with suppress(OSError):
             temporary.unlink()
         # torch closes its archive after a failed write, and fails again: the system's word is beneath its own
-        beneath = failed.__context__ if isinstance(failed.__context__, OSError) else failed
-        reason = beneath.strerror if isinstance(beneath, OSError) else str(beneath).splitlines()[0][:120]
+        beneath = failed if isinstance(failed, OSError) else failed.__context__
+        if not isinstance(beneath, OSError) or beneath.errno not in NO_ROOM:
+            raise
         raise InputError(
-            f"{path}: cannot be saved ({reason}). Make room and run again: it goes on from the checkpoint before."
+            f"{path}: cannot be saved ({beneath.strerror}). Make room and run again: it goes on from the checkpoint "
+            "before."
         ) from failed

@@ -94,6 +94,13 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
+class Measuring:
+    """Before an evaluation, which may take long."""
+
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Left:
     """The last report of a run that was told to leave, when its checkpoint is on disk: it goes on from there."""
 
@@ -102,7 +109,7 @@ class Left:
     steps_per_epoch: int
 
 
-Report = Started | StepReport | EpochReport | Left
+Report = Started | StepReport | Measuring | EpochReport | Left
 
 
 class TrainingDiverged(InputError):
@@ -194,6 +201,7 @@ def _epoch(
     timing = meter.timing()
     job.world.average_buffers(state.model)
     job.world.average_buffers(state.ema.model)
+    yield Measuring(epoch)
     is_best = _measure(job, state, row, timing)
     state.history.append(row)
     state.epoch += 1

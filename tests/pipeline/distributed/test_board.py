@@ -1,5 +1,7 @@
 """The board: who hangs is found by what the workers said, and when."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.distributed import board as module
@@ -43,6 +45,25 @@ def test_one_that_is_silent_is_told_from_one_that_waits_for_it(clock: Clock) -> 
         board.beat(pulse(0, 0, 2))
     found = board.hanging(10)
     assert found is not None and (found[0].rank, found[0].pid) == (1, 8) and found[1] >= 10
+
+
+def test_a_hang_is_told_once(clock: Clock) -> None:
+    """The others are replaced with the one that hangs; they only waited for it."""
+    board = Board()
+    for _ in range(15):
+        board.beat(pulse(0, 0, 2)), board.beat(pulse(1, 0, 1))
+        clock.now += 1
+    assert board.hanging(10) is not None
+    board.beat(pulse(0, 0, 2))
+    assert board.hanging(10) is None
+
+
+def test_an_evaluation_is_no_hang(clock: Clock) -> None:
+    board = Board()
+    for _ in range(30):
+        board.beat(replace(pulse(0, 3, 0), measuring=True))
+        clock.now += 1
+        assert board.hanging(10) is None
 
 
 def test_of_those_that_stand_it_is_the_one_behind(clock: Clock) -> None:
