@@ -10,6 +10,7 @@ import http.client
 import importlib
 import logging
 import os
+import socket
 import sqlite3
 import ssl
 import urllib.error
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 ANSWER_WITHIN_S = 5.0
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}  # where the address names none
 
 
 def tracking_uri() -> str:
@@ -68,7 +70,7 @@ def unreachable(uri: str) -> str | None:
         return "MLflow 3 has no file store any more; use sqlite:///<file> or a server's http address"
     if scheme == "sqlite":
         return _unreadable(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
-    return _silent(uri) if scheme in ("http", "https") else None
+    return _silent(uri) if scheme in ("http", "https") else _closed(uri)
 
 
 def _unreadable(database: Path) -> str | None:
@@ -79,6 +81,18 @@ def _unreadable(database: Path) -> str | None:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as broken:
         return f"{broken}"
+    return None
+
+
+def _closed(uri: str) -> str | None:
+    """Of a database's server: MLflow would try for minutes to reach one that is not there."""
+    parts = urlsplit(uri)
+    try:
+        port = parts.port or DATABASE_PORTS.get(parts.scheme.partition("+")[0])
+        if parts.hostname and port:
+            socket.create_connection((parts.hostname, port), ANSWER_WITHIN_S).close()
+    except (OSError, ValueError, UnicodeError) as away:
+        return f"{away}"
     return None
 
 
