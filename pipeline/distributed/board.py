@@ -71,11 +71,11 @@ class Board:
 
         One that says nothing any more comes before one that only stands; of those the one that is furthest behind.
         """
-        now = time.monotonic()
-        stood_s = min((now - pulse.moved_s for pulse in self._pulses.values()), default=0.0)
-        if stood_s < after_s or any(pulse.measuring for pulse in self._pulses.values()):
+        now, pulses = time.monotonic(), list(self._pulses.values())
+        stood_s = min((now - pulse.moved_s for pulse in pulses), default=0.0)
+        silent = [pulse for pulse in pulses if now - pulse.seen_s > after_s]  # whatever it was doing: it would say so
+        if stood_s < after_s or (not silent and any(pulse.measuring for pulse in pulses)):
             return None
-        silent = [pulse for pulse in self._pulses.values() if now - pulse.seen_s > after_s]
-        worst = min(silent or self._pulses.values(), key=lambda pulse: (pulse.epoch, pulse.step, pulse.rank))
+        worst = min(silent or pulses, key=lambda pulse: (pulse.epoch, pulse.step, pulse.rank))
         self._pulses.clear()  # all workers are replaced with it, and begin anew
         return worst, stood_s

@@ -66,6 +66,14 @@ def test_an_evaluation_is_no_hang(clock: Clock) -> None:
         assert board.hanging(10) is None
 
 
+def test_one_that_falls_silent_in_an_evaluation_hangs(clock: Clock) -> None:
+    board = Board()
+    board.beat(replace(pulse(0, 3, 0), measuring=True))
+    clock.now += 11
+    found = board.hanging(10)
+    assert found is not None and found[0].rank == 0
+
+
 def test_of_those_that_stand_it_is_the_one_behind(clock: Clock) -> None:
     board = Board()
     for _ in range(15):
