@@ -16,6 +16,7 @@ from typing import Any
 
 from yolox_core.errors import InputError
 
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU in a period, or `max`
 ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
 ENVIRONMENT = {
@@ -113,8 +114,7 @@ def cluster(hosting: Hosting) -> Iterator[None]:
 def _cores() -> int:
     """CPU cores that this process may use, a container's limit included."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS
-    limit = Path("/sys/fs/cgroup/cpu.max")
-    quota, _, period = limit.read_text().partition(" ") if limit.is_file() else ("max", "", "")
+    quota, _, period = CPU_LIMIT.read_text().partition(" ") if CPU_LIMIT.is_file() else ("max", "", "")
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 

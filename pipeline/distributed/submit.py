@@ -137,7 +137,8 @@ def _follow(client: "JobSubmissionClient", job: str) -> None:
             print(lines, end="", flush=True)
 
     try:
-        while client.get_job_info(job).status in RUNNING:
+        asyncio.run(tail())
+        while client.get_job_info(job).status in RUNNING:  # the connection ended, the job did not
             asyncio.run(tail())
     except (RuntimeError, OSError) as lost:  # requests' and aiohttp's errors are OSErrors; Ray raises the other
         raise InputError(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -191,9 +192,9 @@ def test_an_error_of_the_source_comes_after_what_was_done(
 
 def test_what_is_no_image_is_refused_in_its_place(forms: Forms, image: ImageArray, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "good.png"), image)
-    odd = [image[..., 0], np.dstack((image, image[..., 0])), image.astype(np.float32), image[:0], None]
+    odd: list[Any] = [image[..., 0], np.dstack((image, image[..., 0])), image.astype(np.float32), image[:0], None]
     predictor = Predictor.load(forms.onnx)
-    answers = list(predictor.stream([*odd, str(tmp_path / "good.png")]))  # type: ignore[list-item]
+    answers = list(predictor.stream([*odd, str(tmp_path / "good.png")]))
     for answer in answers[:-1]:
         assert isinstance(answer, InputError) and "expected uint8 BGR [height, width, 3], got" in str(answer)
     assert not isinstance(answers[-1], InputError)

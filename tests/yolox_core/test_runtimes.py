@@ -69,7 +69,7 @@ def test_what_a_file_is_not_made_for(forms: Forms, folder: Path, tmp_path: Path)
     with pytest.raises(InputError, match="expected onnx or openvino for such a file, got torch"):
         open_runtime(forms.onnx, "torch", "cpu")
     with pytest.raises(InputError, match="runtime: expected one of torch, onnx, openvino, got 'tensorrt'"):
-        open_runtime(folder, "tensorrt", "cpu")  # type: ignore[arg-type]
+        open_runtime(folder, "tensorrt", "cpu")
     with pytest.raises(InputError, match=r"model\.onnx: no such file: this model was not exported"):
         open_runtime(forms.released, "onnx", "cpu")  # a trained model that was not exported
 

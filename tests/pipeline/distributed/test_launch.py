@@ -1,13 +1,15 @@
 """Where a run works, from the environment. With a real cluster: tests/integration/test_refused_run.py."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
+from pipeline.distributed import launch
 from pipeline.distributed.launch import Hosting, check_address
 from yolox_core.errors import InputError
 
-NAMES = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "RAY_ADDRESS")
+NAMES = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "RAY_ADDRESS")
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +87,15 @@ def test_a_wrong_option_is_refused(given: dict[str, int]) -> None:
 def test_an_address_that_is_no_name_is_refused() -> None:
     with pytest.raises(InputError, match="no Ray cluster answers"):
         check_address(Hosting(address="x" * 70 + ":1"))
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("150000 100000\n", 1), ("50000 100000\n", 1), ("max 100000\n", None)])
+def test_a_containers_limit_counts(
+    limit: str, cores: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(limit)
+    monkeypatch.setattr(launch, "CPU_LIMIT", tmp_path / "absent")
+    free = Hosting().cores_per_worker()
+    monkeypatch.setattr(launch, "CPU_LIMIT", tmp_path / "cpu.max")
+    assert Hosting().cores_per_worker() == (cores or free)
+    assert Hosting(threads=3).cores_per_worker() == 3

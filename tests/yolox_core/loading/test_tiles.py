@@ -13,6 +13,7 @@ from yolox_core.loading import decoded
 from yolox_core.loading.augment import Tile, compose
 from yolox_core.loading.dataset import ImageStore
 from yolox_core.loading.objects import Objects
+from yolox_core.structures import ImageArray
 
 SIZE = (64, 64)
 
@@ -49,7 +50,7 @@ def test_an_image_of_another_size_than_annotated_is_refused(records: DatasetReco
 
 
 def test_a_tile_out_of_sight_is_not_read() -> None:
-    def unread() -> np.ndarray:  # type: ignore[type-arg]
+    def unread() -> ImageArray:
         raise AssertionError("read, though nothing of it can be seen")
 
     none = Objects(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))

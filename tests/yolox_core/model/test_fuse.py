@@ -15,8 +15,9 @@ def test_says_the_same(depthwise: bool) -> None:
     plain = build_model(ModelConfig(num_classes=3, width=0.125, depthwise=depthwise), seed=1)
     for module in plain.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.2, 0.2)  # type: ignore[arg-type]
-            nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+            assert module.running_mean is not None and module.running_var is not None
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
     plain.train()
     quick = fused(plain)
     assert plain.training and not quick.training

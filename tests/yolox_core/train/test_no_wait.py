@@ -69,7 +69,7 @@ def test_a_step_never_waits(
     recipe = small_recipe()
     recipe = replace(recipe, assign=replace(recipe.assign, rule=rule))
     there = torch.device(device)
-    model = build_model(recipe.model).to(there, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build_model(recipe.model).to(there, memory_format=torch.channels_last)
     state = TrainingState.fresh(model.train(), recipe)
     stepper = Stepper(recipe, state, state.model, SimOTA(recipe.assign), World.current(), there)
     dataset = TrainingSet(scenes(tmp_path), recipe.augment, recipe.seed)
