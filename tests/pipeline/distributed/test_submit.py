@@ -24,7 +24,7 @@ def test_the_environment_may_say_where(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cluster_that_does_not_answer_is_one_line() -> None:
-    with pytest.raises(InputError, match="--address http://127.0.0.1:9: no Ray cluster answers"):
+    with pytest.raises(InputError, match=r"--address http://127\.0\.0\.1:9: no Ray cluster answers"):
         submit(Submission("http://127.0.0.1:9", Path("/shared")), "run")
 
 
