@@ -134,10 +134,9 @@ def _train(job: TrainingJob) -> Iterator[Report]:
     yield started
     dataset = TrainingSet(job.training, recipe.augment, recipe.seed)
     with Loader(dataset, job.loader_workers, pinned=job.device.type == "cuda") as loader:
-        while state.epoch <= state.last_epoch(recipe) and (
-            yield from _epoch(job, state, stepper, loader, sizes, rates)
-        ):
-            pass
+        going = True
+        while going and state.epoch <= state.last_epoch(recipe):
+            going = yield from _epoch(job, state, stepper, loader, sizes, rates)
 
 
 def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
@@ -217,8 +216,11 @@ def _epoch(
 
 
 def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter") -> Left:
-    """Save within an epoch. Workers' batch-norm statistics become their mean earlier than they would have: with
-    several workers the run's figures are then those of an undisturbed one to rounding, with one to the bit."""
+    """Save within an epoch.
+
+    Workers' batch-norm statistics become their mean earlier than they would have: with several workers the run's
+    figures are then those of an undisturbed one to rounding, with one to the bit.
+    """
     state.step_in_epoch, state.epoch_totals = meter.steps, meter.totals.tolist()
     job.world.average_buffers(state.model)
     job.world.average_buffers(state.ema.model)
