@@ -9,7 +9,7 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation", "memory", "overhead")
+SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation", "memory", "training", "overhead")
 
 
 def main() -> None:

@@ -17,10 +17,12 @@ from yolox_core.assign import SimOTA
 from yolox_core.boxes import xyxy_to_cxcywh
 from yolox_core.collectives import World
 from yolox_core.config import LossConfig, ModelConfig, Recipe, TrainConfig
+from yolox_core.loading.transfer import on_device
 from yolox_core.losses import PART_NAMES
 from yolox_core.model.yolox import build_model
 from yolox_core.structures import Batch, Targets
-from yolox_core.train.optim import training_mode
+from yolox_core.train.clock import PhaseClock
+from yolox_core.train.optim import compile_network, training_mode
 from yolox_core.train.state import TrainingState
 from yolox_core.train.step import Stepper
 
@@ -32,19 +34,15 @@ SETTINGS = {"cpu": ("nano", 416, 8), "cuda": ("s", 640, 64)}  # size, input px, 
 
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
-    """`step_speedup`: YOLOX-nano, 416 px, 8 images on a CPU; YOLOX-s, 640 px, 64 images on CUDA."""
+    """`step_speedup`: YOLOX-nano, 416 px, 8 images on a CPU; YOLOX-s, 640 px, 64 images on CUDA, compiled too."""
     size, side, images = SETTINGS[device]
     batch = draw(images, side)
+    if device == "cuda":
+        batch = batch.pin_memory()
     stepper = own_step(size, batch, device)
     result: dict[str, Any] = {"hardware": hardware(device), "model": size, "input_px": side, "images": images}
-
-    def ours() -> None:
-        for _ in range(STEPS):
-            stepper([batch], LEARNING_RATE, use_l1=False)
-
     if reference is None:
-        ours()
-        best_s = min(seconds(ours, device) for _ in range(ROUNDS))
+        best_s = min(seconds(steps(stepper, batch), device) for _ in range(ROUNDS))
         return result | {"ours_images_per_second": STEPS * images / best_s}
     result["reference"] = checkout.use(reference)
     step = their_step(size, batch, device, stepper.state.model.state_dict())
@@ -56,10 +54,26 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
         for _ in range(STEPS):
             step()
 
-    pair = alternate(ours, theirs, ROUNDS, device)
-    row = pair.row()
-    rates = {f"{name}_images_per_second": STEPS * images / row[f"{name}_s"] for name in ("ours", "reference")}
-    return result | {"step_speedup": pair.speedup, **rates, **row}
+    ways = {"": stepper} | ({"_compiled": own_step(size, batch, device, compiled=True)} if device == "cuda" else {})
+    for name, way in ways.items():
+        pair = alternate(steps(way, batch), theirs, ROUNDS, device)
+        row = pair.row()
+        rates = {f"{whose}_images_per_second": STEPS * images / row[f"{whose}_s"] for whose in ("ours", "reference")}
+        result |= {f"step_speedup{name}": pair.speedup, f"step{name}": rates | row}
+        way.clock.take()
+        steps(way, batch)()
+        result[f"phases_ms{name}"] = {phase: 1000 * value / STEPS for phase, value in way.clock.take().items()}
+    return result
+
+
+def steps(stepper: Stepper, batch: Batch) -> Callable[[], None]:
+    """A round: some steps, as the engine feeds them."""
+
+    def run() -> None:
+        for moved in on_device([batch] * STEPS, stepper.device):
+            stepper([moved], LEARNING_RATE, use_l1=False)
+
+    return run
 
 
 def draw(images: int, side: int, seed: int = 0) -> Batch:
@@ -80,7 +94,7 @@ def draw(images: int, side: int, seed: int = 0) -> Batch:
     return Batch(pixels, targets, tuple(range(images)), ((side, side),) * images, (1.0,) * images)
 
 
-def own_step(size: str, batch: Batch, device: str) -> Stepper:
+def own_step(size: str, batch: Batch, device: str, compiled: bool = False) -> Stepper:
     """This project's step, as its engine makes it."""
     model_config = ModelConfig.of_size(size, CLASSES)
     train = TrainConfig(batch_size=len(batch.image_ids), learning_rate=LEARNING_RATE)
@@ -89,7 +103,11 @@ def own_step(size: str, batch: Batch, device: str) -> Stepper:
     model = build_model(model_config, seed=0).to(there, memory_format=torch.channels_last)
     state = TrainingState.fresh(model, recipe)
     training_mode(model, train)
-    return Stepper(recipe, state, model, SimOTA(replace(recipe.assign, rule="yolox-2023")), World(), there)
+    if compiled:
+        compile_network(model, sizes=1)
+    return Stepper(
+        recipe, state, model, SimOTA(replace(recipe.assign, rule="yolox-2023")), World(), there, PhaseClock(there)
+    )
 
 
 def their_step(size: str, batch: Batch, device: str, weights: dict[str, Tensor]) -> Callable[[], Tensor]:
@@ -108,12 +126,12 @@ def their_step(size: str, batch: Batch, device: str, weights: dict[str, Tensor])
     mixed = device == "cuda"
     scaler, average = torch.amp.GradScaler(device, enabled=mixed), ModelEMA(model, 0.9998)
     boxes_cxcywh = xyxy_to_cxcywh(batch.targets.boxes_BG4)
-    labels = torch.cat((batch.targets.labels_BG[..., None].float(), boxes_cxcywh), dim=-1)
-    images = batch.images_BCHW
+    labels = torch.cat((batch.targets.labels_BG[..., None].float(), boxes_cxcywh), dim=-1).to(device)
+    images = batch.images_BCHW.to(device)  # its prefetcher copies beside the step, in no time
 
     def step() -> Tensor:
-        inputs = images.to(device).to(torch.float16 if mixed else torch.float32)
-        targets = labels.to(device).to(torch.float16 if mixed else torch.float32)
+        inputs = images.to(torch.float16 if mixed else torch.float32)
+        targets = labels.to(torch.float16 if mixed else torch.float32)
         with torch.autocast(device, torch.float16, enabled=mixed):
             outputs = model(inputs, targets)
         loss = outputs["total_loss"]

@@ -40,7 +40,7 @@ def shared_file(folder: str, name: str) -> Path:
 def module(name: str) -> None:
     """Skip where an optional package is not installed."""
     if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{PREFIX}module {name}: not installed")
+        pytest.skip(f"{PREFIX}module {name}: not installed", allow_module_level=True)
 
 
 def postgresql() -> Path:

@@ -17,12 +17,21 @@ MAX_LOG_SIZE = 80.0
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Where each level's points lie among all; L levels."""
+
+    stride_L: Tensor  # float32 px
+    size_L2: Tensor  # int64: columns, rows
+    first_L: Tensor  # int64: index of its first point
+
+
+@dataclass(frozen=True)
 class AnchorPoints:
     """Level by level, each row-major; A = 8400 at 640x640. Or, with a batch's dimension in front, some of them."""
 
     grid_A2: Tensor  # float32 column and row, in cells
     stride_A: Tensor  # float32 px
-    shapes: tuple[tuple[int, int], ...] = ()  # (rows, columns) of each level; empty where only some points are here
+    levels: Levels | None = None  # None where only some points are here
 
     @property
     def center_A2(self) -> Tensor:
@@ -35,11 +44,10 @@ class AnchorPoints:
 
 
 def anchor_points(size: tuple[int, int], device: torch.device | str = "cpu") -> AnchorPoints:
-    """The points of an input of `size` (height, width) px."""
-    grids, strides, shapes = [], [], []
+    """The points of an input of `size` (height, width) px. Making them waits for a device: keep them."""
+    grids, strides, sizes, firsts, first = [], [], [], [], 0
     for stride in STRIDES:
         rows, columns = size[0] // stride, size[1] // stride
-        shapes.append((rows, columns))
         row, column = torch.meshgrid(
             torch.arange(rows, device=device, dtype=torch.float32),
             torch.arange(columns, device=device, dtype=torch.float32),
@@ -47,7 +55,15 @@ def anchor_points(size: tuple[int, int], device: torch.device | str = "cpu") -> 
         )
         grids.append(torch.stack((column, row), dim=-1).reshape(-1, 2))
         strides.append(torch.full((rows * columns,), float(stride), device=device))
-    return AnchorPoints(torch.cat(grids), torch.cat(strides), tuple(shapes))
+        sizes.append((columns, rows))
+        firsts.append(first)
+        first += rows * columns
+    levels = Levels(
+        torch.tensor(STRIDES, dtype=torch.float32, device=device),
+        torch.tensor(sizes, device=device),
+        torch.tensor(firsts, device=device),
+    )
+    return AnchorPoints(torch.cat(grids), torch.cat(strides), levels)
 
 
 def decode_boxes(raw_BA: Tensor, points: AnchorPoints) -> Tensor:
@@ -74,25 +90,22 @@ def cells_near(centers_BG2: Tensor, radius: float, points: AnchorPoints) -> tupl
     Looked for only around each centre: [B, G, N] indices and whether they hold. N is 3 (ceil(2 radius) + 2)^2: a
     border around the cells that can be near, so that rounding decides nothing here.
     """
-    indices, nears, first = [], [], 0
-    is_x = torch.arange(2, device=centers_BG2.device)[:, None] == 0
-    steps = torch.arange(math.ceil(2 * radius) + 2, device=centers_BG2.device)
-    for stride, (rows, columns) in zip(STRIDES, points.shapes, strict=True):
-        reach = points.stride_A.new_full((), stride) * radius
-        lowest_BG2 = (centers_BG2 / stride - radius - 0.5).floor()
-        cell_BG2N = lowest_BG2[..., None] + steps
-        center_BG2N = (cell_BG2N + 0.5) * stride
-        low_BG2N = center_BG2N - (centers_BG2 - reach)[..., None]
-        high_BG2N = (centers_BG2 + reach)[..., None] - center_BG2N
-        limit = torch.where(is_x, columns, rows)  # not from a list, whose copy would be waited for
-        near_BG2N = (torch.minimum(low_BG2N, high_BG2N) > 0) & (cell_BG2N >= 0) & (cell_BG2N < limit)
-        near_BGNN = near_BG2N[:, :, 1, :, None] & near_BG2N[:, :, 0, None, :]
-        column_BGN, row_BGN = torch.where(near_BG2N, cell_BG2N, 0).long().unbind(2)
-        index_BGNN = first + row_BGN[..., :, None] * columns + column_BGN[..., None, :]
-        indices.append(index_BGNN.flatten(2))
-        nears.append(near_BGNN.flatten(2))
-        first += rows * columns
-    return torch.cat(indices, dim=-1), torch.cat(nears, dim=-1)
+    assert points.levels is not None
+    stride_L1, steps = points.levels.stride_L[:, None], math.ceil(2 * radius) + 2
+    reach_L1 = stride_L1 * radius
+    centers_BGL2 = centers_BG2[:, :, None]
+    lowest_BGL2 = (centers_BGL2 / stride_L1 - radius - 0.5).floor_()
+    cell_BGL2N = lowest_BGL2[..., None] + torch.arange(steps, device=centers_BG2.device)
+    center_BGL2N = (cell_BGL2N + 0.5).mul_(stride_L1[..., None])
+    low_BGL2N = center_BGL2N - (centers_BGL2 - reach_L1)[..., None]
+    high_BGL2N = (centers_BGL2 + reach_L1)[..., None] - center_BGL2N
+    on_image_BGL2N = (cell_BGL2N >= 0) & (cell_BGL2N < points.levels.size_L2[..., None])
+    near_BGL2N = (torch.minimum(low_BGL2N, high_BGL2N) > 0).logical_and_(on_image_BGL2N)
+    near_BGLNN = near_BGL2N[:, :, :, 1, :, None] & near_BGL2N[:, :, :, 0, None, :]
+    column_BGLN, row_BGLN = cell_BGL2N.masked_fill_(~near_BGL2N, 0).long().unbind(3)
+    before_BGLN = row_BGLN * points.levels.size_L2[:, :1] + points.levels.first_L[:, None]
+    index_BGLNN = before_BGLN[..., :, None] + column_BGLN[..., None, :]
+    return index_BGLNN.flatten(2), near_BGLNN.flatten(2)
 
 
 def _for_objects(values: Tensor) -> Tensor:

@@ -28,7 +28,9 @@ from yolox_core.structures import Assignment, Targets
 NOT_PREFERRED = {"yolox-2021": 1e5, "yolox-2023": 1e6}
 IOU_EPS = 1e-8
 LOG_FLOOR = -100.0  # torch's binary_cross_entropy clamps its logarithms here
-PAIRS_AT_ONCE = 1 << 21  # of an object, or a class, and a candidate: 8 MiB a tensor
+# of an object, or a class, and a candidate. On a CPU fresh memory costs, on a GPU the number of operations
+PAIRS_AT_ONCE = 1 << 21  # 8 MiB a tensor
+PAIRS_AT_ONCE_ON_CUDA = 3 << 20
 
 
 class SimOTA:
@@ -48,7 +50,8 @@ class SimOTA:
         if images == 0 or objects == 0:
             return _nothing(raw_BA, objects)
         most = _most_candidates(objects, raw_BA.shape[1], self.config)
-        at_once = max(1, PAIRS_AT_ONCE // (most * max(objects, raw_BA.shape[2] - 5)))
+        pairs = PAIRS_AT_ONCE_ON_CUDA if raw_BA.is_cuda else PAIRS_AT_ONCE
+        at_once = max(1, pairs // (most * max(objects, raw_BA.shape[2] - 5)))
         parts = [slice(start, start + at_once) for start in range(0, images, at_once)]
         return _joined([self._assign(boxes_BA4[part], raw_BA[part], targets[part], points, most) for part in parts])
 

@@ -192,6 +192,7 @@ class TrainConfig:
     threads: int | None = None  # CPU threads of a worker; None: all cores shared among the workers
     precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
     deterministic: bool = False  # the same bits every time on CUDA too, more slowly; on a CPU they always are
+    compile: bool = False  # the network by torch.compile: faster steps after a slow start
 
     def __post_init__(self) -> None:
         _require_finite(self, "train")

@@ -86,6 +86,16 @@ class Batch:
         """The same batch where a GPU can fetch it without anybody waiting (torch's loader calls this by name)."""
         return replace(self, images_BCHW=self.images_BCHW.pin_memory(), targets=self.targets.pin_memory())
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on `device`, without waiting for the copy."""
+        images_BCHW = self.images_BCHW.to(device, non_blocking=True)
+        return replace(self, images_BCHW=images_BCHW, targets=self.targets.to(device))
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that lies on a device."""
+        targets = self.targets
+        return self.images_BCHW, targets.boxes_BG4, targets.labels_BG, targets.valid_BG, targets.ignore_BG
+
 
 @dataclass(frozen=True)
 class Assignment:

@@ -21,6 +21,7 @@ from yolox_core.loading.dataset import TrainingSet
 from yolox_core.loading.loader import training_batches
 from yolox_core.loading.plan import epoch_plan, shard, training_sizes
 from yolox_core.model.yolox import build_model
+from yolox_core.train.clock import PhaseClock
 from yolox_core.train.optim import training_mode
 from yolox_core.train.state import TrainingState
 from yolox_core.train.step import Stepper
@@ -71,7 +72,9 @@ def one_step(records: DatasetRecords, case: str) -> dict[str, torch.Tensor]:
     state = TrainingState.fresh(build_model(recipe.model, seed=2), recipe)
     training_mode(state.model, recipe.train)
     model = world.data_parallel(state.model)
-    stepper = Stepper(recipe, state, model, SimOTA(recipe.assign), world, torch.device("cpu"))
+    stepper = Stepper(
+        recipe, state, model, SimOTA(recipe.assign), world, torch.device("cpu"), PhaseClock(torch.device("cpu"))
+    )
     totals = stepper(batches, learning_rate=0.01, use_l1=True)
     parameters = dict(state.model.named_parameters())
     gradients = {f"gradient {name}": parameter.grad for name, parameter in parameters.items()}

@@ -6,6 +6,7 @@ checkpoints load key by key. Shapes: [B, C, H, W].
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 BATCH_NORM_EPS = 1e-3  # yolox_base.py:114-118
 BATCH_NORM_MOMENTUM = 0.03
@@ -58,8 +59,20 @@ class Focus(nn.Module):
         top, bottom = x[..., ::2, :], x[..., 1::2, :]
         # order of the published weights: top left, bottom left, top right, bottom right
         quarters = (top[..., ::2], bottom[..., ::2], top[..., 1::2], bottom[..., 1::2])
-        out: Tensor = self.conv(torch.cat(quarters, dim=1))
+        out: Tensor = self._on_cuda(quarters) if x.is_cuda else self.conv(torch.cat(quarters, dim=1))
         return out
+
+    def _on_cuda(self, quarters: tuple[Tensor, ...]) -> Tensor:
+        """The same with channels of zeros up to a multiple of 8: tensor cores take no other number."""
+        convolution, channels = self.conv.conv, 4 * quarters[0].shape[1]
+        more = -channels % 8
+        stacked = torch.cat(
+            (*quarters, quarters[0].new_zeros(()).expand(len(quarters[0]), more, *quarters[0].shape[2:])), 1
+        )
+        weight = functional.pad(convolution.weight, (0, 0, 0, 0, 0, more))
+        out = functional.conv2d(stacked, weight, convolution.bias, convolution.stride, convolution.padding)
+        activated: Tensor = self.conv.act(self.conv.bn(out))
+        return activated
 
 
 class Bottleneck(nn.Module):

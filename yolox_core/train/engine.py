@@ -25,12 +25,14 @@ from yolox_core.evaluation.evaluator import evaluate
 from yolox_core.loading.dataset import SampleKey, TrainingSet
 from yolox_core.loading.loader import Loader
 from yolox_core.loading.plan import TrainingSizes, epoch_plan, shard, training_sizes
+from yolox_core.loading.transfer import on_device
 from yolox_core.losses import PART_NAMES
 from yolox_core.model.weights import LoadReport, Weights, load_weights
 from yolox_core.model.yolox import build_model
 from yolox_core.structures import Batch
 from yolox_core.train import checkpoint
-from yolox_core.train.optim import training_mode
+from yolox_core.train.clock import PhaseClock, shares
+from yolox_core.train.optim import compile_network, training_mode
 from yolox_core.train.schedule import LearningRate, is_closing, is_evaluated
 from yolox_core.train.state import TrainingState
 from yolox_core.train.step import TOTALS, Stepper
@@ -128,8 +130,10 @@ def _train(job: TrainingJob) -> Iterator[Report]:
     recipe, world = job.recipe, job.world
     state, started = _begin(job)
     sizes = training_sizes(recipe.train.input_size, recipe.augment.multiscale)
+    if recipe.train.compile:
+        compile_network(state.model, len({*sizes.drawn, sizes.closing}))
     model = world.data_parallel(state.model)
-    stepper = Stepper(recipe, state, model, SimOTA(recipe.assign), world, job.device)
+    stepper = Stepper(recipe, state, model, SimOTA(recipe.assign), world, job.device, PhaseClock(job.device))
     rates = LearningRate.of(recipe.train, started.steps_per_epoch)
     yield started
     dataset = TrainingSet(job.training, recipe.augment, recipe.seed)
@@ -180,11 +184,12 @@ def _epoch(
     training_mode(state.model, recipe.train)
     meter = _Meter(job, len(plan), state)
     learning_rate = 0.0
+    stepper.clock.enter("data")
     for batches in _steps(job, loader, plan[state.step_in_epoch :]):
-        meter.loaded()
         learning_rate = rates.peak * rates.min_ratio if closing else rates.at(state.step)
         totals = stepper(batches, learning_rate, use_l1=closing, leaving=job.leave())
         if meter.add(totals):
+            stepper.clock.fold()
             losses = meter.losses(epoch, batches)
             yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
             if meter.leaving() and meter.steps < len(plan):
@@ -197,7 +202,7 @@ def _epoch(
         **meter.health(),
         "learning_rate": learning_rate,
     }
-    timing = meter.timing()
+    timing, phases = meter.timing(), stepper.clock.take()
     job.world.average_buffers(state.model)
     job.world.average_buffers(state.ema.model)
     yield Measuring(epoch)
@@ -208,6 +213,8 @@ def _epoch(
     began = time.perf_counter()
     path = _save(job, state, is_best)
     timing["checkpoint_s"] = time.perf_counter() - began
+    whole = {**phases, "evaluate": timing.get("evaluate_s", 0.0), "checkpoint": timing["checkpoint_s"]}
+    timing |= {f"share/{phase}": share for phase, share in shares(whole).items()}
     yield EpochReport(tuple(state.history), timing, is_best, path)
     if meter.leaving() and state.epoch <= state.last_epoch(recipe):
         yield Left(state.epoch, 0, len(plan))
@@ -263,13 +270,13 @@ def _steps(job: TrainingJob, loader: Loader[SampleKey], plan: Sequence[Sequence[
     shares = [shard(batch, job.world.rank, job.world.size) for batch in plan]
     micro = job.recipe.train.micro_batch_size or len(shares[0])
     pieces = [[share[at : at + micro] for at in range(0, len(share), micro)] for share in shares]
-    batches = loader.batches([piece for share in pieces for piece in share])
+    batches = on_device(loader.batches([piece for share in pieces for piece in share]), job.device)
     for share in pieces:
         yield [next(batches) for _ in share]
 
 
 class _Meter:
-    """Sums of an epoch's losses, and where its time went."""
+    """Sums of an epoch's losses, and how fast it went."""
 
     def __init__(self, job: TrainingJob, steps_per_epoch: int, state: TrainingState) -> None:
         self.job, self.steps_per_epoch = job, steps_per_epoch
@@ -277,17 +284,12 @@ class _Meter:
         begun = state.epoch_totals or [0.0] * len(TOTALS)
         self.totals = torch.tensor(begun, dtype=torch.float64, device=job.device)
         self.totals[-1] = 0  # whoever was leaving has come back
-        self.began = self.mark = time.perf_counter()
-        self.waited = 0.0
-
-    def loaded(self) -> None:
-        self.waited += time.perf_counter() - self.mark
+        self.began = time.perf_counter()
 
     def add(self, totals: Tensor) -> bool:
         """Add one step's sums; whether it is time to look at them."""
         self.totals += totals
         self.steps += 1
-        self.mark = time.perf_counter()
         return self.job.device.type == "cpu" or self.steps % LOG_EVERY == 0 or self.steps == self.steps_per_epoch
 
     def losses(self, epoch: int, batches: Sequence[Batch]) -> dict[str, float]:
@@ -317,7 +319,6 @@ class _Meter:
     def timing(self) -> dict[str, float]:
         return {
             "train_s": time.perf_counter() - self.began,
-            "data_wait_s": self.waited,
             "images_per_second": self.rate(),
         }
 

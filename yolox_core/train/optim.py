@@ -1,5 +1,7 @@
 """The optimizer: SGD with Nesterov momentum (yolox_base.py:255-285) or AdamW, decay on convolution weights only."""
 
+from importlib import import_module
+
 import torch
 from torch import nn
 
@@ -41,3 +43,14 @@ def scale_gradients(model: nn.Module, factor: torch.Tensor) -> None:
     """Multiply every gradient by a 0-dim tensor, without waiting for the device."""
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     torch._foreach_mul_(gradients, factor)
+
+
+def compile_network(model: nn.Module, sizes: int) -> None:
+    """Run `model` by torch.compile, with code of its own for each of so many input sizes and no more than these.
+
+    Code for any size would be made once, but was not made within minutes (YOLOX-s, PyTorch 2.11).
+    """
+    dynamo = import_module("torch._dynamo")  # seconds, which a run without it does not spend
+    # past its limit torch goes back to uncompiled code, without a word to the user
+    dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, 2 * sizes)
+    model.compile(dynamic=False)

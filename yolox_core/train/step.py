@@ -6,6 +6,7 @@ batch. So the step does not depend on how the batch was cut into workers and mic
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,14 @@ from yolox_core.collectives import World
 from yolox_core.config import Recipe
 from yolox_core.losses import PART_NAMES, detection_loss
 from yolox_core.structures import Batch
+from yolox_core.train.clock import PhaseClock
 from yolox_core.train.optim import scale_gradients
 from yolox_core.train.state import TrainingState
 
 # what a step sums, in this order; the last: how many workers have been told to leave
 TOTALS = (*PART_NAMES, "positives", *COUNTS, "leaving")
+
+_points = lru_cache(maxsize=64)(anchor_points)  # for each size that is trained on
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Stepper:
     assigner: SimOTA
     world: World
     device: torch.device
+    clock: PhaseClock
 
     def __call__(
         self, micro_batches: Sequence[Batch], learning_rate: float, use_l1: bool, leaving: bool = False
@@ -50,7 +55,9 @@ class Stepper:
             with self.world.without_averaging(self.model):
                 totals += self._accumulate(batch, use_l1)
         totals += self._accumulate(micro_batches[-1], use_l1)
+        self.clock.enter("communicate")
         totals = self.world.sum(totals)
+        self.clock.enter("optimizer")
         # data-parallel backward left the mean over workers; their sum over the positives of all is wanted
         scale_gradients(state.model, self.world.size / totals[TOTALS.index("positives")].clamp(min=1))
         if train.clip_norm is not None:
@@ -60,19 +67,25 @@ class Stepper:
         state.optimizer.step()
         state.ema.update()
         state.step += 1
+        self.clock.enter("data")
         return totals
 
     def _accumulate(self, batch: Batch, use_l1: bool) -> Tensor:
-        images = batch.images_BCHW.to(self.device, non_blocking=True).float()
-        images = images.contiguous(memory_format=torch.channels_last)
+        self.clock.enter("forward")
+        batch = batch.to(self.device)
+        images = batch.images_BCHW.float().contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             raw_BA = self.model(images)
-        targets = batch.targets.to(self.device)
-        points = anchor_points((images.shape[2], images.shape[3]), self.device)
+        self.clock.enter("assign")
+        targets = batch.targets
+        points = _points((images.shape[2], images.shape[3]), self.device)
         boxes_BA4 = decode_boxes(raw_BA, points)
         assignment = self.assigner(boxes_BA4.detach(), raw_BA.detach(), targets, points)
+        self.clock.enter("loss")
         sums = detection_loss(raw_BA, boxes_BA4, targets, assignment, points, self.recipe.loss, use_l1)
+        self.clock.enter("backward")
         sums.total.backward()  # type: ignore[no-untyped-call]
+        self.clock.enter("loss")
         counts = assignment_counts(assignment, targets, points)
         # a prediction that is not a number shows in this step's losses, also where no object got that point
         broken = raw_BA.detach().sum(dtype=torch.float32) * 0

@@ -19,6 +19,7 @@ from yolox_core.loading.dataset import TrainingSet
 from yolox_core.loading.loader import training_batches
 from yolox_core.loading.plan import epoch_plan, training_sizes
 from yolox_core.model.yolox import build_model
+from yolox_core.train.clock import PhaseClock
 from yolox_core.train.state import TrainingState
 from yolox_core.train.step import Stepper
 
@@ -71,7 +72,7 @@ def test_a_step_never_waits(
     there = torch.device(device)
     model = build_model(recipe.model).to(there, memory_format=torch.channels_last)
     state = TrainingState.fresh(model.train(), recipe)
-    stepper = Stepper(recipe, state, state.model, SimOTA(recipe.assign), World.current(), there)
+    stepper = Stepper(recipe, state, state.model, SimOTA(recipe.assign), World.current(), there, PhaseClock(there))
     dataset = TrainingSet(scenes(tmp_path), recipe.augment, recipe.seed)
     plan = epoch_plan(len(dataset), 4, 0, recipe.seed, training_sizes((96, 96), None), closing)
     batches = list(training_batches(dataset, plan[:2], workers=0))
@@ -101,7 +102,15 @@ def test_a_prediction_that_is_no_number_shows_in_the_losses_of_its_step(tmp_path
     with torch.no_grad():
         model.head.cls_preds[0].bias.fill_(torch.nan)
     state = TrainingState.fresh(model, recipe)
-    stepper = Stepper(recipe, state, state.model, SimOTA(recipe.assign), World.current(), torch.device("cpu"))
+    stepper = Stepper(
+        recipe,
+        state,
+        state.model,
+        SimOTA(recipe.assign),
+        World.current(),
+        torch.device("cpu"),
+        PhaseClock(torch.device("cpu")),
+    )
     dataset = TrainingSet(scenes(tmp_path), recipe.augment, recipe.seed)
     plan = epoch_plan(len(dataset), 4, 0, recipe.seed, training_sizes((96, 96), None), False)
     totals = stepper(list(training_batches(dataset, plan[:1], workers=0)), 0.01, use_l1=False)
