@@ -37,7 +37,7 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
         model = ModelConfig.of_size(size, len(records.categories))
         settings = TrainConfig(
             epochs=EPOCHS, closing_epochs=0, warmup_epochs=0, batch_size=images, input_size=(side, side),
-            learning_rate=1e-4, compile=device == "cuda",
+            learning_rate=1e-4,
         )  # fmt: skip
         recipe = Recipe(model=model, augment=augment, train=settings)
         spec = DetectorSpec(model, records.class_names, records.category_ids, (side, side))

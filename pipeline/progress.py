@@ -74,7 +74,8 @@ class TrainingProgress:
         measured = f"  map {row['map']:.3f}  map_50 {row['map_50']:.3f}" if "map" in row else ""
         rate, seconds = report.timing["images_per_second"], report.timing["train_s"]
         of = f"/{self._epochs}" if self._epochs else ""
+        waited = report.timing["share/data"]
         return (
-            f"epoch {row['epoch'] + 1}{of}  loss {row['loss']:.3f}{measured}  {rate:.0f} images/s  {seconds:.1f} s"
-            f"{'  best so far' if report.is_best else ''}"
+            f"epoch {row['epoch'] + 1}{of}  loss {row['loss']:.3f}{measured}  {rate:.0f} images/s  {seconds:.1f} s, "
+            f"{waited:.0%} waiting for data{'  best so far' if report.is_best else ''}"
         )

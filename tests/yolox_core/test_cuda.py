@@ -1,5 +1,6 @@
 """The core on a GPU: the same assignments as on a CPU, runs that repeat, training that resumes, boxes that agree."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from yolox_core.model.weights import release
 from yolox_core.model.yolox import build_model
 from yolox_core.predictor import Predictor
 from yolox_core.train import checkpoint
-from yolox_core.train.engine import EpochReport, Started, train
+from yolox_core.train.engine import EpochReport, TrainingJob, train
 
 pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")
@@ -79,16 +80,19 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"compile": True}, {"precision": "float32"}], ids=str)
-def test_it_learns(tmp_path: Path, options: dict[str, Any]) -> None:
-    recipe = small_recipe(augment={"mixup": 0.0}, epochs=12, learning_rate=0.01, micro_batch_size=None, **options)
-    reports = list(train(small_job(tmp_path, recipe, device=CUDA, loader_workers=2)))
-    assert isinstance(reports[0], Started)
-    rows = [report.row for report in reports if isinstance(report, EpochReport)]
-    losses = [row["loss/iou"] + row["loss/objectness"] + row["loss/class"] for row in rows]
-    assert np.mean(losses[-3:]) < 0.8 * losses[0]
-    timing = [report.timing for report in reports if isinstance(report, EpochReport)][-1]
-    shares = {name: value for name, value in timing.items() if name.startswith("share/")}
+def test_an_epoch_goes_as_on_a_cpu(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Three steps at one size; later ones differ as rounding grows."""
+    recipe = small_recipe(augment={"multiscale": None}, micro_batch_size=None, **options)
+    there = first_epoch(small_job(tmp_path, recipe, device=CUDA, loader_workers=2))
+    plain = replace(recipe, train=replace(recipe.train, compile=False))
+    here = first_epoch(small_job(tmp_path, plain))
+    assert there.row["loss"] == pytest.approx(here.row["loss"], rel=0.05)  # bfloat16, and the order of sums
+    shares = {name: value for name, value in there.timing.items() if name.startswith("share/")}
     assert sum(shares.values()) == pytest.approx(1.0) and shares["share/backward"] > 0
+
+
+def first_epoch(job: TrainingJob) -> EpochReport:
+    return next(report for report in train(job) if isinstance(report, EpochReport))
 
 
 def test_the_predictor_says_what_a_cpu_says(tmp_path: Path) -> None:

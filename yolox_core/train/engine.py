@@ -50,6 +50,7 @@ class TrainingJob:
     validation: DatasetRecords | None = None  # None or without images: nothing is measured, the last EMA is released
     initial: Weights | None = None  # None: random weights
     checkpoints: Path | None = None  # folder; None: nothing is saved
+    checkpoint_every: int = 1  # epochs; the last one and the best are saved in any case
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     world: World = field(default_factory=World)
     loader_workers: int = 0  # processes; 0: a thread
@@ -211,7 +212,8 @@ def _epoch(
     state.epoch += 1
     state.step_in_epoch, state.epoch_totals = 0, []
     began = time.perf_counter()
-    path = _save(job, state, is_best)
+    due = is_best or state.epoch % job.checkpoint_every == 0 or state.epoch > state.last_epoch(recipe)
+    path = _save(job, state, is_best) if due else None
     timing["checkpoint_s"] = time.perf_counter() - began
     whole = {**phases, "evaluate": timing.get("evaluate_s", 0.0), "checkpoint": timing["checkpoint_s"]}
     timing |= {f"share/{phase}": share for phase, share in shares(whole).items()}

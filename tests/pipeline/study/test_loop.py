@@ -1,0 +1,83 @@
+"""A study as a plain loop: real runs, a line each; what is done is not repeated, what fails is told and tried again."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.study.design import DataChoice
+from pipeline.study.run import parts_of
+from tests.pipeline.study.test_design import SHIPPED
+from tests.yolox_core.train.small import scenes
+
+ROOT = Path(__file__).parents[3]
+SMALL = {
+    "seeds": [0],
+    "metric": "map",
+    "factors": {"width": {"model.width": [0.125, 0.25]}},
+    "generators": {},
+    "extra": [],
+    "data": {"scenes": {"one_object": False, "folds": 7}},
+    "base": {"train": {"epochs": 1, "closing_epochs": 0, "warmup_epochs": 0, "batch_size": 4, "input_size": 64}},
+}
+
+
+def test_folds_hold_every_image_once_and_set_aside_what_the_study_is_not_about(tmp_path: Path) -> None:
+    records = scenes(tmp_path)
+    choice = DataChoice(one_object=True, folds=3)
+    parts = [parts_of(records, choice, seed) for seed in range(3)]
+    alone = {image.file_name for image in records.images if len(image.boxes_G4) == 1}
+    assert 0 < len(alone) < len(records.images)
+    held_out = [image.file_name for part in parts for image in part.held_out.images]
+    assert sorted(held_out) == sorted(alone)
+    for part in parts:
+        names = [{image.file_name for image in side.images} for side in (part.training, part.held_out, part.set_aside)]
+        assert names[0] | names[1] == alone and not names[0] & names[1]
+        assert names[2] == {image.file_name for image in records.images} - alone
+    fewer = dataclasses.replace(records, images=list(reversed(records.images)))
+    assert parts_of(fewer, choice, 1).held_out.images == parts[1].held_out.images
+
+
+def loop(folder: Path, *more: str) -> str:
+    words = [sys.executable, "-m", "pipeline.study.loop", folder / "study.yaml", "--data", f"scenes={folder / 'data'}"]
+    told = subprocess.run(
+        [*map(str, words), "--out", str(folder / "runs.jsonl"), "--device", "cpu", *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return told.stdout
+
+
+def test_runs_are_done_once_and_failures_again(tmp_path: Path) -> None:
+    records = scenes(tmp_path / "data")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text()) | SMALL))
+    data = tmp_path / "data"
+    data.rename(tmp_path / "elsewhere")
+    assert f"{data}" in loop(tmp_path, "--at-once", "2")
+    rows = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    assert len(rows) == 2 and all("InputError" in row["error"] for row in rows)
+    (tmp_path / "elsewhere").rename(data)
+    assert "2 runs, 0 done before" in loop(tmp_path, "--at-once", "2")
+    rows = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    done = {row["key"]: row for row in rows if "error" not in row}
+    assert set(done) == {"scenes/l/0", "scenes/h/0"}
+    for row in done.values():
+        assert row["images"]["training"] + row["images"]["held_out"] == len(records.images)
+        assert row["steps"] == 3 and 0 <= row["figures"]["held_out"]["map"] <= 1
+        assert row["health"]["assign/positives_per_object"] > 0
+    assert "2 done before" in loop(tmp_path)
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == len(rows)
+
+
+def test_data_that_a_study_needs_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        (tmp_path / "study.yaml").write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text())))
+        loop(tmp_path)
+    assert "expected raccoon=FOLDER" in refused.value.stderr
