@@ -1,7 +1,7 @@
 """What workers do together: the only file that touches torch.distributed. With one worker all of it is free."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,7 +34,8 @@ class World:
     def sum(self, tensor: Tensor) -> Tensor:
         """`tensor` summed over all workers, in place."""
         if self.size > 1:
-            dist.all_reduce(tensor)
+            with self._together("a sum"):
+                dist.all_reduce(tensor)
         return tensor
 
     def gather(self, items: Sequence[Item]) -> list[Item]:
@@ -42,7 +43,8 @@ class World:
         if self.size == 1:
             return list(items)
         gathered: list[Any] = [None] * self.size
-        dist.all_gather_object(gathered, list(items))
+        with self._together("a list of detections"):
+            dist.all_gather_object(gathered, list(items))
         return [item for part in gathered for item in part]
 
     def from_first(self, value: Item) -> Item:
@@ -50,7 +52,8 @@ class World:
         if self.size == 1:
             return value
         holder: list[Any] = [value]
-        dist.broadcast_object_list(holder, src=0)
+        with self._together("the first worker's word"):
+            dist.broadcast_object_list(holder, src=0)
         result: Item = holder[0]
         return result
 
@@ -71,5 +74,15 @@ class World:
             return
         for buffer in model.buffers():
             if buffer.is_floating_point():
-                dist.all_reduce(buffer)
+                with self._together("batch-norm statistics"):
+                    dist.all_reduce(buffer)
                 buffer.div_(self.size)
+
+    @contextmanager
+    def _together(self, what: str) -> Iterator[None]:
+        """Name this worker where the others do not come: torch's own line does not say whose it is."""
+        try:
+            yield
+        except RuntimeError as alone:
+            alone.add_note(f"worker {self.rank} of {self.size} waited in vain for the others, for {what}")
+            raise

@@ -17,7 +17,7 @@ from yolox_core.errors import InputError
 
 MAX_FAILURES = 3  # times that lost workers are replaced
 LISTEN_EVERY_S = 0.3
-COLLECTIVE_TIMEOUT_S = 1800
+COLLECTIVE_MARGIN_S = 300  # longer than a worker may hang: the driver names that one before the others give up on it
 
 
 def fit(
@@ -45,7 +45,7 @@ def fit(
         train_worker,
         train_loop_config=dataclasses.asdict(order),
         scaling_config=scaling,
-        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
+        torch_config=TorchConfig(timeout_s=int(hosting.hang_s) + COLLECTIVE_MARGIN_S),
         run_config=running,
     )
     listener = _Listener(board, on_report, leave or threading.Event(), hosting.hang_s)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.distributed.gauges import Gauges
 from yolox_core.errors import InputError
 
 LOCK_TIMEOUT_S = 120.0
@@ -54,11 +55,13 @@ def train_worker(order: dict[str, Any]) -> None:
         return  # Ray has started all workers again after one refused: it would again
     context = ray.train.get_context()
     first = context.get_world_rank() == 0
+    gauges = Gauges(Path(told.run).name) if first else None
     try:
         with alone(Path(told.run)) if first else nullcontext(), _Heart(board, context.get_world_rank()) as heart:
             for report in _reports(told, heart.asked):
                 heart.at(report)
-                if first:
+                if gauges:
+                    gauges.show(report)
                     _hand_over(board, report)
                 _tell_ray(report)
     except InputError as refused:

@@ -1,8 +1,9 @@
-"""Two real workers on this machine, joined by gloo over loopback."""
+"""Real workers on this machine, joined by gloo over loopback."""
 
 import multiprocessing
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,27 @@ import torch.distributed as dist
 import torch.multiprocessing
 
 
-def in_two_processes(work: Callable[..., Any], folder: Path, *arguments: Any) -> list[Any]:
-    """What `work(*arguments)` returns in each of two workers; tensors and plain containers only.
+def in_processes(
+    work: Callable[..., Any], folder: Path, *arguments: Any, workers: int = 2, timeout_s: float = 600
+) -> list[Any]:
+    """What `work(*arguments)` returns in each worker; tensors and plain containers only.
 
     `work` is a function of a module. `folder` is empty and becomes their meeting place.
     """
-    # imported once, in the server that both workers of all tests are forked from: half a minute on a busy machine
+    # imported once, in the server that all workers of all tests are forked from: half a minute on a busy machine
     multiprocessing.set_forkserver_preload(["yolox_core.train.step", "yolox_core.evaluation.evaluator", __name__])
-    torch.multiprocessing.start_processes(_worker, (work, folder, arguments), nprocs=2, start_method="forkserver")
-    return [torch.load(folder / f"result_{rank}.pt", weights_only=True) for rank in range(2)]
+    given = (workers, timeout_s, work, folder, arguments)
+    torch.multiprocessing.start_processes(_worker, given, nprocs=workers, start_method="forkserver")
+    return [torch.load(folder / f"result_{rank}.pt", weights_only=True) for rank in range(workers)]
 
 
-def _worker(rank: int, work: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]) -> None:
+def _worker(
+    rank: int, workers: int, timeout_s: float, work: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]
+) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+    meeting = f"file://{folder / 'meeting'}"
+    dist.init_process_group("gloo", meeting, timedelta(seconds=timeout_s), rank=rank, world_size=workers)
     try:
         torch.save(work(*arguments), folder / f"result_{rank}.pt")
     finally:

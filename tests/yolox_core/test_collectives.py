@@ -5,13 +5,15 @@ same global batch; among the cases one whose second worker has images without an
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.multiprocessing import ProcessRaisedException
 
-from tests.yolox_core.processes import in_two_processes
+from tests.yolox_core.processes import in_processes
 from yolox_core.assign import SimOTA
 from yolox_core.collectives import World
 from yolox_core.config import AugmentConfig, ModelConfig, Recipe, TrainConfig
@@ -105,7 +107,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> DatasetRecords:
 
 @pytest.fixture(scope="module")
 def pair(records: DatasetRecords, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return in_two_processes(work, tmp_path_factory.mktemp("pair"), records)
+    return in_processes(work, tmp_path_factory.mktemp("pair"), records)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -143,3 +145,15 @@ def test_alone_everything_is_free() -> None:
     assert world.gather((1, 2)) == [1, 2] and world.from_first("x") == "x"
     world.average_buffers(model)
     assert model.running_mean.tolist() == [3.0, 3.0]
+
+
+def waits_alone() -> None:
+    """The second worker does not come."""
+    world = World.current()
+    if world.is_first:
+        world.sum(torch.zeros(1))
+
+
+def test_a_worker_that_waits_in_vain_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProcessRaisedException, match="worker 0 of 2 waited in vain for the others, for a sum"):
+        in_processes(waits_alone, tmp_path, timeout_s=3)

@@ -1,4 +1,4 @@
-"""Measuring over two workers is measuring over one: no image lost, none counted twice."""
+"""Measuring over several workers is measuring over one: no image lost, none counted twice."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.yolox_core.conftest import SPEC, opinionated
-from tests.yolox_core.processes import in_two_processes
+from tests.yolox_core.processes import in_processes
 from yolox_core.collectives import World
 from yolox_core.config import EvaluateConfig
 from yolox_core.datasets.images import read_image
@@ -73,12 +73,13 @@ def test_one_worker_measures_what_the_predictor_finds(truth: DatasetRecords) -> 
     assert measure(truth, found).metrics == pytest.approx(metrics, abs=1e-6)
 
 
-def test_two_workers_equal_one(truth: DatasetRecords, tmp_path: Path) -> None:
-    """Five images, and a single one: then the second worker has nothing to do."""
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_equal_one(truth: DatasetRecords, tmp_path: Path, workers: int) -> None:
+    """Five images, and a single one: then all workers but the first have nothing to do."""
     few = dataclasses.replace(truth, images=truth.images[:1])
     expected = [evaluate(opinionated(), records, SPEC, CONFIG, World(), CPU, batch_size=2) for records in (truth, few)]
-    first, second = in_two_processes(work, tmp_path, truth, few)
-    assert first == second
-    for got, alone in zip(first, expected, strict=True):
+    results = in_processes(work, tmp_path, truth, few, workers=workers)
+    assert all(result == results[0] for result in results)
+    for got, alone in zip(results[0], expected, strict=True):
         assert got == pytest.approx(alone, abs=1e-6)
-    assert first[0] != first[1]
+    assert results[0][0] != results[0][1]
