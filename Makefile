@@ -88,7 +88,8 @@ COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashe
 
 lock: $(READY)  ## compile the locks
 	@set -e; $(FIND_UV) "$$uv" $(COMPILE) pyproject.toml -o requirements.txt; \
-	"$$uv" $(COMPILE) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	"$$uv" $(COMPILE) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt; \
+	"$$uv" $(COMPILE) -c requirements.txt infra/images/mlflow-requirements.in -o infra/images/mlflow-requirements.txt
 
 clean:  ## remove caches
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -13,7 +13,9 @@ from pipeline.distributed.launch import Hosting, cluster
 from pipeline.distributed.train import fit
 from pipeline.distributed.worker import WorkerOrder
 from yolox_core.config import DetectorSpec, ModelConfig, Recipe, TrainConfig
+from yolox_core.datasets.atomic import write_json
 from yolox_core.datasets.coco import read_coco, write_coco
+from yolox_core.datasets.images import content_digests
 from yolox_core.datasets.synthetic import render
 from yolox_core.train.engine import EpochReport, TrainingJob, train
 
@@ -30,6 +32,9 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
         folder = Path(name)
         records = render(folder / "data", IMAGES, seed=0)
         write_coco(records, folder / "all.json")
+        names = [image.file_name for image in records.images]
+        manifest = folder / "manifest.json"
+        write_json(manifest, {"files": dict(zip(names, content_digests(records), strict=True))})
         recipe = Recipe(
             ModelConfig.of_size("nano", len(records.categories)),
             train=TrainConfig(
@@ -51,6 +56,7 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
                     recipe=recipe.to_dict(),
                     spec=spec.to_dict(),
                     images=str(records.image_root),
+                    digests=str(manifest),
                     training=str(folder / "all.json"),
                     validation=str(_nothing(folder)),
                     initial=None,

@@ -18,6 +18,7 @@ from yolox_core.errors import InputError
 
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU in a period, or `max`
 ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
+DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -44,6 +45,9 @@ class Hosting:
     address: str | None = None  # of a Ray cluster; None: this machine alone
     hang_s: float = 1800.0  # a worker that does no step for so long is replaced
     threads: int | None = None  # of a worker; None: the cores of the driver's machine, shared evenly
+    images: str | None = None  # fsspec address from which nodes fetch them; None: the driver's folder is theirs, too
+    cache: str = DEFAULT_CACHE  # folder of each node for what it fetched
+    cache_gib: int = 50
 
     def __post_init__(self) -> None:
         for name, value, lowest in (("workers", self.workers, 1), ("loader-workers", self.loader_workers, 0)):
@@ -52,7 +56,7 @@ class Hosting:
 
     @classmethod
     def from_environment(cls) -> "Hosting":
-        """YOLOX_WORKERS, YOLOX_LOADER_WORKERS, YOLOX_GPU (auto, 0 or 1), YOLOX_THREADS, YOLOX_HANG_S, RAY_ADDRESS."""
+        """YOLOX_WORKERS and its like (docs/training.md), and RAY_ADDRESS."""
         return cls(
             workers=_count("YOLOX_WORKERS", 1, lowest=1),
             loader_workers=_count("YOLOX_LOADER_WORKERS", 0, lowest=0),
@@ -60,6 +64,9 @@ class Hosting:
             address=os.environ.get("RAY_ADDRESS") or None,
             hang_s=_count("YOLOX_HANG_S", 1800, lowest=10),
             threads=_count("YOLOX_THREADS", 0, lowest=0) or None,
+            images=os.environ.get("YOLOX_IMAGES") or None,
+            cache=os.environ.get("YOLOX_CACHE", DEFAULT_CACHE),
+            cache_gib=_count("YOLOX_CACHE_GIB", 50, lowest=1),
         )
 
     def cores_per_worker(self) -> int:

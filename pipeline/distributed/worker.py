@@ -4,18 +4,24 @@ All that it needs comes in as plain values with absolute paths: a worker's folde
 """
 
 import fcntl
+import json
 import os
 import pickle
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.distributed.gauges import Gauges
+from pipeline.distributed.images import NodeImages, check_folder, is_address
 from yolox_core.errors import InputError
+
+if TYPE_CHECKING:
+    from yolox_core.datasets.records import DatasetRecords
 
 LOCK_TIMEOUT_S = 120.0
 PULSE_S = 1.0
@@ -27,7 +33,8 @@ class WorkerOrder:
 
     recipe: dict[str, Any]
     spec: dict[str, Any]
-    images: str  # folder that file names are relative to
+    images: str  # what file names are relative to: a folder that every node has, or an fsspec address
+    digests: str  # JSON file whose `files` are the images' sha256 by name
     training: str  # COCO files
     validation: str
     initial: str | None  # a weight file or folder
@@ -35,6 +42,8 @@ class WorkerOrder:
     threads: int
     loader_workers: int
     board: str  # name of the board's actor
+    cache: str = ""  # folder of each node for images fetched from an address
+    cache_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,22 +134,32 @@ def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
     from yolox_core.model.weights import read_weights
     from yolox_core.train.engine import TrainingJob, train
 
-    images = Path(told.images)
+    world = World.current()
     yield from train(
         TrainingJob(
             recipe=Recipe.from_dict(told.recipe),
             spec=DetectorSpec.from_dict(told.spec),
-            training=read_coco(Path(told.training), images),
-            validation=read_coco(Path(told.validation), images),
+            training=_reachable(read_coco(Path(told.training), Path(told.images)), told, world.rank),
+            validation=_reachable(read_coco(Path(told.validation), Path(told.images)), told, world.rank),
             initial=read_weights(Path(told.initial)) if told.initial else None,
             checkpoints=Path(told.run) / "checkpoints",
             device=_device(),
-            world=World.current(),
+            world=world,
             loader_workers=told.loader_workers,
             threads=told.threads,
             leave=leave,
         )
     )
+
+
+def _reachable(records: "DatasetRecords", told: WorkerOrder, rank: int) -> "DatasetRecords":
+    """The records with images that this node has, or can fetch. InputError where it has others."""
+    digests = json.loads(Path(told.digests).read_text(encoding="utf-8"))["files"]
+    if is_address(told.images):
+        fetch = NodeImages(told.images, digests, Path(told.cache).expanduser(), told.cache_bytes)
+        return replace(records, fetch=fetch)
+    check_folder(Path(told.images), digests, f"worker {rank} on {socket.gethostname()}")
+    return records
 
 
 def _device() -> Any:

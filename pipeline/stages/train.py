@@ -90,7 +90,8 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
     return WorkerOrder(
         recipe=recipe.to_dict(),
         spec=spec.to_dict(),
-        images=str(paths.RAW_IMAGES.resolve()),
+        images=hosting.images or str(paths.RAW_IMAGES.resolve()),
+        digests=str(paths.MANIFEST.resolve()),
         training=str(paths.prepared("train").resolve()),
         validation=str(paths.prepared("val").resolve()),
         initial=None,  # looked up only where something is left to train
@@ -98,6 +99,8 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         threads=recipe.train.threads or hosting.cores_per_worker(),
         loader_workers=hosting.loader_workers,
         board=f"board-{secrets.token_hex(4)}",  # several runs may share a cluster
+        cache=hosting.cache,
+        cache_bytes=hosting.cache_gib << 30,
     )
 
 

@@ -91,7 +91,14 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         """This process's, with the virtual environment first, the project's own code, and nobody's servers."""
-        unset = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU")
+        unset = (
+            "MLFLOW_TRACKING_URI",
+            "RAY_ADDRESS",
+            "YOLOX_WORKERS",
+            "YOLOX_LOADER_WORKERS",
+            "YOLOX_GPU",
+            "YOLOX_IMAGES",
+        )
         kept = {name: value for name, value in os.environ.items() if name not in unset}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         return {**kept, "PATH": path, "PYTHONPATH": str(self.root), "YOLOX_GPU": "0", **more}

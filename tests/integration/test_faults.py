@@ -6,21 +6,26 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from tests.integration.conftest import Finished
 from tests.integration.project import PARAMS, Family, Project, finish, until
 from tests.integration.test_kill import after_an_epoch_more
+from tests.needs import ROOT
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(1500)]
 
 NODE_WITHIN_S = 120.0
+RACCOON_EPOCHS = 8
 
 
 def test_sigterm_saves_the_step_and_the_next_run_goes_on(finished: Finished, prepared: Project, tmp_path: Path) -> None:
@@ -58,6 +63,7 @@ class Nodes:
     temp: Path
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    metrics: list[int] = field(default_factory=list)  # ports for Prometheus
     port: int = 0
     dashboard: int = 0
 
@@ -78,9 +84,10 @@ class Nodes:
         """One node, in a session of its own, until it is killed."""
         ray = str(Path(sys.executable).with_name("ray"))
         common = ("--node-ip-address=127.0.0.1", "--object-store-memory=104857600", "--disable-usage-stats", "--block")
+        self.metrics.append(free_port())
         log = (self.temp / f"node{len(self.nodes)}.log").open("wb")
         node = subprocess.Popen(
-            [ray, "start", *words, *common],
+            [ray, "start", *words, *common, f"--metrics-export-port={self.metrics[-1]}"],
             env=project.environment(**self.environment, RAY_enable_node_label="0") | {"RAY_ADDRESS": ""},
             cwd=self.temp,
             stdout=log,
@@ -95,6 +102,14 @@ class Nodes:
         node, log = self.nodes[-1], self.temp / f"node{len(self.nodes) - 1}.log"
         assert node.poll() is None, log.read_text(encoding="utf-8")[-2000:]
         return "Ray runtime started" in log.read_text(encoding="utf-8")
+
+    def told(self, metric: str) -> bool:
+        """Whether a node tells Prometheus this metric."""
+        for port in self.metrics:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+                if f"\n{metric}{{" in page.read().decode():
+                    return True
+        return False
 
     def kill(self, node: "subprocess.Popen[bytes]") -> None:
         """All processes of a node at once, as when its machine is gone."""
@@ -143,25 +158,50 @@ def answers(port: int) -> bool:
     return False
 
 
-def test_a_node_that_is_lost_costs_one_epoch_at_most(nodes: Nodes, prepared: Project, tmp_path: Path) -> None:
+@pytest.fixture
+def photographs(prepared: Project, tmp_path: Path) -> Project:
+    """A project on real photographs where they are at hand, on rendered scenes elsewhere; not trained yet."""
+    raccoon = ROOT.parent / "shared" / "datasets" / "raccoon"
+    if not raccoon.is_dir():
+        return prepared
+    train = PARAMS["train"] | {"epochs": RACCOON_EPOCHS, "batch_size": 8, "micro_batch_size": 4}
+    project = Project.make(
+        tmp_path / "raccoon", PARAMS | {"data": PARAMS["data"] | {"source": str(raccoon)}, "train": train}
+    )
+    project.repro("prepare")
+    return project
+
+
+def test_a_node_that_is_lost_costs_one_epoch_at_most(nodes: Nodes, photographs: Project, tmp_path: Path) -> None:
+    """The second time images are fetched from an address, and a node is lost: the same bits."""
     results = []
+    fetched = {"YOLOX_IMAGES": f"file://{photographs.root / 'data/raw/images'}", "YOLOX_CACHE": str(tmp_path / "cache")}
     for lost in (False, True):
-        project = prepared.copy(tmp_path / f"lost-{lost}")
-        environment = nodes.environment | {"YOLOX_WORKERS": "2"}
+        project = photographs.copy(tmp_path / f"lost-{lost}")
+        environment = nodes.environment | {"YOLOX_WORKERS": "2"} | (fetched if lost else {})
         with Family(project.start(sys.executable, "-m", "pipeline.stages.train", **environment)) as family:
+            until(lambda running=project: running.checkpoints_written() > 2, 600)
             if lost:
-                until(lambda running=project: running.checkpoints_written() > 2, 600)
                 host = next(node for node in nodes.nodes[1:] if trains(node))
                 before = project.checkpoints_written()
                 nodes.kill(host)
+            else:
+                for metric in ("ray_yolox_images_per_second", "ray_yolox_time_share", "ray_node_mem_used"):
+                    until(lambda name=metric: nodes.told(name), 120)
             printed = finish(family.command)
         assert family.command.returncode == 0, printed[-6000:]
         if lost:
             (line,) = [line for line in printed.splitlines() if line.startswith("going on after epoch")]
             assert int(line.split()[-1]) + 1 >= before - 1, printed
+            assert any((tmp_path / "cache").rglob("*"))
         results.append(project.result())
-        assert len(project.history()) == PARAMS["train"]["epochs"]
+        assert len(project.history()) == load_params(project)["train"]["epochs"]
     assert results[0] == results[1]
+
+
+def load_params(project: Project) -> dict[str, Any]:
+    params: dict[str, Any] = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf-8"))
+    return params
 
 
 def test_a_submitted_run_resumes_and_comes_back(

@@ -1,6 +1,6 @@
 """What a data set is, whatever format it came in: categories, and images with their objects."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class DatasetRecords:
     image_root: Path
     categories: tuple[Category, ...]
     images: Sequence[ImageRecord]
+    fetch: Callable[[str], Path] | None = None  # brings an image here by its file name, where image_root is elsewhere
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ class ImageStore:
 
     def __init__(self, records: DatasetRecords, cache_bytes: int, latest: bool = False) -> None:
         self.root = records.image_root
+        self._fetch = records.fetch
         self.decoded = DecodedImages(cache_bytes, latest)
         self._objects = PackedObjects.of(records.images)
         self._names = np.array([image.file_name.encode() for image in records.images] or [b""])
@@ -49,7 +50,11 @@ class ImageStore:
 
     def path(self, index: int) -> Path:
         """Where image `index` lies."""
-        return self.root / bytes(self._names[index]).decode()
+        return self.root / self.name(index)
+
+    def name(self, index: int) -> str:
+        """The file name of image `index`."""
+        return bytes(self._names[index]).decode()
 
     def image_id(self, index: int) -> int:
         """The data set's own id of image `index`."""
@@ -71,7 +76,8 @@ class ImageStore:
     def read(self, index: int, size: Size) -> tuple[ImageArray, Size]:
         """The pixels of image `index` fitted into `size`, and its size on disk. InputError where that is not as
         annotated: boxes would lie elsewhere."""
-        image, source_size = self.decoded.fitted(index, self.path(index), size)
+        path = self._fetch(self.name(index)) if self._fetch else self.path(index)
+        image, source_size = self.decoded.fitted(index, path, size)
         annotated = tuple(self._sizes_N2[index].tolist())
         if all(annotated) and annotated != source_size:
             told, true = (f"{width}x{height}" for height, width in (annotated, source_size))

@@ -1,0 +1,106 @@
+"""Images on a node that has none: fetched once from where they lie, verified, and kept in a bounded folder.
+
+Files are kept by the sha256 of their content, so that runs and workers of a node share them, and a changed data set
+never meets an old file.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yolox_core.datasets.atomic import write_bytes
+from yolox_core.errors import InputError
+
+SWEEP_AFTER = 0.05  # of the limit, fetched by one process, between looks at what all have fetched
+FREED_TO = 0.9  # of the limit
+
+
+def is_address(images: str) -> bool:
+    """Whether images lie at an fsspec address, and not in a folder of this machine."""
+    return "://" in images
+
+
+@dataclass
+class NodeImages:
+    """Brings images here by name, at most `limit_bytes` of them in `folder`; the longest unused make room."""
+
+    address: str  # of the folder, as fsspec writes it: s3://bucket/images
+    digests: Mapping[str, str]  # file name -> sha256
+    folder: Path
+    limit_bytes: int
+    _since_sweep: float = field(default=float("inf"))  # bytes; look at once
+
+    def __call__(self, file_name: str) -> Path:
+        """Where the image lies on this machine. InputError where it cannot be fetched, or is another one."""
+        digest = self.digests[file_name]
+        path = self.folder / digest[:2] / digest
+        try:
+            os.utime(path)  # used just now
+        except FileNotFoundError:
+            content = self._fetched(file_name, digest)
+            write_bytes(path, content)
+            self._make_room(len(content))
+        return path
+
+    def _fetched(self, file_name: str, digest: str) -> bytes:
+        import fsspec
+
+        where = f"{self.address.rstrip('/')}/{file_name}"
+        try:
+            with fsspec.open(where, "rb") as source:
+                content: bytes = source.read()
+        except (OSError, ValueError, ImportError) as failed:  # ValueError, ImportError: a protocol it does not know
+            raise InputError(
+                f"{where}: cannot be fetched ({str(failed)[:160]}). YOLOX_IMAGES names the folder that holds what lies "
+                "in data/raw/images."
+            ) from failed
+        found = hashlib.sha256(content).hexdigest()
+        if found != digest:
+            raise _another(where, digest, found)
+        return content
+
+    def _make_room(self, fetched: int) -> None:
+        self._since_sweep += fetched
+        if self._since_sweep < SWEEP_AFTER * self.limit_bytes:
+            return
+        self._since_sweep = 0
+        held = []
+        for path in self.folder.glob("??/*"):
+            with suppress(FileNotFoundError):  # another process made room as well
+                told = path.stat()
+                held.append((told.st_mtime_ns, told.st_size, path))
+        excess = sum(size for _, size, _ in held) - self.limit_bytes
+        if excess <= 0:
+            return
+        excess += round((1 - FREED_TO) * self.limit_bytes)
+        for _, size, path in sorted(held):
+            if excess <= 0:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+def check_folder(folder: Path, digests: Mapping[str, str], worker: str) -> None:
+    """InputError where a folder that every node should share is not there, or holds other images."""
+    names = sorted(digests)
+    for name in {names[0], names[len(names) // 2], names[-1]}:
+        path = folder / name
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as missing:
+            raise InputError(
+                f"{worker}: {path}: not on this node ({missing.strerror}). Share the project's folder among the nodes, "
+                "or set YOLOX_IMAGES to an address that all of them can read."
+            ) from missing
+        if found != digests[name]:
+            raise _another(f"{worker}: {path}", digests[name], found)
+
+
+def _another(where: str, digest: str, found: str) -> InputError:
+    return InputError(
+        f"{where}: expected the image that was prepared (sha256 {digest[:12]}), got another ({found[:12]}). "
+        "Copy data/raw/images there again."
+    )
