@@ -1,0 +1,155 @@
+"""What a study's rows carry: effects with intervals, permutation tests, and a verdict that may be "not shown".
+
+Model: figure = seed + effects of the cells + rest. A seed is a block: its split, its first weights and its order are
+the same in every cell. Intervals take the rest's spread over all cells (Student's t); p-values permute what a model
+without the effect leaves over, within each seed (Freedman and Lane, J. Business & Economic Statistics 1, 1983); they
+are corrected for the number of effects looked at (Holm, Scandinavian J. of Statistics 6, 1979).
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from pipeline.study.design import LEVELS, Level, Study
+from yolox_core.errors import InputError
+
+PERMUTATIONS = 20_000
+CONFIDENCE = 0.95
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How much a figure changes from low to high (or between two cells)."""
+
+    name: str
+    aliases: tuple[str, ...]  # interactions that this design cannot tell from it
+    change: float
+    low: float  # ends of the interval
+    high: float
+    p: float  # corrected
+
+    @property
+    def shown(self) -> bool:
+        """Whether the data carry it: the interval excludes 0 and the corrected test agrees."""
+        return self.p < 1 - CONFIDENCE and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures of whole seeds: [seeds, cells]."""
+
+    seeds: tuple[int, ...]
+    cells: tuple[Mapping[str, Level], ...]
+    figures: Floats
+
+
+def table(study: Study, rows: Sequence[Mapping[str, Any]], data: str, figure: str = "held_out") -> Table:
+    """The study's metric in the seeds that have every cell; others are left out. InputError below two such seeds."""
+    found = {
+        (row["seed"], tuple(row["cell"].values())): row["figures"][figure].get(study.metric, 0.0)
+        for row in rows
+        if row["data"] == data
+    }
+    cells = study.cells()
+    whole = [seed for seed in study.seeds if all((seed, tuple(cell.values())) in found for cell in cells)]
+    if len(whole) < 2:
+        raise InputError(f"study: expected at least two seeds with every cell of {data}, got {len(whole)}. Run more.")
+    figures = [[found[seed, tuple(cell.values())] for cell in cells] for seed in whole]
+    return Table(tuple(whole), tuple(cells), np.array(figures, dtype=np.float64))
+
+
+def main_effects(study: Study, given: Table, seed: int = 0) -> list[Effect]:
+    """The change from low to high of every factor, over the factorial's cells; corrected among themselves."""
+    figures, signs = _factorial(study, given)
+    contrasts = {name: signs[:, at] / (len(signs) / 2) for at, name in enumerate(study.factors)}
+    aliases = {name: aliased(study, (name,)) for name in study.factors}
+    for pair in itertools.combinations(study.factors, 2):
+        same = _same(study, pair)
+        if pair == same[0]:  # no factor, and no earlier pair, stands for it
+            name = " x ".join(pair)
+            contrasts[name] = _column(study, signs, pair) / (len(signs) / 2)
+            aliases[name] = aliased(study, pair)
+    return _effects(figures, contrasts, aliases, seed)
+
+
+def difference(given: Table, first: Mapping[str, Level], second: Mapping[str, Level], name: str) -> Effect:
+    """The second cell's figure less the first's, with the spread of all cells."""
+    contrast = np.zeros(len(given.cells))
+    contrast[given.cells.index(dict(second))] = 1
+    contrast[given.cells.index(dict(first))] = -1
+    return _effects(given.figures, {name: contrast}, {name: ()}, seed=0)[0]
+
+
+def aliased(study: Study, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Effects of one or two factors that this fraction cannot tell from that of `names`."""
+    return tuple(" x ".join(other) for other in _same(study, names) if other != names)
+
+
+def _same(study: Study, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    signs = _signs(study)
+    wanted = _column(study, signs, names)
+    every = [(name,) for name in study.factors] + list(itertools.combinations(study.factors, 2))
+    return [other for other in every if abs(_column(study, signs, other) @ wanted) == len(signs)]
+
+
+def _signs(study: Study) -> Floats:
+    count = 2 ** (len(study.factors) - len(study.generators))
+    cells = study.cells()[:count]
+    return np.array([[2.0 * LEVELS.index(level) - 1 for level in cell.values()] for cell in cells])
+
+
+def _column(study: Study, signs: Floats, names: tuple[str, ...]) -> Floats:
+    at = [list(study.factors).index(name) for name in names]
+    product: Floats = signs[:, at].prod(axis=1)
+    return product
+
+
+def _factorial(study: Study, given: Table) -> tuple[Floats, Floats]:
+    signs = _signs(study)
+    return given.figures[:, : len(signs)], signs
+
+
+def _effects(
+    figures: Floats, contrasts: Mapping[str, Floats], aliases: Mapping[str, tuple[str, ...]], seed: int
+) -> list[Effect]:
+    seeds, cells = figures.shape
+    rest = figures - figures.mean(0) - figures.mean(1, keepdims=True) + figures.mean()
+    freedom = (seeds - 1) * (cells - 1)
+    spread = np.sqrt((rest**2).sum() / freedom)
+    reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+    rng = np.random.default_rng(seed)
+    changes = {name: float(figures.mean(0) @ contrast) for name, contrast in contrasts.items()}
+    raw = {name: _permuted(figures, contrast, rng) for name, contrast in contrasts.items()}
+    corrected = holm(raw)
+    made = []
+    for name, contrast in contrasts.items():
+        error = reach * spread * np.sqrt((contrast**2).sum() / seeds)
+        change = changes[name]
+        made.append(Effect(name, aliases[name], change, float(change - error), float(change + error), corrected[name]))
+    return made
+
+
+def _permuted(figures: Floats, contrast: Floats, rng: np.random.Generator) -> float:
+    """The share of permutations within seeds whose contrast is as large, after all other effects were taken out."""
+    direction = contrast / np.sqrt((contrast**2).sum())
+    others = figures.mean(0) - figures.mean() - (figures.mean(0) @ direction) * direction
+    left = figures - figures.mean(1, keepdims=True) - others  # a seed's level and the other effects are gone
+    observed = abs(left.mean(0) @ contrast)
+    order = rng.permuted(np.broadcast_to(np.arange(figures.shape[1]), (PERMUTATIONS, *figures.shape)), axis=2)
+    drawn = np.take_along_axis(np.broadcast_to(left, order.shape), order, axis=2).mean(1) @ contrast
+    return float((1 + (np.abs(drawn) >= observed - 1e-12).sum()) / (1 + PERMUTATIONS))
+
+
+def holm(raw: Mapping[str, float]) -> dict[str, float]:
+    """p-values corrected for their number."""
+    corrected, highest = {}, 0.0
+    for at, (name, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
+        highest = max(highest, min(1.0, (len(raw) - at) * p))
+        corrected[name] = highest
+    return corrected
