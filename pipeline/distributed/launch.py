@@ -22,8 +22,8 @@ DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # 2 s, the default, delays every report and loses what was reported just before a crash
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+    # 2 s, the default, is long for those who wait; each look costs the training some CPU
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",

@@ -6,6 +6,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from pipeline.distributed.worker import Refusal, WorkerOrder, train_worker
 from yolox_core.errors import InputError
 
 MAX_FAILURES = 3  # times that lost workers are replaced
-LISTEN_EVERY_S = 0.3
+LISTEN_EVERY_S = 0.5
+WATCH_EVERY_S = 2.0
 COLLECTIVE_MARGIN_S = 300  # longer than a worker may hang: the driver names that one before the others give up on it
 
 
@@ -76,11 +78,14 @@ class _Listener(threading.Thread):
         self._problem: BaseException | None = None
 
     def run(self) -> None:
+        watched_s = time.monotonic()
         try:
             while not self._done.wait(LISTEN_EVERY_S):
                 if self._problem is None:
                     self._try_to_take()
-                self._watch()
+                if time.monotonic() - watched_s >= WATCH_EVERY_S:
+                    watched_s = time.monotonic()
+                    self._watch()
         except Exception as problem:
             print(f"workers cannot be watched any more ({problem!r}); training goes on", file=sys.stderr)
 

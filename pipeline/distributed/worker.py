@@ -5,6 +5,7 @@ All that it needs comes in as plain values with absolute paths: a worker's folde
 
 import fcntl
 import json
+import math
 import os
 import pickle
 import socket
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_S = 120.0
 PULSE_S = 1.0
+STEPS_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,13 @@ def train_worker(order: dict[str, Any]) -> None:
         return  # Ray has started all workers again after one refused: it would again
     context = ray.train.get_context()
     first = context.get_world_rank() == 0
-    gauges = Gauges(Path(told.run).name) if first else None
+    tell = _Teller(board, Path(told.run).name) if first else None
     try:
         with alone(Path(told.run)) if first else nullcontext(), _Heart(board, context.get_world_rank()) as heart:
             for report in _reports(told, heart.asked):
                 heart.at(report)
-                if gauges:
-                    gauges.show(report)
-                    _hand_over(board, report)
+                if tell:
+                    tell(report)
                 _tell_ray(report)
     except InputError as refused:
         ray.get(board.refuse.remote(pickle.dumps(Refusal(str(refused)))))
@@ -179,15 +180,28 @@ def _tell_ray(report: Any) -> None:
         ray.train.report(plain)
 
 
-def _hand_over(board: Any, report: Any) -> None:
-    """To the driver. What an epoch came to must arrive, even if this process ends at once."""
-    import ray
+class _Teller:
+    """Passes the first worker's reports on, to driver and Prometheus; of steps not more than one can look at."""
 
-    from yolox_core.train.engine import EpochReport, Left
+    def __init__(self, board: Any, run: str) -> None:
+        self._board, self._gauges = board, Gauges(run)
+        self._step_told_s = -math.inf
 
-    delivered = board.put.remote(pickle.dumps(report))
-    if isinstance(report, (EpochReport, Left)):
-        ray.get(delivered)
+    def __call__(self, report: Any) -> None:
+        """What an epoch came to must arrive, even if this process ends at once."""
+        import ray
+
+        from yolox_core.train.engine import EpochReport, Left, StepReport
+
+        if isinstance(report, StepReport):
+            now = time.monotonic()
+            if now - self._step_told_s < STEPS_EVERY_S and report.step_in_epoch < report.steps_per_epoch:
+                return
+            self._step_told_s = now
+        self._gauges.show(report)
+        delivered = self._board.put.remote(pickle.dumps(report))
+        if isinstance(report, (EpochReport, Left)):
+            ray.get(delivered)
 
 
 @contextmanager
