@@ -80,9 +80,9 @@ class World:
 
     @contextmanager
     def _together(self, what: str) -> Iterator[None]:
-        """Name this worker where the others do not come: torch's own line does not say whose it is."""
+        """Name this worker and the occasion where it fails: torch's own line says neither."""
         try:
             yield
-        except RuntimeError as alone:
-            alone.add_note(f"worker {self.rank} of {self.size} waited in vain for the others, for {what}")
+        except RuntimeError as failed:
+            failed.add_note(f"worker {self.rank} of {self.size}, while all shared {what}")
             raise

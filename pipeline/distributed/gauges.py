@@ -8,7 +8,6 @@ from typing import Any
 
 GAUGES = {
     "yolox_epoch": "epochs done",
-    "yolox_step": "steps done of the epoch at hand",
     "yolox_loss": "mean loss of the epoch at hand",
     "yolox_images_per_second": "images trained on, over all workers",
     "yolox_map": "COCO map of the last evaluation",
@@ -37,7 +36,6 @@ def readings(report: Any) -> Iterator[tuple[str, float, str]]:
     from yolox_core.train.engine import EpochReport, StepReport
 
     if isinstance(report, StepReport):
-        yield "yolox_step", report.step_in_epoch, ""
         yield "yolox_loss", report.losses["loss"], ""
         yield "yolox_images_per_second", report.images_per_second, ""
     elif isinstance(report, EpochReport):

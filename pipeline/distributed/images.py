@@ -6,6 +6,8 @@ never meets an old file.
 
 import hashlib
 import os
+import random
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,8 +16,9 @@ from pathlib import Path
 from yolox_core.datasets.atomic import write_bytes
 from yolox_core.errors import InputError
 
-SWEEP_AFTER = 0.05  # of the limit, fetched by one process, between looks at what all have fetched
+SWEEP_AFTER = 0.02  # of the limit: how much all processes of a node fetch together, on average, between looks at it
 FREED_TO = 0.9  # of the limit
+TRIES = 3
 
 
 def is_address(images: str) -> bool:
@@ -25,13 +28,13 @@ def is_address(images: str) -> bool:
 
 @dataclass
 class NodeImages:
-    """Brings images here by name, at most `limit_bytes` of them in `folder`; the longest unused make room."""
+    """Brings images here by name, about `limit_bytes` of them in `folder`; the longest unused make room."""
 
     address: str  # of the folder, as fsspec writes it: s3://bucket/images
     digests: Mapping[str, str]  # file name -> sha256
     folder: Path
     limit_bytes: int
-    _since_sweep: float = field(default=float("inf"))  # bytes; look at once
+    _chance: random.Random = field(default_factory=random.Random)  # of its own: training's draws are not touched
 
     def __call__(self, file_name: str) -> Path:
         """Where the image lies on this machine. InputError where it cannot be fetched, or is another one."""
@@ -49,26 +52,30 @@ class NodeImages:
         import fsspec
 
         where = f"{self.address.rstrip('/')}/{file_name}"
-        try:
-            with fsspec.open(where, "rb") as source:
-                content: bytes = source.read()
-        except (OSError, ValueError, ImportError) as failed:  # ValueError, ImportError: a protocol it does not know
-            raise InputError(
-                f"{where}: cannot be fetched ({str(failed)[:160]}). YOLOX_IMAGES names the folder that holds what lies "
-                "in data/raw/images."
-            ) from failed
+        for attempt in range(TRIES):
+            try:
+                with fsspec.open(where, "rb") as source:
+                    content: bytes = source.read()
+                break
+            except Exception as failed:  # each kind of store has errors of its own
+                if attempt + 1 < TRIES and not isinstance(failed, (FileNotFoundError, ImportError, ValueError)):
+                    time.sleep(2**attempt)
+                    continue
+                raise InputError(
+                    f"{where}: cannot be fetched ({type(failed).__name__}: {str(failed)[:160]}). YOLOX_IMAGES names "
+                    "the folder that holds what lies in data/raw/images."
+                ) from failed
         found = hashlib.sha256(content).hexdigest()
         if found != digest:
             raise _another(where, digest, found)
         return content
 
     def _make_room(self, fetched: int) -> None:
-        self._since_sweep += fetched
-        if self._since_sweep < SWEEP_AFTER * self.limit_bytes:
+        # by chance, so that however many processes fetch, they look as often for what they fetch together
+        if self._chance.random() > fetched / (SWEEP_AFTER * self.limit_bytes):
             return
-        self._since_sweep = 0
         held = []
-        for path in self.folder.glob("??/*"):
+        for path in self.folder.glob("??/" + "?" * 64):  # not what is being written
             with suppress(FileNotFoundError):  # another process made room as well
                 told = path.stat()
                 held.append((told.st_mtime_ns, told.st_size, path))
@@ -76,11 +83,13 @@ class NodeImages:
         if excess <= 0:
             return
         excess += round((1 - FREED_TO) * self.limit_bytes)
-        for _, size, path in sorted(held):
+        for used_ns, size, path in sorted(held):
             if excess <= 0:
                 return
-            path.unlink(missing_ok=True)
-            excess -= size
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime_ns == used_ns:  # nobody has used it since
+                    path.unlink()
+                    excess -= size
 
 
 def check_folder(folder: Path, digests: Mapping[str, str], worker: str) -> None:

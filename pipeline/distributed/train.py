@@ -19,7 +19,8 @@ from yolox_core.errors import InputError
 MAX_FAILURES = 3  # times that lost workers are replaced
 LISTEN_EVERY_S = 0.5
 WATCH_EVERY_S = 2.0
-COLLECTIVE_MARGIN_S = 300  # longer than a worker may hang: the driver names that one before the others give up on it
+# all wait for the slowest, in an evaluation for long; the driver names one that hangs before the others give up
+COLLECTIVE_TIMEOUT_S, COLLECTIVE_MARGIN_S = 1800, 300
 
 
 def fit(
@@ -47,7 +48,7 @@ def fit(
         train_worker,
         train_loop_config=dataclasses.asdict(order),
         scaling_config=scaling,
-        torch_config=TorchConfig(timeout_s=int(hosting.hang_s) + COLLECTIVE_MARGIN_S),
+        torch_config=TorchConfig(timeout_s=max(COLLECTIVE_TIMEOUT_S, int(hosting.hang_s) + COLLECTIVE_MARGIN_S)),
         run_config=running,
     )
     listener = _Listener(board, on_report, leave or threading.Event(), hosting.hang_s)

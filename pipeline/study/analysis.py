@@ -52,15 +52,18 @@ class Table:
 def table(study: Study, rows: Sequence[Mapping[str, Any]], data: str, figure: str = "held_out") -> Table:
     """The study's metric in the seeds that have every cell; others are left out. InputError below two such seeds."""
     found = {
-        (row["seed"], tuple(row["cell"].values())): row["figures"][figure].get(study.metric, 0.0)
+        (row["seed"], tuple(row["cell"][name] for name in study.factors)): row["figures"][figure]
         for row in rows
-        if row["data"] == data
+        if row.get("data") == data  # a run that failed has none
     }
+    if found and not any(study.metric in figures for figures in found.values()):
+        raise InputError(f"metric: expected one that the rows have, got {study.metric!r}.")
     cells = study.cells()
     whole = [seed for seed in study.seeds if all((seed, tuple(cell.values())) in found for cell in cells)]
     if len(whole) < 2:
         raise InputError(f"study: expected at least two seeds with every cell of {data}, got {len(whole)}. Run more.")
-    figures = [[found[seed, tuple(cell.values())] for cell in cells] for seed in whole]
+    # a detector that finds nothing at all has no map
+    figures = [[found[seed, tuple(cell.values())].get(study.metric, 0.0) for cell in cells] for seed in whole]
     return Table(tuple(whole), tuple(cells), np.array(figures, dtype=np.float64))
 
 
@@ -140,10 +143,18 @@ def _permuted(figures: Floats, contrast: Floats, rng: np.random.Generator) -> fl
     direction = contrast / np.sqrt((contrast**2).sum())
     others = figures.mean(0) - figures.mean() - (figures.mean(0) @ direction) * direction
     left = figures - figures.mean(1, keepdims=True) - others  # a seed's level and the other effects are gone
-    observed = abs(left.mean(0) @ contrast)
-    order = rng.permuted(np.broadcast_to(np.arange(figures.shape[1]), (PERMUTATIONS, *figures.shape)), axis=2)
-    drawn = np.take_along_axis(np.broadcast_to(left, order.shape), order, axis=2).mean(1) @ contrast
-    return float((1 + (np.abs(drawn) >= observed - 1e-12).sum()) / (1 + PERMUTATIONS))
+    drawn = rng.permuted(np.broadcast_to(left, (PERMUTATIONS, *left.shape)), axis=2)
+    observed = _in_spreads(left[None], contrast)[0]
+    return float((1 + (_in_spreads(drawn, contrast) >= observed - 1e-9).sum()) / (1 + PERMUTATIONS))
+
+
+def _in_spreads(figures: Floats, contrast: Floats) -> Floats:
+    """Contrasts of [n, seeds, cells] in units of each table's own spread: without that a permutation test errs."""
+    means = figures.mean(1, keepdims=True)
+    rest = figures - means - figures.mean(2, keepdims=True) + figures.mean((1, 2), keepdims=True)
+    spread = np.sqrt((rest**2).sum((1, 2)))
+    units: Floats = np.abs(means[:, 0] @ contrast) / np.maximum(spread, 1e-12)
+    return units
 
 
 def holm(raw: Mapping[str, float]) -> dict[str, float]:

@@ -6,9 +6,11 @@ aliases it with their interaction (Box, Hunter, Hunter: Statistics for Experimen
 """
 
 import copy
+import hashlib
 import itertools
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +21,7 @@ from yolox_core.errors import InputError, nearest
 
 Level = Literal["low", "high"]
 LEVELS: tuple[Level, Level] = ("low", "high")
-KEYS = {"question", "metric", "levels", "seeds", "factors", "generators", "extra", "data", "base"}
+KEYS = {"question", "metric", "seeds", "factors", "generators", "extra", "data", "base"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Run:
     def key(self) -> str:
         """What tells this run from all others of its study: data, levels in the order of the factors, seed."""
         return f"{self.data}/{''.join(level[0] for level in self.cell.values())}/{self.seed}"
+
+    @property
+    def digest(self) -> str:
+        """What tells its parameters from those of another version of the study."""
+        return hashlib.sha256(json.dumps(self.params, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def settings(self) -> Settings:
@@ -53,9 +60,7 @@ class DataChoice:
 class Study:
     """A study as its YAML file states it; checked."""
 
-    question: str
     metric: str
-    level_names: tuple[str, str]
     factors: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]  # name -> parameters at low, at high
     generators: Mapping[str, tuple[str, ...]]
     extra: tuple[Mapping[str, Level], ...]  # cells beside the factorial
@@ -77,7 +82,7 @@ class Study:
         return cells + [dict(cell) for cell in self.extra if cell not in cells]
 
     def plan(self) -> list[Run]:
-        """Every run, seeds first: after the first n / seeds of them each cell has been seen once."""
+        """Every run: of each data set, all cells of one seed before those of the next."""
         return [
             Run(data, cell, seed, self.params(cell, seed))
             for data in self.data
@@ -118,23 +123,20 @@ def _study(plain: Mapping[str, Any]) -> Study:
     for key in plain:
         if key not in KEYS:
             raise InputError(f"expected one of {', '.join(sorted(KEYS))}, got {key!r}. {nearest(str(key), KEYS)}")
-    for key in KEYS - {"generators", "extra"} - set(plain):
+    for key in sorted(KEYS - {"generators", "extra"} - set(plain)):
         raise InputError(f"{key}: missing.")
     factors = {str(name): _factor(str(name), levels) for name, levels in _mapping(plain, "factors").items()}
-    generators = {str(name): tuple(parents) for name, parents in plain.get("generators", {}).items()}
+    generators = {str(name): tuple(parents) for name, parents in (plain.get("generators") or {}).items()}
     for name, parents in generators.items():
         for parent in (name, *parents):
             if parent not in factors or (parent in generators) != (parent == name):
                 raise InputError(f"generators.{name}: expected factors that have no generator, got {parent!r}.")
-    seeds = tuple(plain["seeds"])
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise InputError(f"seeds: expected at least one, each once, got {list(seeds)}.")
-    data = {str(name): DataChoice(**(choice or {})) for name, choice in _mapping(plain, "data").items()}
-    low, high = plain["levels"]
+    seeds = plain["seeds"]
+    if not isinstance(seeds, list) or not seeds or len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds: expected a list of at least one, each once, got {seeds!r}.")
+    data = {str(name): _choice(str(name), choice or {}) for name, choice in _mapping(plain, "data").items()}
     extra = tuple(_cell(cell, factors) for cell in plain.get("extra", []))
-    return Study(
-        plain["question"], plain["metric"], (low, high), factors, generators, extra, seeds, data, plain["base"]
-    )
+    return Study(plain["metric"], factors, generators, extra, tuple(seeds), data, plain["base"])
 
 
 def _mapping(plain: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -142,6 +144,19 @@ def _mapping(plain: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not value:
         raise InputError(f"{key}: expected at least one, by name, got {value!r}.")
     return value
+
+
+def _choice(name: str, choice: Any) -> DataChoice:
+    known = [field.name for field in fields(DataChoice)]
+    for key in choice if isinstance(choice, dict) else [choice]:
+        if key not in known:
+            raise InputError(
+                f"data.{name}: expected one of {', '.join(known)}, got {key!r}. {nearest(str(key), known)}"
+            )
+    made = DataChoice(**choice)
+    if not isinstance(made.folds, int) or made.folds < 2:
+        raise InputError(f"data.{name}.folds: expected at least 2, got {made.folds!r}.")
+    return made
 
 
 def _factor(name: str, levels: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -12,6 +12,8 @@ import multiprocessing
 import time
 import traceback
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,10 @@ def finished(out: Path) -> dict[str, dict[str, Any]]:
     """The rows of the runs that have been done."""
     if not out.is_file():
         return {}
-    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = []
+    for line in out.read_text(encoding="utf-8").splitlines():
+        with suppress(json.JSONDecodeError):  # half a line: the machine went away
+            rows.append(json.loads(line))
     return {row["key"]: row for row in rows if "error" not in row}
 
 
@@ -65,6 +70,9 @@ def loop(told: argparse.Namespace, plan: list[Run], data: Any, folders: dict[str
     began = time.monotonic()
     done = finished(told.out)
     missing = [run for run in plan if run.key not in done]
+    for planned in plan:
+        if planned.key in done and done[planned.key]["params"] != planned.digest:
+            raise InputError(f"{told.out}: {planned.key} was run with other parameters. Give another --out.")
     print(f"{len(plan)} runs, {len(done)} done before", flush=True)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(told.at_once, mp_context=context) as pool:
@@ -82,7 +90,12 @@ def loop(told: argparse.Namespace, plan: list[Run], data: Any, folders: dict[str
                 break
             future = next(as_completed(running))
             running.remove(future)
-            row = future.result()
+            try:
+                row = future.result()
+            except BrokenProcessPool as broken:
+                raise InputError(
+                    f"a run's process was killed ({broken}). Runs done are kept; try fewer --at-once."
+                ) from broken
             with told.out.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(row) + "\n")
             finished_now += 1

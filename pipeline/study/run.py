@@ -1,6 +1,6 @@
 """One run of a study: train, then measure on images that were held out, on those trained on, and on those set aside.
 
-Needs the core alone: it runs inside a Ray Tune trial as well as on a machine that has PyTorch and nothing else.
+Needs the core alone, so that it runs on a machine that has PyTorch and nothing else.
 """
 
 import dataclasses
@@ -99,6 +99,7 @@ def run_one(
         "data": run.data,
         "cell": dict(run.cell),
         "seed": run.seed,
+        "params": run.digest,
         "images": {name: len(getattr(parts, name).images) for name in ("training", "held_out", "set_aside")},
         "steps": history[-1]["step"],
         "figures": figures,

@@ -155,5 +155,5 @@ def waits_alone() -> None:
 
 
 def test_a_worker_that_waits_in_vain_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ProcessRaisedException, match="worker 0 of 2 waited in vain for the others, for a sum"):
+    with pytest.raises(ProcessRaisedException, match="worker 0 of 2, while all shared a sum"):
         in_processes(waits_alone, tmp_path, timeout_s=3)

@@ -52,6 +52,9 @@ class ImageStore:
         """Where image `index` lies."""
         return self.root / self.name(index)
 
+    def _here(self, index: int) -> Path:
+        return self._fetch(self.name(index)) if self._fetch else self.path(index)
+
     def name(self, index: int) -> str:
         """The file name of image `index`."""
         return bytes(self._names[index]).decode()
@@ -76,8 +79,7 @@ class ImageStore:
     def read(self, index: int, size: Size) -> tuple[ImageArray, Size]:
         """The pixels of image `index` fitted into `size`, and its size on disk. InputError where that is not as
         annotated: boxes would lie elsewhere."""
-        path = self._fetch(self.name(index)) if self._fetch else self.path(index)
-        image, source_size = self.decoded.fitted(index, path, size)
+        image, source_size = self.decoded.fitted(index, lambda: self._here(index), size)
         annotated = tuple(self._sizes_N2[index].tolist())
         if all(annotated) and annotated != source_size:
             told, true = (f"{width}x{height}" for height, width in (annotated, source_size))

@@ -5,6 +5,7 @@ epoch. What is kept is the result of that very step, so a hit and a miss give th
 because shrinking in two steps (once to the largest training size, once to the batch's) would blur differently.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ class DecodedImages:
         self.used_bytes = 0
         self._kept: dict[tuple[int, Size], tuple[ImageArray, Size]] = {}
 
-    def fitted(self, index: int, path: Path, size: Size) -> tuple[ImageArray, Size]:
-        """The image at `path` fitted into `size`, read-only, and its (height, width) on disk."""
+    def fitted(self, index: int, locate: Callable[[], Path], size: Size) -> tuple[ImageArray, Size]:
+        """The image where `locate` says fitted into `size`, read-only, and its (height, width) on disk."""
         key = (index, size)
         kept = self._kept.get(key)
         if kept is not None:
             return kept
-        source = read_image(path)
+        source = read_image(locate())
         source_size = (int(source.shape[0]), int(source.shape[1]))
         image = resized(source, fitted_size(source_size, size))
         image.flags.writeable = False

@@ -66,9 +66,9 @@ class Focus(nn.Module):
         """The same with channels of zeros up to a multiple of 8: tensor cores take no other number."""
         convolution, channels = self.conv.conv, 4 * quarters[0].shape[1]
         more = -channels % 8
-        stacked = torch.cat(
-            (*quarters, quarters[0].new_zeros(()).expand(len(quarters[0]), more, *quarters[0].shape[2:])), 1
-        )
+        images, _, rows, columns = quarters[0].shape
+        nothing = quarters[0].new_zeros((images, more, rows, columns)).contiguous(memory_format=torch.channels_last)
+        stacked = torch.cat((*quarters, nothing), dim=1).contiguous(memory_format=torch.channels_last)
         weight = functional.pad(convolution.weight, (0, 0, 0, 0, 0, more))
         out = functional.conv2d(stacked, weight, convolution.bias, convolution.stride, convolution.padding)
         activated: Tensor = self.conv.act(self.conv.bn(out))

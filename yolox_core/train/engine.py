@@ -192,7 +192,9 @@ def _epoch(
         if meter.add(totals):
             stepper.clock.fold()
             losses = meter.losses(epoch, batches)
+            stepper.clock.enter(None)  # what is done with a report is not waiting for data
             yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
+            stepper.clock.enter("data")
             if meter.leaving() and meter.steps < len(plan):
                 yield _leave(job, state, meter)
                 return False

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.study import analysis
 from pipeline.study.analysis import Effect, aliased, difference, holm, main_effects, table
 from pipeline.study.design import LEVELS, read_study
 from tests.needs import ROOT
@@ -84,7 +85,7 @@ def test_holm_is_as_in_the_books() -> None:
 
 
 def test_the_page_says_what_its_rows_say() -> None:
-    """Every row of the page's tables, recomputed."""
+    """The effects and the cells' figures, recomputed."""
     page = (FOLDER / "tiny_vs_small.md").read_text(encoding="utf-8")
     recorded = [json.loads(line) for line in Path(FOLDER / "tiny_vs_small.jsonl").read_text().splitlines()]
     assert len(recorded) >= 24 and not any("error" in row for row in recorded)
@@ -104,3 +105,11 @@ def test_the_page_says_what_its_rows_say() -> None:
         letters = "".join(level[0] for level in cell.values())
         seeds = ", ".join(f"{figure:.3f}" for figure in column)
         assert re.search(rf"^\| {letters}( \(.*\))? \| {column.mean():.3f} \| {seeds} \|$", page, re.MULTILINE), letters
+
+
+def test_p_values_are_as_small_as_chance_makes_them() -> None:
+    """Without any effect one in twenty is below .05 before correction."""
+    rng = np.random.default_rng(1)
+    contrast = np.array([1.0, -1.0] * 4) / 4
+    draws = [analysis._permuted(rng.normal(size=(3, 8)), contrast, rng) for _ in range(200)]
+    assert np.mean(np.array(draws) < 0.05) < 0.10
