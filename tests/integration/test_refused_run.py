@@ -1,5 +1,6 @@
 """What the cluster or a worker refuses comes back as one line, with code 2 and nothing half-written."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,14 @@ def test_a_ray_address_that_does_not_answer(prepared: Project, tmp_path: Path) -
     assert not (project.root / "models").exists()
 
 
-def test_what_a_worker_refuses_comes_back_as_its_line(prepared: Project, tmp_path: Path) -> None:
-    """Two workers: neither waits for the other."""
+@pytest.mark.parametrize(("kept", "words"), [(3, "unreadable image"), (0, "not on this node")])
+def test_what_a_worker_refuses_comes_back_as_its_line(prepared: Project, tmp_path: Path, kept: int, words: str) -> None:
+    """Two workers: neither waits for the other. Before the first step three of the images are looked at."""
     project = prepared.copy(tmp_path / "project")
-    for image in (project.root / "data/raw/images").iterdir():
-        image.unlink()
+    names = sorted(json.loads((project.root / "data/prepared/manifest.json").read_text(encoding="utf-8"))["files"])
+    looked_at = (names[0], names[len(names) // 2], names[-1])[:kept]
+    for name in set(names) - set(looked_at):
+        (project.root / "data/raw/images" / name).unlink()
     code, lines = project.stage("train", YOLOX_WORKERS="2")
-    assert_refused(code, lines, "unreadable image")
+    assert_refused(code, lines, words)
     assert not (project.root / "models").exists() and not (project.root / "reports/training.json").exists()
