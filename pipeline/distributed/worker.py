@@ -15,14 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.distributed.gauges import Gauges
 from pipeline.distributed.images import NodeImages, check_folder, is_address
 from yolox_core.errors import InputError
-
-if TYPE_CHECKING:
-    from yolox_core.datasets.records import DatasetRecords
 
 LOCK_TIMEOUT_S = 120.0
 PULSE_S = 1.0
@@ -132,20 +129,25 @@ def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
     from yolox_core.collectives import World
     from yolox_core.config import DetectorSpec, Recipe
     from yolox_core.datasets.coco import read_coco
+    from yolox_core.datasets.records import DatasetRecords
     from yolox_core.model.weights import read_weights
     from yolox_core.train.engine import TrainingJob, train
 
-    world = World.current()
+    fetch = _fetch(told)
+
+    def records(annotations: str) -> DatasetRecords:
+        return replace(read_coco(Path(annotations), Path(told.images)), fetch=fetch)
+
     yield from train(
         TrainingJob(
             recipe=Recipe.from_dict(told.recipe),
             spec=DetectorSpec.from_dict(told.spec),
-            training=_reachable(read_coco(Path(told.training), Path(told.images)), told, world.rank),
-            validation=_reachable(read_coco(Path(told.validation), Path(told.images)), told, world.rank),
+            training=records(told.training),
+            validation=records(told.validation),
             initial=read_weights(Path(told.initial)) if told.initial else None,
             checkpoints=Path(told.run) / "checkpoints",
             device=_device(),
-            world=world,
+            world=World.current(),
             loader_workers=told.loader_workers,
             threads=told.threads,
             leave=leave,
@@ -153,14 +155,16 @@ def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
     )
 
 
-def _reachable(records: "DatasetRecords", told: WorkerOrder, rank: int) -> "DatasetRecords":
-    """The records with images that this node has, or can fetch. InputError where it has others."""
+def _fetch(told: WorkerOrder) -> NodeImages | None:
+    """What brings images to this node; None where they are there. InputError where others are."""
+    import ray.train
+
     digests = json.loads(Path(told.digests).read_text(encoding="utf-8"))["files"]
     if is_address(told.images):
-        fetch = NodeImages(told.images, digests, Path(told.cache).expanduser(), told.cache_bytes)
-        return replace(records, fetch=fetch)
+        return NodeImages(told.images, digests, Path(told.cache).expanduser(), told.cache_bytes)
+    rank = ray.train.get_context().get_world_rank()
     check_folder(Path(told.images), digests, f"worker {rank} on {socket.gethostname()}")
-    return records
+    return None
 
 
 def _device() -> Any:

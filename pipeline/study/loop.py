@@ -58,11 +58,11 @@ def main() -> None:
     told = parser.parse_args()
     with refusals():
         study = read_study(told.study)
-        folders = dict(pair.split("=", 1) for pair in told.data)
+        folders = {name: Path(folder) for name, _, folder in (pair.partition("=") for pair in told.data) if folder}
         for name in study.data:
             if name not in folders:
                 raise InputError(f"--data: expected {name}=FOLDER, the study needs it.")
-        loop(told, study.plan(), study.data, {name: Path(folder) for name, folder in folders.items()})
+        loop(told, study.plan(), study.data, folders)
 
 
 def loop(told: argparse.Namespace, plan: list[Run], data: Any, folders: dict[str, Path]) -> None:

@@ -88,7 +88,7 @@ def test_an_epoch_goes_as_on_a_cpu(tmp_path: Path, options: dict[str, Any]) -> N
     here = first_epoch(small_job(tmp_path, plain))
     assert there.row["loss"] == pytest.approx(here.row["loss"], rel=0.05)  # bfloat16, and the order of sums
     shares = {name: value for name, value in there.timing.items() if name.startswith("share/")}
-    assert sum(shares.values()) == pytest.approx(1.0) and shares["share/backward"] > 0
+    assert all(shares[f"share/{phase}"] > 0 for phase in ("forward", "assign", "loss", "backward", "optimizer"))
 
 
 def first_epoch(job: TrainingJob) -> EpochReport:

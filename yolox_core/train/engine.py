@@ -205,7 +205,7 @@ def _epoch(
         **meter.health(),
         "learning_rate": learning_rate,
     }
-    timing, phases = meter.timing(), stepper.clock.take()
+    phases, timing = stepper.clock.take(), meter.timing()
     job.world.average_buffers(state.model)
     job.world.average_buffers(state.ema.model)
     yield Measuring(epoch)

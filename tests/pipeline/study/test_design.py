@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.study.design import LEVELS, read_study
+from pipeline.study.design import LEVELS, Level, read_study
 from yolox_core.errors import InputError
 
 SHIPPED = Path(__file__).parents[3] / "pipeline" / "study" / "tiny_vs_small.yaml"
 
 
-def sign(level: str) -> int:
-    return 2 * LEVELS.index(level) - 1  # type: ignore[arg-type]
+def sign(level: Level) -> int:
+    return 2 * LEVELS.index(level) - 1
 
 
 def test_the_shipped_study_is_the_fraction_that_it_says() -> None:

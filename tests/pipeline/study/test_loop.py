@@ -76,8 +76,9 @@ def test_runs_are_done_once_and_failures_again(tmp_path: Path) -> None:
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == len(rows)
 
 
-def test_data_that_a_study_needs_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [(), ("--data", "raccoon")])
+def test_data_that_a_study_needs_is_asked_for(tmp_path: Path, given: tuple[str, ...]) -> None:
+    (tmp_path / "study.yaml").write_text(SHIPPED.read_text())
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        (tmp_path / "study.yaml").write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text())))
-        loop(tmp_path)
-    assert "expected raccoon=FOLDER" in refused.value.stderr
+        loop(tmp_path, *given)
+    assert "expected raccoon=FOLDER" in refused.value.stderr and "Traceback" not in refused.value.stderr
