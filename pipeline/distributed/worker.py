@@ -85,6 +85,7 @@ class _Heart:
         self._board, self._rank = board, rank
         self._epoch = self._step = 0
         self._measuring = True  # until the first step nobody knows how long things take
+        self._evaluating = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
 
@@ -97,8 +98,8 @@ class _Heart:
         self._thread.join()
 
     def asked(self) -> bool:
-        """The engine asks at every step whether to leave."""
-        self._step, self._measuring = self._step + 1, False
+        """The engine asks at every step, and before every batch that it evaluates, whether to leave."""
+        self._step, self._measuring = self._step + 1, self._evaluating
         return self.told_to_leave.is_set()
 
     def at(self, report: Any) -> None:
@@ -106,9 +107,9 @@ class _Heart:
         from yolox_core.train.engine import EpochReport, Measuring
 
         if isinstance(report, Measuring):
-            self._measuring = True
+            self._measuring = self._evaluating = True
         elif isinstance(report, EpochReport):
-            self._epoch, self._step, self._measuring = report.row["epoch"] + 1, 0, True
+            self._epoch, self._step, self._measuring, self._evaluating = report.row["epoch"] + 1, 0, True, False
 
     def _beat(self) -> None:
         import ray

@@ -62,5 +62,6 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
     recipe = Recipe(model=SPEC.model)
     state = TrainingState.fresh(build_model(SPEC.model, seed=9), recipe)
     state.ema.model.load_state_dict(model.state_dict())
-    path = checkpoint.save(root / "run", state, recipe, SPEC, threads=1, is_best=False)
+    with checkpoint.Saver(root / "run") as saver:
+        path = saver.save(state, recipe, SPEC, threads=1, is_best=False)
     return Forms(model, root / "released", path, root / "megvii.pth", root / "model.onnx")

@@ -3,7 +3,7 @@
 Each worker takes every n-th image, none twice and none padded in; the first worker measures and tells the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -19,6 +19,10 @@ from yolox_core.postprocess import decode, select, to_source
 from yolox_core.structures import Batch, Detections
 
 
+class GivenUp(Exception):
+    """An evaluation was told to end before it was done."""
+
+
 def evaluate(
     model: nn.Module,
     truth: DatasetRecords,
@@ -28,15 +32,25 @@ def evaluate(
     device: torch.device,
     batch_size: int,
     workers: int = 0,
+    leave: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
-    """The metrics of `model` on `truth` at the spec's input size, the same on every worker."""
+    """The metrics of `model` on `truth` at the spec's input size, the same on every worker.
+
+    `leave` is asked before every batch. Once it agrees on any worker, all raise GivenUp.
+    """
     dataset = EvaluationSet(truth, spec.input_size)
     names = {image.image_id: image.file_name for image in truth.images}
     own: list[dict[str, Any]] = []
     indices = list(range(world.rank, len(dataset), world.size))
+    leaving = False
     for batch in evaluation_batches(dataset, indices, batch_size, workers) if indices else ():
+        leaving = leave()
+        if leaving:
+            break
         for image_id, found in zip(batch.image_ids, detect(model, batch, config, device), strict=True):
             own += found.to_json(names[image_id], image_id, spec.class_names, spec.category_ids)
+    if any(world.gather([leaving])):
+        raise GivenUp
     everything = world.gather(own)
     metrics = measure(truth, everything, "faster-coco-eval").metrics if world.is_first else {}
     return world.from_first(metrics)

@@ -2,19 +2,21 @@
 
 One file an epoch, and one where a run leaves within an epoch, of plain containers and tensors (loadable with
 weights_only=True), written beside and renamed, so that a file under its final name is whole. The newest two and the
-best are kept.
+best are kept. Training goes on while a file is written: what it changes meanwhile was copied first.
 """
 
 import errno
 import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.errors import InputError
@@ -29,13 +31,50 @@ BEST = "best.pt"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # what a user can mend
 
 
-def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: int, is_best: bool) -> Path:
-    """Write the state after `state.epoch` epochs, and as many steps more as it says, into `folder`.
+class Saver:
+    """Writes checkpoints into `folder`, one at a time, in a thread of its own. Leaving the block waits for the last."""
 
-    What is older than the newest two is dropped.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> "Saver":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def save(self, state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: int, is_best: bool) -> Path:
+        """Copy the state after `state.epoch` epochs, and as many steps more as it says, and begin to write it.
+
+        The path where it will be. Waits for the one before, and raises what that raised.
+        """
+        self.wait()
+        content = _copied(_content(state, recipe, spec, threads))
+        within = f"_step_{state.step_in_epoch:06d}" if state.step_in_epoch else ""
+        path = self._folder / f"epoch_{state.epoch:05d}{within}.pt"
+        self._writing = self._thread.submit(_store, content, path, is_best)
+        return path
+
+    def check(self) -> None:
+        """Raise what a write has raised, without waiting for it."""
+        if self._writing is not None and self._writing.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Until the last one is on disk. InputError where the disk has no room."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+
+def _content(state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: int) -> dict[str, Any]:
+    return {
         MARK: FORMAT_VERSION,
         "recipe": recipe.to_dict(),
         "spec": spec.to_dict(),
@@ -56,14 +95,25 @@ def save(folder: Path, state: TrainingState, recipe: Recipe, spec: DetectorSpec,
         "rng": torch.get_rng_state(),
         "threads": threads,
     }
-    within = f"_step_{state.step_in_epoch:06d}" if state.step_in_epoch else ""
-    path = folder / f"epoch_{state.epoch:05d}{within}.pt"
+
+
+def _copied(value: Any) -> Any:
+    """Tensors copied to the CPU, containers built anew."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {name: _copied(entry) for name, entry in value.items()}
+    return [_copied(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _store(content: dict[str, Any], path: Path, is_best: bool) -> None:
+    """Write it, and drop what is older than the newest two."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if is_best:  # first: a run that is killed between the two repeats the epoch and writes the same again
-        _write(content, folder / BEST)
+        _write(content, path.parent / BEST)
     _write(content, path)
-    for old in _epochs(folder)[KEPT:]:
+    for old in in_order(path.parent)[KEPT:]:
         old.unlink()
-    return path
 
 
 @dataclass(frozen=True)
@@ -78,7 +128,7 @@ class Newest:
 def newest(folder: Path) -> Newest:
     """Look in `folder`, which need not exist."""
     passed: list[str] = []
-    for path in _epochs(folder):
+    for path in in_order(folder):
         try:
             return Newest(path, read(path), tuple(passed))
         except InputError as damaged:
@@ -106,7 +156,7 @@ def restore(state: TrainingState, content: Mapping[str, Any]) -> None:
     torch.set_rng_state(content["rng"])
 
 
-def _epochs(folder: Path) -> list[Path]:
+def in_order(folder: Path) -> list[Path]:
     """Checkpoints of epochs, newest first."""
     if not folder.is_dir():
         return []

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from yolox_core.collectives import World
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
-from yolox_core.evaluation.evaluator import evaluate
+from yolox_core.evaluation.evaluator import GivenUp, evaluate
 from yolox_core.loading.dataset import SampleKey, TrainingSet
 from yolox_core.loading.loader import Loader
 from yolox_core.loading.plan import TrainingSizes, epoch_plan, shard, training_sizes
@@ -55,7 +55,7 @@ class TrainingJob:
     world: World = field(default_factory=World)
     loader_workers: int = 0  # processes; 0: a thread
     threads: int | None = None  # CPU threads; None: as torch has it
-    leave: Callable[[], bool] = lambda: False  # asked every step: whether to save, at once, and end
+    leave: Callable[[], bool] = lambda: False  # asked at every step and evaluated batch: whether to save and end, now
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """After each epoch, when its checkpoint is on disk."""
+    """After each epoch. Its checkpoint may still be on its way to disk, the one before is there."""
 
     history: tuple[dict[str, Any], ...]  # a row an epoch: epoch, step, losses, metrics; the same in every repetition
     timing: dict[str, float]  # seconds and rates: never the same
@@ -138,10 +138,10 @@ def _train(job: TrainingJob) -> Iterator[Report]:
     rates = LearningRate.of(recipe.train, started.steps_per_epoch)
     yield started
     dataset = TrainingSet(job.training, recipe.augment, recipe.seed)
-    with Loader(dataset, job.loader_workers, pinned=job.device.type == "cuda") as loader:
+    with _saver(job) as saver, Loader(dataset, job.loader_workers, pinned=job.device.type == "cuda") as loader:
         going = True
         while going and state.epoch <= state.last_epoch(recipe):
-            going = yield from _epoch(job, state, stepper, loader, sizes, rates)
+            going = yield from _epoch(job, state, stepper, loader, sizes, rates, saver)
 
 
 def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
@@ -161,13 +161,16 @@ def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
 
 
 def _newest(job: TrainingJob) -> tuple[checkpoint.Newest, dict[str, Any] | None]:
-    """The checkpoint to go on from. The first worker chooses: others might see files that it does not wait for."""
+    """The checkpoint to go on from. The first worker chooses and sends it: others need not see its folder."""
     found = checkpoint.Newest(None, None)
     if job.checkpoints and job.world.is_first:
         found = checkpoint.newest(job.checkpoints)
-    path = job.world.from_first(found.path)
-    content = found.content if job.world.is_first or path is None else checkpoint.read(path)
-    return found, content
+    return found, job.world.from_first(found.content)
+
+
+def _saver(job: TrainingJob) -> AbstractContextManager[checkpoint.Saver | None]:
+    """Only the first worker saves."""
+    return checkpoint.Saver(job.checkpoints) if job.checkpoints and job.world.is_first else nullcontext()
 
 
 def _epoch(
@@ -177,6 +180,7 @@ def _epoch(
     loader: Loader[SampleKey],
     sizes: TrainingSizes,
     rates: LearningRate,
+    saver: checkpoint.Saver | None,
 ) -> Generator[Report, None, bool]:
     """One epoch, or what is left of it; whether to go on with the next."""
     recipe, epoch = job.recipe, state.epoch
@@ -184,77 +188,94 @@ def _epoch(
     plan = epoch_plan(len(job.training.images), recipe.train.batch_size, epoch, recipe.seed, sizes, closing)
     training_mode(state.model, recipe.train)
     meter = _Meter(job, len(plan), state)
-    learning_rate = 0.0
     stepper.clock.enter("data")
     for batches in _steps(job, loader, plan[state.step_in_epoch :]):
-        learning_rate = rates.peak * rates.min_ratio if closing else rates.at(state.step)
-        totals = stepper(batches, learning_rate, use_l1=closing, leaving=job.leave())
+        totals = stepper(batches, rates.during(state.step, closing), use_l1=closing, leaving=job.leave())
         if meter.add(totals):
             stepper.clock.fold()
             losses = meter.losses(epoch, batches)
             stepper.clock.enter(None)  # what is done with a report is not waiting for data
+            if saver:
+                saver.check()
             yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
             stepper.clock.enter("data")
             if meter.leaving() and meter.steps < len(plan):
-                yield _leave(job, state, meter)
+                _average(job, state)
+                yield _leave(job, state, meter, saver)
                 return False
     row = {
         "epoch": epoch,
         "step": state.step,
         **meter.losses(epoch, []),
         **meter.health(),
-        "learning_rate": learning_rate,
+        "learning_rate": rates.during(state.step - 1, closing),
     }
     phases, timing = stepper.clock.take(), meter.timing()
-    job.world.average_buffers(state.model)
-    job.world.average_buffers(state.ema.model)
+    _average(job, state)
     yield Measuring(epoch)
     is_best = _measure(job, state, row, timing)
+    if is_best is None:
+        yield _leave(job, state, meter, saver)
+        return False
     state.history.append(row)
     state.epoch += 1
     state.step_in_epoch, state.epoch_totals = 0, []
     began = time.perf_counter()
     due = is_best or state.epoch % job.checkpoint_every == 0 or state.epoch > state.last_epoch(recipe)
-    path = _save(job, state, is_best) if due else None
+    path = _save(job, state, is_best, saver) if due else None
     timing["checkpoint_s"] = time.perf_counter() - began
     whole = {**phases, "evaluate": timing.get("evaluate_s", 0.0), "checkpoint": timing["checkpoint_s"]}
     timing |= {f"share/{phase}": share for phase, share in shares(whole).items()}
     yield EpochReport(tuple(state.history), timing, is_best, path)
     if meter.leaving() and state.epoch <= state.last_epoch(recipe):
+        if saver:
+            saver.wait()
         yield Left(state.epoch, 0, len(plan))
         return False
     return True
 
 
-def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter") -> Left:
-    """Save within an epoch.
+def _average(job: TrainingJob, state: TrainingState) -> None:
+    """Batch-norm statistics become their mean over the workers.
 
-    Workers' batch-norm statistics become their mean earlier than they would have: with several workers the run's
-    figures are then those of an undisturbed one to rounding, with one to the bit.
+    Where a run leaves within an epoch that is earlier than it would have been: with several workers its figures are
+    then those of an undisturbed one to rounding, with one to the bit.
     """
-    state.step_in_epoch, state.epoch_totals = meter.steps, meter.totals.tolist()
     job.world.average_buffers(state.model)
     job.world.average_buffers(state.ema.model)
-    _save(job, state, is_best=False)
+
+
+def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: checkpoint.Saver | None) -> Left:
+    """Save within an epoch."""
+    state.step_in_epoch, state.epoch_totals = meter.steps, meter.totals.tolist()
+    if saver:
+        _save(job, state, False, saver)
+        saver.wait()
     return Left(state.epoch, meter.steps, meter.steps_per_epoch)
 
 
-def _save(job: TrainingJob, state: TrainingState, is_best: bool) -> Path | None:
-    """The checkpoint, written by the first worker."""
-    if not job.checkpoints or not job.world.is_first:
-        return None
-    return checkpoint.save(job.checkpoints, state, job.recipe, job.spec, torch.get_num_threads(), is_best)
+def _save(job: TrainingJob, state: TrainingState, is_best: bool, saver: checkpoint.Saver | None) -> Path | None:
+    return saver.save(state, job.recipe, job.spec, torch.get_num_threads(), is_best) if saver else None
 
 
-def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing: dict[str, float]) -> bool:
-    """Measure the average where it is due, add to the row, and let patience decide; whether it is the best so far."""
+def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing: dict[str, float]) -> bool | None:
+    """Measure the average where it is due, add to the row, and let patience decide.
+
+    Whether it is the best so far; None where a worker was told to leave meanwhile: then nothing has changed.
+    """
     train, epoch = job.recipe.train, state.epoch
     due = is_evaluated(epoch, state.last_epoch(job.recipe), state.closing_start, train.evaluate_every)
     if job.validation is None or not job.validation.images or not due:
         return False
     began = time.perf_counter()
     share = train.micro_batch_size or max(1, train.batch_size // job.world.size)
-    metrics = evaluate(state.ema.model, job.validation, job.spec, job.recipe.evaluate, job.world, job.device, share)
+    model, validation = state.ema.model, job.validation
+    try:
+        metrics = evaluate(
+            model, validation, job.spec, job.recipe.evaluate, job.world, job.device, share, leave=job.leave
+        )
+    except GivenUp:
+        return None
     timing["evaluate_s"] = time.perf_counter() - began
     row.update(metrics)
     if "map" not in metrics:

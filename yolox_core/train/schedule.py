@@ -42,6 +42,10 @@ class LearningRate:
         progress = (step - self.warmup) / (self.total - self.warmup - self.closing)
         return floor + 0.5 * (self.peak - floor) * (1.0 + math.cos(math.pi * progress))
 
+    def during(self, step: int, closing: bool) -> float:
+        """The rate of `step`, where patience may have brought the closing phase forward."""
+        return self.peak * self.min_ratio if closing else self.at(step)
+
 
 def ema_decay(update: int, decay: float, warmup: int) -> float:
     """The share of the average that stays at the `update`-th update, counted from 1."""

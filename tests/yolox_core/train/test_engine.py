@@ -2,13 +2,16 @@
 
 import dataclasses
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from tests.integration.project import until
 from tests.yolox_core.train.small import scenes, small_job, small_recipe
 from yolox_core.datasets.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
@@ -48,25 +51,41 @@ def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> EpochRe
     return last(small_job(data, checkpoints=tmp_path_factory.mktemp("undisturbed")))
 
 
-@pytest.mark.parametrize("steps", [1, 3, 5, 11])
+@pytest.mark.parametrize(
+    ("asked_at", "epoch", "steps"),
+    # an epoch asks at three steps, then before two evaluated batches
+    [(1, 0, 1), (3, 0, 3), (4, 0, 3), (5, 0, 3), (8, 1, 3), (17, 3, 2), (20, 3, 3)],
+)
 def test_told_to_leave_saves_the_step_and_goes_on_to_the_same_bits(
-    data: Path, tmp_path: Path, undisturbed: EpochReport, steps: int
+    data: Path, tmp_path: Path, undisturbed: EpochReport, asked_at: int, epoch: int, steps: int
 ) -> None:
     asked = 0
 
     def leave() -> bool:
         nonlocal asked
         asked += 1
-        return asked == steps
+        return asked >= asked_at
 
     *_, end = train(small_job(data, checkpoints=tmp_path, leave=leave))
-    assert end == Left(*divmod(steps, 3), steps_per_epoch=3)
-    assert asked == steps  # it left at once
-    within = f"_step_{steps % 3:06d}" if steps % 3 else ""
-    assert (tmp_path / f"epoch_{steps // 3:05d}{within}.pt").is_file()
+    assert end == Left(epoch, steps, steps_per_epoch=3)
+    assert asked <= asked_at + 1  # it left at once
+    assert (tmp_path / f"epoch_{epoch:05d}_step_{steps:06d}.pt").is_file()
     resumed = last(small_job(data, checkpoints=tmp_path))
     assert resumed.history == undisturbed.history
     assert_same(state_of(resumed.checkpoint), state_of(undisturbed.checkpoint))
+
+
+def test_told_to_leave_at_the_end_of_an_epoch_saves_the_epoch(data: Path, tmp_path: Path) -> None:
+    asked = 0
+
+    def leave() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked >= 3
+
+    *_, end = train(small_job(data, checkpoints=tmp_path, leave=leave, validation=None))
+    assert end == Left(1, 0, steps_per_epoch=3)
+    assert (tmp_path / "epoch_00001.pt").is_file()
 
 
 def test_told_to_leave_at_the_very_end_ends(data: Path) -> None:
@@ -75,10 +94,33 @@ def test_told_to_leave_at_the_very_end_ends(data: Path) -> None:
     def leave() -> bool:
         nonlocal asked
         asked += 1
-        return asked == 12
+        return asked >= 12
 
-    *_, end = train(small_job(data, leave=leave))
+    *_, end = train(small_job(data, leave=leave, validation=None))
     assert isinstance(end, EpochReport) and end.row["epoch"] == 3
+
+
+def test_training_does_not_wait_for_the_disk(
+    data: Path, tmp_path: Path, undisturbed: EpochReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is held back until the epoch after it has begun: what it holds is still its own epoch's state."""
+    begun: list[threading.Event] = [threading.Event() for _ in range(5)]
+    saved, held = torch.save, []
+
+    def slow(content: dict[str, Any], file: Any) -> None:
+        held.append(begun[content["progress"]["epoch"]].wait(60))
+        saved(content, file)
+
+    monkeypatch.setattr(torch, "save", slow)
+    begun[4].set()  # nothing comes after the last
+    for report in train(small_job(data, checkpoints=tmp_path)):
+        if isinstance(report, StepReport) and report.step_in_epoch == 2:
+            begun[report.epoch].set()
+    assert all(held) and len(held) > 3
+    assert_same(state_of(tmp_path / "epoch_00004.pt"), state_of(undisturbed.checkpoint))
+    undo = tmp_path / "epoch_00004.pt"
+    undo.unlink()
+    assert last(small_job(data, checkpoints=tmp_path)).history == undisturbed.history
 
 
 @pytest.mark.parametrize(("stop_after", "workers"), [(1, 0), (2, 0), (3, 0), (2, 2)])
@@ -115,9 +157,10 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(
 def test_only_the_newest_two_and_the_best_are_kept(data: Path, tmp_path: Path) -> None:
     job = small_job(data)
     state = TrainingState.fresh(build_model(job.recipe.model), job.recipe)
-    for epoch in (1, 2, 3, 4):
-        state.epoch = epoch
-        checkpoint.save(tmp_path, state, job.recipe, job.spec, threads=1, is_best=epoch == 2)
+    with checkpoint.Saver(tmp_path) as saver:
+        for epoch in (1, 2, 3, 4):
+            state.epoch = epoch
+            saver.save(state, job.recipe, job.spec, threads=1, is_best=epoch == 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "epoch_00003.pt", "epoch_00004.pt"]
     assert checkpoint.read(tmp_path / "best.pt")["progress"]["epoch"] == 2
 
@@ -212,6 +255,7 @@ def no_file_beyond(limit_bytes: int) -> Iterator[None]:
 def test_a_disk_that_is_full_while_saving_loses_nothing(data: Path, tmp_path: Path, undisturbed: EpochReport) -> None:
     run = train(small_job(data, checkpoints=tmp_path))
     next(report for report in run if isinstance(report, EpochReport))
+    until((tmp_path / "epoch_00001.pt").is_file, 60)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with (
         no_file_beyond(1_000_000),
