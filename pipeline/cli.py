@@ -103,6 +103,30 @@ def submit(
 
 
 @app.command()
+def sweep(
+    plan: Annotated[bool, typer.Option("--plan", help="Check the space and say what would be done.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the last sweep's choice into params.yaml.")] = False,
+    trials: Annotated[int | None, typer.Option(help="At once. Default: YOLOX_TRIALS, or 1.")] = None,
+) -> None:
+    """Try what `sweep` in params.yaml says, and choose by evidence; or go on where it was interrupted."""
+    from pipeline.distributed.launch import Hosting
+
+    if apply:
+        from pipeline.sweep.apply import apply as write
+
+        write()
+        return
+    from pipeline.stages import sweep as stage
+
+    hosting = Hosting.from_environment()
+    hosting = dataclasses.replace(hosting, trials=trials) if trials is not None else hosting
+    if plan:
+        print(stage.describe(load_settings(), hosting))
+    else:
+        stage.run(load_settings(), hosting)
+
+
+@app.command()
 def evaluate() -> None:
     """Stage by hand: measure on the held-out test split."""
     _run("evaluate")

@@ -30,6 +30,7 @@ from yolox_core.config import (
 )
 from yolox_core.errors import InputError, nearest
 
+Objective = Literal["map", "parameters", "gflops", "latency_ms"]
 LARGEST_SEED = 2**63 - 1  # what fits PyTorch's and NumPy's generators alike
 DEMONSTRATION = "detector"  # yolox-detector holds models of the embedded data set
 LONGEST_DATA_NAME = 60  # characters; run folders carry it, and a file name has 255 at most
@@ -122,6 +123,39 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True)
+class SweepSettings:
+    """What `yolox sweep` tries, and how it chooses (docs/sweeps.md). pipeline/sweep/space.py checks the space."""
+
+    search: Literal["grid", "random", "tpe"] = "grid"  # tpe: Optuna's, an extra
+    samples: int = 20  # trials of random and tpe; a grid has as many as its product
+    space: Mapping[str, Any] = field(default_factory=dict)  # parameter -> [values], or {low, high, log}
+    base: Mapping[str, Any] = field(default_factory=dict)  # parameter -> its value in every trial
+    early_stopping: bool = True  # ASHA
+    grace_epochs: int | None = None  # epochs that every trial gets; null: warm-up and two more
+    reduction: int = 3  # one of so many goes on at each rung
+    val: float = 0.25  # share of the training images to measure on, where `prepare` held out none
+    objectives: tuple[Objective, ...] = ("map", "gflops")  # of the front; the first one ranks
+    finalists: int = 3  # trained again with other seeds
+    seeds: int = 3  # so many
+    workers_per_trial: int = 1
+
+    def __post_init__(self) -> None:
+        for name, lowest in (
+            ("samples", 1),
+            ("reduction", 2),
+            ("finalists", 1),
+            ("seeds", 2),
+            ("workers_per_trial", 1),
+        ):
+            if getattr(self, name) < lowest:
+                raise InputError(f"sweep.{name}: expected at least {lowest}, got {_shown(getattr(self, name))}.")
+        if not 0 < self.val < 1:
+            raise InputError(f"sweep.val: expected a share in (0, 1), got {self.val!r}.")
+        if self.objectives[:1] != ("map",) or len(set(self.objectives)) != len(self.objectives):
+            raise InputError(f"sweep.objectives: expected map first, each once, got {_shown(list(self.objectives))}.")
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of params.yaml."""
 
@@ -135,6 +169,7 @@ class Settings:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportSettings = field(default_factory=ExportSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
+    sweep: SweepSettings = field(default_factory=SweepSettings)
 
     def __post_init__(self) -> None:
         _require_seed(self.seed, "seed")

@@ -4,6 +4,7 @@ Without RAY_ADDRESS a cluster of this machine alone is started for the time of t
 with a token of its own; with it, that cluster is joined. A running cluster is never joined by accident.
 """
 
+import math
 import os
 import secrets
 import socket
@@ -27,6 +28,9 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # tables are our own
+    "RAY_AIR_NEW_OUTPUT": "0",  # the older one is silent when told to be
+    "TUNE_GLOBAL_CHECKPOINT_S": "5",  # how much of Tune's bookkeeping a kill may cost
     # a worker that asked for no GPU sees none
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_DEDUP_LOGS": "0",
@@ -42,6 +46,7 @@ class Hosting:
     """Where and on what a run works: never part of what the run is. From the environment, or command-line options."""
 
     workers: int = 1
+    min_workers: int | None = None  # go on with so many where no more fit after a loss; None: wait for all
     loader_workers: int = 0  # processes that load images, per worker; 0: a thread
     gpu: bool = False
     address: str | None = None  # of a Ray cluster; None: this machine alone
@@ -50,17 +55,29 @@ class Hosting:
     images: str | None = None  # fsspec address from which nodes fetch them; None: the driver's folder is theirs, too
     cache: str = DEFAULT_CACHE  # folder of each node for what it fetched
     cache_gib: int = 50
+    trials: int = 1  # of a sweep at once
+    gpu_per_trial: float = 1.0  # a share, or several
+    checkpoints: str | None = None  # fsspec address where runs keep their checkpoints besides; None: in runs/ alone
 
     def __post_init__(self) -> None:
-        for name, value, lowest in (("workers", self.workers, 1), ("loader-workers", self.loader_workers, 0)):
+        for name, value, lowest in (
+            ("workers", self.workers, 1),
+            ("loader-workers", self.loader_workers, 0),
+            ("trials", self.trials, 1),
+        ):
             if value < lowest:
                 raise InputError(f"--{name}: expected a whole number of at least {lowest}, got {value}.")
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise InputError(
+                f"YOLOX_MIN_WORKERS: expected at most the {self.workers} of YOLOX_WORKERS, got {self.min_workers}."
+            )
 
     @classmethod
     def from_environment(cls) -> "Hosting":
         """YOLOX_WORKERS and its like (docs/training.md), and RAY_ADDRESS."""
         return cls(
             workers=_count("YOLOX_WORKERS", 1, lowest=1),
+            min_workers=_count("YOLOX_MIN_WORKERS", 0, lowest=0) or None,
             loader_workers=_count("YOLOX_LOADER_WORKERS", 0, lowest=0),
             gpu=_gpu(os.environ.get("YOLOX_GPU", "auto")),
             address=os.environ.get("RAY_ADDRESS") or None,
@@ -69,7 +86,15 @@ class Hosting:
             images=os.environ.get("YOLOX_IMAGES") or None,
             cache=os.environ.get("YOLOX_CACHE", DEFAULT_CACHE),
             cache_gib=_count("YOLOX_CACHE_GIB", 50, lowest=1),
+            trials=_count("YOLOX_TRIALS", 1, lowest=1),
+            gpu_per_trial=_share("YOLOX_GPU_PER_TRIAL", 1.0),
+            checkpoints=os.environ.get("YOLOX_CHECKPOINTS") or None,
         )
+
+    @property
+    def counts(self) -> range:
+        """The numbers of workers that the run may have."""
+        return range(self.min_workers or self.workers, self.workers + 1)
 
     def cores_per_worker(self) -> int:
         """CPU cores for one worker: as told, or those of this machine, shared evenly."""
@@ -145,6 +170,17 @@ def _count(name: str, default: int, lowest: int) -> int:
     if not text.isdecimal() or int(text) < lowest:
         raise InputError(f"{name}: expected a whole number of at least {lowest}, got {text!r}.")
     return int(text)
+
+
+def _share(name: str, default: float) -> float:
+    text = os.environ.get(name, str(default))
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < math.inf or (share > 1 and share != int(share)):
+        raise InputError(f"{name}: expected a share of a GPU up to 1, or a whole number of them, got {text!r}.")
+    return share
 
 
 def _gpu(text: str) -> bool:

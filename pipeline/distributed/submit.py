@@ -28,8 +28,8 @@ PACKAGES = ("pipeline", "yolox_core")
 LARGEST_PACKAGE = 5 * 2**20  # bytes; the code is a twentieth of it: what is larger holds something else
 # of this command's environment, what the job needs to know
 PASSED_ON = (
-    *("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "YOLOX_HANG_S"),
-    *("YOLOX_IMAGES", "YOLOX_CACHE", "YOLOX_CACHE_GIB"),
+    *("YOLOX_WORKERS", "YOLOX_MIN_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "YOLOX_HANG_S"),
+    *("YOLOX_IMAGES", "YOLOX_CACHE", "YOLOX_CACHE_GIB", "YOLOX_CHECKPOINTS"),
     "MLFLOW_TRACKING_URI",  # without its password, which would be seen on the dashboard
 )
 STOP_WITHIN_S = 120  # Ray gives a job that is stopped 3 s; ours saves first

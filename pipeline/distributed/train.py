@@ -17,6 +17,8 @@ from pipeline.distributed.worker import Refusal, WorkerOrder, train_worker
 from yolox_core.errors import InputError
 
 MAX_FAILURES = 3  # times that lost workers are replaced
+# fewer workers than wanted stay fewer until one is lost: to grow, Ray ends them all, and an epoch is done again
+GROW_EVERY_S = 1e9
 LISTEN_EVERY_S = 0.5
 WATCH_EVERY_S = 2.0
 # all wait for the slowest, in an evaluation for long; the driver names one that hangs before the others give up
@@ -41,7 +43,12 @@ def fit(
     if hosting.gpu:
         resources["GPU"] = 1
     # `Any`: the type hints of `ray.train` still say the older classes
-    scaling: Any = ScalingConfig(num_workers=hosting.workers, use_gpu=hosting.gpu, resources_per_worker=resources)
+    scaling: Any = ScalingConfig(
+        num_workers=(hosting.min_workers, hosting.workers) if hosting.min_workers else hosting.workers,
+        use_gpu=hosting.gpu,
+        resources_per_worker=resources,
+        elastic_resize_monitor_interval_s=GROW_EVERY_S,
+    )
     failures: Any = FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES)
     running: Any = RunConfig(name="ray", storage_path=order.run, failure_config=failures)
     trainer = TorchTrainer(

@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline.distributed.gauges import Gauges
 from pipeline.distributed.images import NodeImages, check_folder, is_address
+from pipeline.distributed.mirror import Mirror
 from yolox_core.errors import InputError
 
 LOCK_TIMEOUT_S = 120.0
@@ -43,6 +44,7 @@ class WorkerOrder:
     board: str  # name of the board's actor
     cache: str = ""  # folder of each node for images fetched from an address
     cache_bytes: int = 0
+    checkpoints: str = ""  # fsspec address where they are kept besides; empty: in the run's folder alone
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Refusal:
 def train_worker(order: dict[str, Any]) -> None:
     """Train as `order` says (a WorkerOrder as a dictionary). Input errors go to the board; defects raise."""
     import ray
-    import ray.train
+    import ray.train.torch
 
     told = WorkerOrder(**order)
     board = ray.get_actor(told.board)
@@ -65,8 +67,13 @@ def train_worker(order: dict[str, Any]) -> None:
     first = context.get_world_rank() == 0
     tell = _Teller(board, Path(told.run).name) if first else None
     try:
-        with alone(Path(told.run)) if first else nullcontext(), _Heart(board, context.get_world_rank()) as heart:
-            for report in _reports(told, heart.asked):
+        with (
+            alone(Path(told.run)) if first else nullcontext(),
+            _mirrored(told) if first else nullcontext(),
+            _Heart(board, context.get_world_rank()) as heart,
+        ):
+            worker = f"worker {context.get_world_rank()} on {socket.gethostname()}"
+            for report in reports(told, ray.train.torch.get_device(), worker, heart.asked):
                 heart.at(report)
                 if tell:
                     tell(report)
@@ -75,6 +82,18 @@ def train_worker(order: dict[str, Any]) -> None:
         ray.get(board.refuse.remote(pickle.dumps(Refusal(str(refused)))))
         if context.get_world_size() > 1:
             raise  # the other ranks must not wait for this one; the driver shows the line, not the traceback
+
+
+@contextmanager
+def _mirrored(told: WorkerOrder) -> Iterator[None]:
+    """With the newest checkpoints of wherever the run was before, and what is written here sent there."""
+    if not told.checkpoints:
+        yield
+        return
+    mirror = Mirror(told.checkpoints, Path(told.run) / "checkpoints")
+    mirror.bring()
+    with mirror:
+        yield
 
 
 class _Heart:
@@ -126,7 +145,8 @@ class _Heart:
                 return  # the driver is gone, and Ray will end this process
 
 
-def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
+def reports(told: WorkerOrder, device: Any, worker: str, leave: Callable[[], bool]) -> Iterator[Any]:
+    """The engine's reports of a run; `worker` is what a message calls this one."""
     from yolox_core.collectives import World
     from yolox_core.config import DetectorSpec, Recipe
     from yolox_core.datasets.coco import read_coco
@@ -134,7 +154,7 @@ def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
     from yolox_core.model.weights import read_weights
     from yolox_core.train.engine import TrainingJob, train
 
-    fetch = _fetch(told)
+    fetch = _fetch(told, worker)
 
     def records(annotations: str) -> DatasetRecords:
         return replace(read_coco(Path(annotations), Path(told.images)), fetch=fetch)
@@ -147,7 +167,7 @@ def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
             validation=records(told.validation),
             initial=read_weights(Path(told.initial)) if told.initial else None,
             checkpoints=Path(told.run) / "checkpoints",
-            device=_device(),
+            device=device,
             world=World.current(),
             loader_workers=told.loader_workers,
             threads=told.threads,
@@ -156,22 +176,13 @@ def _reports(told: WorkerOrder, leave: Callable[[], bool]) -> Iterator[Any]:
     )
 
 
-def _fetch(told: WorkerOrder) -> NodeImages | None:
+def _fetch(told: WorkerOrder, worker: str) -> NodeImages | None:
     """What brings images to this node; None where they are there. InputError where others are."""
-    import ray.train
-
     digests = json.loads(Path(told.digests).read_text(encoding="utf-8"))["files"]
     if is_address(told.images):
         return NodeImages(told.images, digests, Path(told.cache).expanduser(), told.cache_bytes)
-    rank = ray.train.get_context().get_world_rank()
-    check_folder(Path(told.images), digests, f"worker {rank} on {socket.gethostname()}")
+    check_folder(Path(told.images), digests, worker)
     return None
-
-
-def _device() -> Any:
-    import ray.train.torch
-
-    return ray.train.torch.get_device()
 
 
 def _tell_ray(report: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.git_state import ProjectState
@@ -26,16 +26,8 @@ def render(
     confidence: float,
 ) -> str:
     """The page. Equal inputs give equal bytes."""
-    folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     metrics, registration = inputs.metrics, inputs.registration
-    return environment.get_template(TEMPLATE).render(
+    return template(TEMPLATE).render(
         title=registration["name"],
         version=registration["version"],
         alias=registration["alias"],
@@ -57,6 +49,17 @@ def render(
         export=content.export_facts(inputs.export),
         lineage=content.lineage_facts(inputs, state),
     )
+
+
+def template(name: str) -> Template:
+    """A page's template, beside this file."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template(name)
 
 
 def learning_figures(inputs: Inputs) -> list[tuple[Markup, str]]:

@@ -58,6 +58,61 @@ def curves(series: Series, *, title: str, x: str, y: str, top: float | None = No
     return _svg(draw, title)
 
 
+def front(points: Series, chosen: tuple[float, float] | None, *, title: str, x: str, y: str) -> str:
+    """Points by kind, and a ring around the one that was chosen."""
+
+    def draw(axes: Axes) -> None:
+        for index, (name, places) in enumerate(points.items()):
+            xs, ys = [place[0] for place in places], [place[1] for place in places]
+            axes.scatter(xs, ys, label=name, color=PALETTE[index % len(PALETTE)], alpha=0.5 if index else 1.0)
+        if chosen:
+            axes.scatter([chosen[0]], [chosen[1]], s=160, facecolors="none", edgecolors=INK, label="chosen")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.legend(fontsize=9)
+
+    return _svg(draw, title)
+
+
+def parallel(axes_of: Mapping[str, Sequence[str]], rows: Sequence[tuple[Mapping[str, str], float]], title: str) -> str:
+    """A line a row over the axes' values, the more opaque the larger the row's figure."""
+
+    def draw(axes: Axes) -> None:
+        figures = [figure for _, figure in rows]
+        low, spread = min(figures), (max(figures) - min(figures)) or 1.0
+        places = {
+            name: {value: at / max(len(vs) - 1, 1) for at, value in enumerate(vs)} for name, vs in axes_of.items()
+        }
+        for values, figure in sorted(rows, key=lambda row: row[1]):
+            strength = (figure - low) / spread
+            ys = [*(places[name][values[name]] for name in axes_of), strength]
+            axes.plot(range(len(ys)), ys, color=PALETTE[0], alpha=0.1 + 0.9 * strength, linewidth=1 + strength)
+        for at, (name, values_of) in enumerate(axes_of.items()):
+            for value in values_of:
+                axes.annotate(value, (at, places[name][value]), fontsize=8, textcoords="offset points", xytext=(4, 2))
+        for figure in (low, max(figures)):
+            axes.annotate(f"{figure:.3f}", (len(axes_of), (figure - low) / spread), fontsize=8)
+        axes.set_xticks(range(len(axes_of) + 1), [*axes_of, "map"], fontsize=8)
+        axes.set_yticks([])
+
+    return _svg(draw, title)
+
+
+def by_value(values: Sequence[tuple[str, Sequence[float]]], *, title: str, x: str, y: str) -> str:
+    """Every trial's figure above its value of one parameter, and the mean of each value."""
+
+    def draw(axes: Axes) -> None:
+        for at, (_, figures) in enumerate(values):
+            axes.scatter([at] * len(figures), figures, color=PALETTE[0], alpha=0.4, s=20)
+        means = [sum(figures) / len(figures) for _, figures in values]
+        axes.plot(range(len(values)), means, color=PALETTE[1], marker="o", linewidth=2.0)
+        axes.set_xticks(range(len(values)), [name for name, _ in values])
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+
+    return _svg(draw, title)
+
+
 def _svg(draw: Callable[[Axes], None], title: str) -> str:
     # the salt makes ids repeatable, and different between the figures of one page
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):

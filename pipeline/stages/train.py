@@ -22,6 +22,7 @@ import yaml
 
 from pipeline import paths
 from pipeline.distributed.launch import Hosting, check_address, cluster
+from pipeline.distributed.mirror import Mirror
 from pipeline.distributed.submit import Submission, submit
 from pipeline.distributed.train import fit
 from pipeline.distributed.worker import WorkerOrder, alone
@@ -53,6 +54,9 @@ def run(
     submission = submission or Submission.from_environment()
     order = plan(settings, hosting)
     folder = Path(order.run)
+    mirror = Mirror(order.checkpoints, folder / "checkpoints") if order.checkpoints else None
+    if mirror and not fresh:
+        mirror.bring()
     if fresh or not _is_complete(folder, Recipe.from_dict(order.recipe)):
         order = dataclasses.replace(order, initial=_initial(settings, Recipe.from_dict(order.recipe)))
         if submission is None:
@@ -60,10 +64,14 @@ def run(
         if fresh and folder.exists():
             with alone(folder):
                 shutil.rmtree(folder)
+        if fresh and mirror:
+            mirror.clear()
         if submission is None:
             _train(settings, order, hosting)
         else:
             submit(submission, folder.name)
+        if mirror:
+            mirror.bring()
     _release(folder)
 
 
@@ -78,10 +86,11 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         category_ids=tuple(manifest["category_ids"]),
         input_size=recipe.train.input_size,
     )
-    if recipe.train.batch_size % hosting.workers:
-        raise InputError(
-            f"train.batch_size: expected a multiple of the {hosting.workers} workers, got {recipe.train.batch_size}."
-        )
+    for workers in hosting.counts:
+        if recipe.train.batch_size % workers:
+            raise InputError(
+                f"train.batch_size: expected a multiple of the {workers} workers, got {recipe.train.batch_size}."
+            )
     if recipe.train.patience is not None and not manifest["images"]["val"]:
         raise InputError("train.patience: expected validation images to measure on, got none. Raise data.split.val.")
     check_transforms(recipe.augment)
@@ -101,6 +110,7 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         board=f"board-{secrets.token_hex(4)}",  # several runs may share a cluster
         cache=hosting.cache,
         cache_bytes=hosting.cache_gib << 30,
+        checkpoints=f"{hosting.checkpoints.rstrip('/')}/{folder.name}" if hosting.checkpoints else "",
     )
 
 

@@ -1,6 +1,7 @@
 """What clusters do to a run, done to one on purpose: nothing is lost by it."""
 
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,8 +30,10 @@ RACCOON_EPOCHS = 8
 
 
 def test_sigterm_saves_the_step_and_the_next_run_goes_on(finished: Finished, prepared: Project, tmp_path: Path) -> None:
+    """On another disk: what it goes on from is at an address alone."""
     project = prepared.copy(tmp_path / "project")
-    with Family(project.start(sys.executable, "-m", "pipeline.stages.train")) as family:
+    kept = {"YOLOX_CHECKPOINTS": f"file://{tmp_path / 'kept'}"}
+    with Family(project.start(sys.executable, "-m", "pipeline.stages.train", **kept)) as family:
         after_an_epoch_more(project, family)
         family.head.terminate()
         with family.watched():
@@ -38,7 +41,9 @@ def test_sigterm_saves_the_step_and_the_next_run_goes_on(finished: Finished, pre
     assert family.command.returncode == 128 + signal.SIGTERM, printed[-6000:]
     assert "train: told to end, saved (epoch " in printed and "Traceback" not in printed, printed[-6000:]
     assert not (project.root / "models/trained").exists()
-    project.repro("train")
+    shutil.rmtree(project.root / "runs")
+    printed = project.repro("train", **kept)
+    assert "going on after epoch" in printed, printed[-6000:]
     assert project.result() == finished.project.result()
     assert not family.survivors()
 
@@ -197,6 +202,24 @@ def test_a_node_that_is_lost_costs_one_epoch_at_most(nodes: Nodes, photographs: 
         results.append(project.result())
         assert len(project.history()) == load_params(project)["train"]["epochs"]
     assert results[0] == results[1]
+
+
+def test_fewer_workers_go_on_where_no_node_is_left_for_the_others(
+    nodes: Nodes, finished: Finished, prepared: Project, tmp_path: Path
+) -> None:
+    project = prepared.copy(tmp_path / "project")
+    elastic = {"YOLOX_WORKERS": "2", "YOLOX_MIN_WORKERS": "1"}
+    with Family(project.start(sys.executable, "-m", "pipeline.stages.train", **nodes.environment, **elastic)) as family:
+        until(lambda: project.checkpoints_written() > 2, 600)
+        assert sum(trains(node) for node in nodes.nodes[1:]) == 2
+        for node in sorted(nodes.nodes[1:], key=trains)[:2]:  # the idle one, and one of the two others
+            nodes.kill(node)
+        printed = finish(family.command)
+    assert family.command.returncode == 0, printed[-6000:]
+    assert "going on after epoch" in printed, printed[-6000:]
+    losses, undisturbed = ([row["loss"] for row in run.history()] for run in (project, finished.project))
+    assert len(losses) == len(undisturbed)
+    assert losses == pytest.approx(undisturbed, rel=0.25)  # the same batches; statistics are each worker's own
 
 
 def load_params(project: Project) -> dict[str, Any]:

@@ -99,3 +99,13 @@ def test_a_containers_limit_counts(
     monkeypatch.setattr(launch, "CPU_LIMIT", tmp_path / "cpu.max")
     assert Hosting().cores_per_worker() == (cores or free)
     assert Hosting(threads=3).cores_per_worker() == 3
+
+
+def test_fewer_workers_than_wanted_may_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLOX_WORKERS", "4")
+    assert list(Hosting.from_environment().counts) == [4]
+    monkeypatch.setenv("YOLOX_MIN_WORKERS", "2")
+    assert list(Hosting.from_environment().counts) == [2, 3, 4]
+    monkeypatch.setenv("YOLOX_MIN_WORKERS", "5")
+    with pytest.raises(InputError, match="YOLOX_MIN_WORKERS: expected at most the 4 of YOLOX_WORKERS, got 5"):
+        Hosting.from_environment()

@@ -1,0 +1,253 @@
+"""Trials through Ray Tune: what Tune runs, how it goes on after a kill, and who follows it.
+
+A trial of one worker runs the engine inside Tune's own function; one of several starts a Ray Train run of its own,
+which costs half a minute each time. How many run at once is bounded: a trial that waits for its workers would hold
+what others need.
+"""
+
+import dataclasses
+import json
+import logging
+import queue
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import tune
+
+from pipeline.distributed.launch import Hosting
+from pipeline.distributed.train import fit
+from pipeline.distributed.worker import WorkerOrder, alone, reports
+from pipeline.sweep.cost import size_of
+from pipeline.sweep.trial import State, Trial, read_trial, write_rows, write_trial
+from yolox_core.config import DetectorSpec
+
+ERROR = "error.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One point of the space, as the engine gets it."""
+
+    key: str
+    values: Mapping[str, Any]
+    order: WorkerOrder
+
+
+class Follower(Protocol):
+    """Hears of trials on the driver, as things happen."""
+
+    def began(self, trial: Trial, folder: Path) -> None:
+        """It runs, for the first time or again."""
+
+    def advanced(self, trial: Trial, folder: Path) -> None:
+        """One more epoch."""
+
+    def ended(self, trial: Trial, folder: Path) -> None:
+        """Finished, pruned or failed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be tried."""
+
+    place: Path  # absolute; Tune's own bookkeeping
+    epochs: int  # of a whole trial
+    sample: Callable[[Mapping[str, Any]], Sample]  # of what Tune draws
+    space: Mapping[str, Any]  # Tune's
+    samples: int = 1
+    objectives: int = 1  # several are the searcher's own business
+    searcher: Any = None
+    scheduler: Any = None
+
+
+def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
+    """Run what is missing of the plan, on a cluster that has been joined. Trials that fail do not stop the others."""
+    sample = plan.sample  # alone: what else the plan holds cannot travel
+
+    def trial(drawn: dict[str, Any]) -> None:
+        train_trial(sample(drawn), hosting)
+
+    resources = {"cpu": float(hosting.threads or 1), "gpu": hosting.gpu_per_trial if hosting.gpu else 0.0}
+    if hosting.workers > 1:
+        resources = {"cpu": 0.0}  # its workers ask for theirs
+    trainable = tune.with_resources(trial, resources)
+    with _followed(plan, follower):
+        if tune.Tuner.can_restore(str(plan.place)):
+            tuner = tune.Tuner.restore(str(plan.place), trainable, param_space=dict(plan.space), resume_unfinished=True)
+        else:
+            tuner = _tuner(plan, hosting, trainable)
+        # it looks for each trial's result.json, and says of every one that there is none
+        logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+        tuner.fit()
+
+
+def _tuner(plan: Plan, hosting: Hosting, trainable: Any) -> tune.Tuner:
+    return tune.Tuner(
+        trainable,
+        param_space=dict(plan.space),
+        tune_config=tune.TuneConfig(
+            metric="map" if plan.objectives == 1 else None,
+            mode="max" if plan.objectives == 1 else None,
+            num_samples=plan.samples,
+            search_alg=plan.searcher,
+            scheduler=plan.scheduler,
+            max_concurrent_trials=hosting.trials,
+        ),
+        run_config=tune.RunConfig(
+            name=plan.place.name,
+            storage_path=str(plan.place.parent),
+            callbacks=[_Events(str(plan.place))],
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=0),
+        ),
+    )
+
+
+def train_trial(sample: Sample, hosting: Hosting) -> None:
+    """Tune's function: the trial's epochs, those that it had already first, so that schedulers see all in order."""
+    folder = Path(sample.order.run)
+
+    costs = size_of(DetectorSpec.from_dict(sample.order.spec))
+
+    def report(row: Mapping[str, Any]) -> None:
+        tune.report({**costs, "map": row.get("map", 0.0), "epochs": row["epoch"] + 1, "row": json.dumps(dict(row))})
+
+    before = read_trial(folder)
+    if before and before.state in ("finished", "pruned"):  # after Tune had written its books the last time
+        for row in before.rows:
+            report(row)
+        return
+    try:
+        for row in _rows(sample.order, hosting):
+            report(row)
+    except Exception:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+        raise
+
+
+def _rows(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
+    """The engine's epochs in a trial of one worker."""
+    import torch
+
+    from yolox_core.train.engine import EpochReport, Started
+
+    if hosting.workers > 1:
+        yield from _rows_of_many(order, hosting)
+        return
+    device = torch.device("cuda" if hosting.gpu else "cpu")
+    with alone(Path(order.run)):
+        for told in reports(order, device, "a trial", lambda: False):
+            if isinstance(told, Started):
+                yield from told.history
+            elif isinstance(told, EpochReport):
+                yield told.row
+
+
+def _rows_of_many(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
+    """The same through Ray Train, whose `fit` holds this thread until the run's end."""
+    from yolox_core.train.engine import EpochReport, Started
+
+    rows: queue.Queue[Any] = queue.Queue()
+
+    def listen(told: Any) -> None:
+        for row in told.history if isinstance(told, Started) else [told.row] if isinstance(told, EpochReport) else []:
+            rows.put(row)
+
+    def run() -> None:
+        try:
+            fit(order, hosting, listen)
+            rows.put(None)
+        except BaseException as failed:
+            rows.put(failed)
+
+    threading.Thread(target=run, daemon=True).start()
+    while (row := rows.get()) is not None:
+        if isinstance(row, BaseException):
+            raise row
+        yield row
+
+
+# What Tune's callback tells, by the place of the plan: Tune pickles the callback itself and makes another of it.
+_FOLLOWED: dict[str, "_Books"] = {}
+
+
+@contextmanager
+def _followed(plan: Plan, follower: Follower) -> Iterator[None]:
+    _FOLLOWED[str(plan.place)] = _Books(plan, follower)
+    try:
+        yield
+    finally:
+        del _FOLLOWED[str(plan.place)]
+
+
+class _Books:
+    """Keeps every trial's folder as Tune tells of it."""
+
+    def __init__(self, plan: Plan, follower: Follower) -> None:
+        self._plan, self._follower = plan, follower
+        self._known: dict[str, tuple[Sample, Path]] = {}
+
+    def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
+        sample = self._plan.sample(drawn)
+        folder = Path(sample.order.run)
+        self._known[tune_id] = sample, folder
+        before = read_trial(folder)
+        if before is None or before.state == "failed":
+            before = self._write(tune_id, "running", before)
+        self._follower.began(before, folder)
+
+    def advanced(self, tune_id: str, result: Mapping[str, Any]) -> None:
+        _, folder = self._known[tune_id]
+        row, trial = json.loads(result["row"]), read_trial(folder)
+        assert trial is not None
+        if row["epoch"] < trial.epochs:  # told again after a kill
+            return
+        write_rows(folder, [*trial.rows, row])
+        seconds = max(trial.seconds, float(result.get("time_total_s", 0.0)))
+        self._follower.advanced(self._write(tune_id, "running", trial, seconds=seconds), folder)
+
+    def ended(self, tune_id: str, failed: bool) -> None:
+        _, folder = self._known[tune_id]
+        trial = read_trial(folder)
+        assert trial is not None
+        error, state = None, "finished" if trial.epochs >= self._plan.epochs else "pruned"
+        if failed:
+            told = folder / ERROR
+            error = told.read_text(encoding="utf-8") if told.is_file() else "its process ended without a word"
+            state = "failed"
+        self._follower.ended(self._write(tune_id, state, trial, error, trial.seconds), folder)
+
+    def _write(
+        self, tune_id: str, state: State | str, before: Trial | None, error: str | None = None, seconds: float = 0.0
+    ) -> Trial:
+        sample, folder = self._known[tune_id]
+        rows = before.rows if before else []
+        folder.mkdir(parents=True, exist_ok=True)
+        write_trial(folder, Trial(sample.key, sample.values, state, rows, error, seconds))  # type: ignore[arg-type]
+        written = read_trial(folder)
+        assert written is not None
+        return written
+
+
+class _Events(tune.Callback):
+    """Passes on what Tune tells."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        _FOLLOWED[self._place].began(trial.trial_id, trial.config)
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+        _FOLLOWED[self._place].advanced(trial.trial_id, result)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        _FOLLOWED[self._place].ended(trial.trial_id, failed=False)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        _FOLLOWED[self._place].ended(trial.trial_id, failed=True)

@@ -1,0 +1,289 @@
+"""`yolox sweep`, and DVC stage `sweep` of pipeline/sweep/dvc.yaml: tries a space, and chooses by evidence.
+
+Search, then the best few again with seeds of their own, all measured on images held out of the training split: the
+test split is not looked at. Everything lies in runs/sweep-<data>-<hash>; killed at any point, the same command goes on.
+"""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import paths
+from pipeline.distributed.launch import Hosting, check_address, cluster
+from pipeline.distributed.worker import WorkerOrder, alone
+from pipeline.entry import stage_main
+from pipeline.git_state import project_state
+from pipeline.model_reference import locate
+from pipeline.reports.sweep import Outcome, write
+from pipeline.run_folder import HASH_LENGTH, code_digest
+from pipeline.settings import Settings, SweepSettings
+from pipeline.sweep.choice import Finalist, choose, front
+from pipeline.sweep.cost import latency_ms, size_of
+from pipeline.sweep.space import Range, Space, grace_epochs, read_space
+from pipeline.sweep.trial import RESULTS, Trial, read_trials, trial_key
+from pipeline.tracking.sweep import SweepLog
+from yolox_core.config import DetectorSpec
+from yolox_core.datasets.coco import read_coco, write_coco
+from yolox_core.datasets.split import position
+from yolox_core.errors import InputError
+
+VAL_SEED = 17  # another cut than that of the test split
+
+
+def run(settings: Settings, hosting: Hosting | None = None) -> None:
+    """Search, compare, write reports/sweep, and tell MLflow."""
+    plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    space = read_space(settings, plain)
+    hosting = hosting or Hosting.from_environment()
+    check_address(hosting)
+    sweep = Sweep.prepare(settings, space, dataclasses.replace(hosting, workers=settings.sweep.workers_per_trial))
+    tags = project_state().tags()
+    log = SweepLog(sweep.folder, settings.registered_name, plain, tags)
+    with alone(sweep.folder), log:
+        with cluster(sweep.hosting):
+            sweep.search(log)
+            finalists = sweep.compare(log)
+        outcome = sweep.outcome(finalists)
+    write(outcome, RESULTS)
+    print(f"sweep: {outcome.choice.key}: {outcome.choice.reason}")
+    print(f"sweep: {RESULTS}/report.html, trials.csv, best.yaml; `yolox sweep --apply` writes it into params.yaml")
+    try:
+        log.complete(sweep.runs(), sorted(RESULTS.iterdir()), {"map": max(one.mean for one in finalists)})
+    except InputError as away:
+        print(f"sweep: {away}", file=sys.stderr)
+
+
+def describe(settings: Settings, hosting: Hosting) -> str:
+    """What would be done, after all that can be checked was checked."""
+    plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    space, sweep = read_space(settings, plain), settings.sweep
+    epochs = space.settings({}).train.epochs
+    stopped = f", ASHA from epoch {grace_epochs(settings, space)} on" if sweep.early_stopping else ""
+    lines = [f"{sweep.search}: {_count(sweep, space)} trials of {epochs} epochs{stopped}; {hosting.trials} at once"]
+    for name, entry in space.entries.items():
+        shown = f"{entry.low:g} to {entry.high:g}" if isinstance(entry, Range) else ", ".join(map(str, entry))
+        lines.append(f"  {name}: {shown}")
+    lines.append(f"then the best {sweep.finalists} again with {sweep.seeds} seeds")
+    return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """One sweep, its data cut and its folder made."""
+
+    settings: Settings
+    space: Space
+    hosting: Hosting
+    folder: Path  # absolute
+    names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+
+    @classmethod
+    def prepare(cls, settings: Settings, space: Space, hosting: Hosting) -> "Sweep":
+        """Check the data, and cut off what is measured on. InputError where there is none."""
+        if not paths.MANIFEST.is_file():
+            raise InputError(f"{paths.MANIFEST}: no such file. Run `dvc repro prepare` first.")
+        manifest = json.loads(paths.MANIFEST.read_text(encoding="utf-8"))
+        smallest = space.settings({}).train.batch_size
+        if smallest % hosting.workers:
+            raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {smallest}.")
+        folder = (paths.RUNS / f"sweep-{settings.data_name}-{_identity(settings, space, manifest)}").resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        made = cls(settings, space, hosting, folder, tuple(manifest["class_names"]), tuple(manifest["category_ids"]))
+        made._cut(manifest)
+        return made
+
+    def search(self, log: SweepLog) -> None:
+        """Every trial of the space that has not ended yet."""
+        from pipeline.distributed.search_space import asha, searcher, tune_space
+        from pipeline.distributed.tuning import Plan, run_trials
+
+        sweep, epochs = self.settings.sweep, self._epochs
+        total = _count(sweep, self.space)
+        if sum(trial.state != "running" for trial in self._trials) == total:
+            return
+        stops = asha(epochs, grace_epochs(self.settings, self.space), sweep.reduction) if sweep.early_stopping else None
+        plan = Plan(
+            place=self.folder / "tune-search",
+            epochs=epochs,
+            sample=self._sampler("trials"),
+            space=tune_space(self.space, sweep.search),
+            samples=1 if sweep.search == "grid" else sweep.samples,
+            objectives=len(sweep.objectives) if sweep.search == "tpe" else 1,
+            searcher=searcher(sweep, self.settings.seed),
+            scheduler=stops,
+        )
+        run_trials(plan, self.hosting, _Told(log, total, "trial"))
+
+    def compare(self, log: SweepLog) -> list[Finalist]:
+        """The best few once more with other seeds. InputError where no trial came to its end."""
+        from pipeline.distributed.search_space import places
+        from pipeline.distributed.tuning import Plan, run_trials
+
+        sweep = self.settings.sweep
+        done = [trial for trial in self._trials if trial.state == "finished"]
+        if not done:
+            error = next((trial.error for trial in self._trials if trial.error), "none was trained to the end")
+            raise InputError(f"{self.folder}: no trial to choose from: {error.strip().splitlines()[-1]}")
+        best = sorted(done, key=lambda trial: (-trial.map, trial.key))[: sweep.finalists]
+        seeds = [self.settings.seed + 1 + at for at in range(sweep.seeds)]
+        listed = tuple({**trial.values, "seed": seed} for trial in best for seed in seeds)
+        wanted = {trial_key(values) for values in listed}
+        known = {trial.key for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
+        if not wanted <= known:
+            digest = hashlib.sha256("".join(sorted(wanted)).encode()).hexdigest()[:6]
+            plan = Plan(
+                place=self.folder / f"tune-finals-{digest}",
+                epochs=self._epochs,
+                sample=dataclasses.replace(self._sampler("finals"), listed=listed),
+                space=places(len(listed)),
+            )
+            run_trials(plan, self.hosting, _Told(log, len(listed), "final"))
+        maps = {trial.key: trial.map for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
+        missing = sorted(wanted - set(maps))
+        if missing:
+            raise InputError(
+                f"{self.folder}: {len(missing)} of the best trials' repetitions failed, {missing[0]} first."
+            )
+        cost = sweep.objectives[1] if len(sweep.objectives) > 1 else "gflops"
+        return [
+            Finalist(
+                trial.key,
+                tuple(maps[trial_key({**trial.values, "seed": seed})] for seed in seeds),
+                self._cost(trial, latency=cost == "latency_ms")[cost],
+            )
+            for trial in best
+        ]
+
+    def outcome(self, finalists: Sequence[Finalist]) -> Outcome:
+        """Tables' and pictures' content."""
+        sweep, trials = self.settings.sweep, self._trials
+        latency = "latency_ms" in sweep.objectives
+        costs = {trial.key: self._cost(trial, latency) for trial in trials}
+        points = {trial.key: {**costs[trial.key], "map": trial.map} for trial in trials if trial.state == "finished"}
+        return Outcome(
+            title=self.folder.name,
+            names=tuple(self.space.entries),
+            objectives=sweep.objectives,
+            trials=trials,
+            costs=costs,
+            front=front(points, sweep.objectives),
+            finalists=finalists,
+            choice=choose(finalists),
+            compared_at=grace_epochs(self.settings, self.space) if sweep.early_stopping else self._epochs,
+            fixed=sweep.base,
+        )
+
+    def runs(self) -> list[tuple[Trial, Path]]:
+        """Every trial and repetition with its folder."""
+        places = [self.folder / "trials", self.folder / "finals"]
+        return [(trial, place / trial.key) for place in places for trial in read_trials(place)]
+
+    @property
+    def _epochs(self) -> int:
+        return self.space.settings({}).train.epochs
+
+    @property
+    def _trials(self) -> list[Trial]:
+        return read_trials(self.folder / "trials")
+
+    def _cost(self, trial: Trial, latency: bool) -> dict[str, float]:
+        recipe = self.space.settings(trial.values).recipe(len(self.names))
+        spec = DetectorSpec(recipe.model, self.names, self.category_ids, recipe.train.input_size)
+        return _costs(spec, latency)
+
+    def _cut(self, manifest: Mapping[str, Any]) -> None:
+        """train.json and val.json: the validation split, or by content a share of the training split."""
+        training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
+        validation = read_coco(paths.prepared("val"), paths.RAW_IMAGES)
+        if not validation.images:
+            share, digests = self.settings.sweep.val, manifest["files"]
+            held = {
+                image.file_name for image in training.images if position(digests[image.file_name], VAL_SEED) < share
+            }
+            both = training.images
+            training = dataclasses.replace(training, images=[i for i in both if i.file_name not in held])
+            validation = dataclasses.replace(validation, images=[i for i in both if i.file_name in held])
+        for name, part in (("training", training), ("validation", validation)):
+            if not sum(len(image.boxes_G4) for image in part.images):
+                raise InputError(f"sweep.val: expected objects in the {name} images, got none in {len(part.images)}.")
+            write_coco(part, self.folder / f"{name}.json")
+
+    def _sampler(self, kind: str) -> Any:
+        from pipeline.distributed.search_space import Sampler
+
+        weights = self.settings.model.weights
+        hosting = self.hosting
+        order = WorkerOrder(
+            recipe={},
+            spec={},
+            images=hosting.images or str(paths.RAW_IMAGES.resolve()),
+            digests=str(paths.MANIFEST.resolve()),
+            training=str(self.folder / "training.json"),
+            validation=str(self.folder / "validation.json"),
+            initial=str(locate(weights).resolve()) if weights else None,
+            run="",
+            threads=hosting.threads or 1,
+            loader_workers=hosting.loader_workers,
+            board="",
+            cache=hosting.cache,
+            cache_bytes=hosting.cache_gib << 30,
+        )
+        return Sampler(self.space, self.names, self.category_ids, order, self.folder / kind)
+
+
+class _Told:
+    """Prints each trial's end, and passes everything on to MLflow."""
+
+    def __init__(self, log: SweepLog, total: int, what: str) -> None:
+        self._log, self._total, self._what = log, total, what
+        self._ended = 0
+
+    def began(self, trial: Trial, folder: Path) -> None:
+        self._log.began(trial, folder)
+
+    def advanced(self, trial: Trial, folder: Path) -> None:
+        self._log.advanced(trial, folder)
+
+    def ended(self, trial: Trial, folder: Path) -> None:
+        self._ended += 1
+        figure = trial.error.strip().splitlines()[-1] if trial.error else f"map {trial.map:.3f}"
+        how = f"{trial.state} after {trial.epochs} epochs, {figure}"
+        print(f"{self._what} {self._ended} of {self._total}: {trial.key}: {how}", flush=True)
+        self._log.ended(trial, folder)
+
+
+def _count(sweep: SweepSettings, space: Space) -> int:
+    return len(space.grid()) if sweep.search == "grid" else sweep.samples
+
+
+_KNOWN: dict[tuple[DetectorSpec, bool], dict[str, float]] = {}
+
+
+def _costs(spec: DetectorSpec, latency: bool) -> dict[str, float]:
+    if (spec, latency) not in _KNOWN:
+        _KNOWN[spec, latency] = {**size_of(spec), **({"latency_ms": latency_ms(spec)} if latency else {})}
+    return _KNOWN[spec, latency]
+
+
+def _identity(settings: Settings, space: Space, manifest: Mapping[str, Any]) -> str:
+    """A hash of all that a trial's figures depend on; how many finalists there are is not among it."""
+    sweep = dataclasses.asdict(settings.sweep)
+    for name in ("finalists", "seeds", "workers_per_trial", "base", "space"):
+        del sweep[name]
+    if settings.sweep.search != "tpe":
+        del sweep["objectives"]
+    entries = {name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()}
+    params = {name: section for name, section in space.plain.items() if name != "sweep"}
+    identity = [sweep, entries, params, manifest["data_digest"], code_digest()]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,79 @@
+"""A sweep in MLflow: one parent run, one child a trial, followed as they are trained and completed at the end.
+
+As with a single training nothing here stops a sweep: what could not be sent is sent at its end, or by the same command
+once more. Which MLflow run belongs to a trial is kept in the trial's folder.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.sweep.trial import Trial
+from pipeline.tracking.run import RunLog, RunSpec, attach, send_missing
+from pipeline.tracking.store import connect, tracking_uri
+
+PARENT = "mlflow.parentRunId"  # mlflow/utils/mlflow_tags.py
+STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "running": "RUNNING"}
+
+
+class SweepLog:
+    """Follows trials; a context, whose end waits for what is on its way."""
+
+    def __init__(self, folder: Path, experiment: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        self._experiment, self._tags = experiment, dict(tags)
+        self._spec = RunSpec(folder, experiment, folder.name, params, {**tags, "sweep": folder.name})
+        self._parent: RunLog | None = None
+        self._open: dict[str, RunLog] = {}
+
+    def __enter__(self) -> "SweepLog":
+        spec = self._spec
+        self._parent = RunLog.open(spec.run_dir, spec.experiment, spec.run_name, spec.params, spec.tags)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for log in self._open.values():
+            log.finish("KILLED")
+        assert self._parent is not None
+        self._parent.finish("FINISHED" if kind is None else "KILLED")
+
+    def began(self, trial: Trial, folder: Path) -> None:
+        """Its own run, below the sweep's."""
+        spec = self._of(trial, folder, self._parent.run_id if self._parent else None)
+        self._open[trial.key] = RunLog.open(folder, spec.experiment, spec.run_name, spec.params, spec.tags)
+
+    def advanced(self, trial: Trial, folder: Path) -> None:
+        """Its newest epoch."""
+        self._open[trial.key].log_epoch(trial.rows[-1])
+
+    def ended(self, trial: Trial, folder: Path) -> None:
+        """Close its run."""
+        self._open.pop(trial.key).finish(STATUS[trial.state])
+
+    def complete(
+        self, trials: Iterable[tuple[Trial, Path]], files: Iterable[Path], metrics: Mapping[str, float]
+    ) -> str:
+        """Everything that the store does not have yet; the parent run's id. InputError where it does not answer."""
+        uri = tracking_uri()
+        client = connect(uri, advice="The sweep is done; run it again to send what is missing.")
+        parent = attach(client, self._spec, uri)
+        for trial, folder in trials:
+            spec = self._of(trial, folder, parent)
+            run = attach(client, spec, uri)
+            send_missing(client, run, spec, uri)
+            if trial.error:
+                client.log_text(run, trial.error, "error.txt")
+            client.set_terminated(run, STATUS[trial.state])
+        for path in files:
+            client.log_artifact(parent, str(path))
+        for name, value in metrics.items():
+            client.log_metric(parent, name, value)
+        client.set_terminated(parent, "FINISHED")
+        return parent
+
+    def _of(self, trial: Trial, folder: Path, parent: str | None) -> RunSpec:
+        tags = {**self._tags, "sweep": self._spec.run_name, "sweep.state": trial.state}
+        if parent:
+            tags[PARENT] = parent
+        if trial.error:
+            tags["sweep.error"] = trial.error.strip().splitlines()[-1][:500]
+        return RunSpec(folder, self._experiment, trial.key, trial.values, tags)
