@@ -122,6 +122,14 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True)
+class StudySettings:
+    """Which study `dvc repro pipeline/study/dvc.yaml` runs."""
+
+    file: str = "pipeline/study/planted.yaml"
+    data: Mapping[str, str] = field(default_factory=dict)  # folders by the study's names of data sets
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of params.yaml."""
 
@@ -135,6 +143,7 @@ class Settings:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportSettings = field(default_factory=ExportSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
+    study: StudySettings = field(default_factory=StudySettings)
 
     def __post_init__(self) -> None:
         _require_seed(self.seed, "seed")
