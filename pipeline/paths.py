@@ -30,10 +30,6 @@ EXPORT = Path("reports/export.json")
 REGISTRATION = Path("reports/registration.json")
 REPORT = Path("reports/report.html")
 
-STUDY = Path("reports/study")  # the answer of the study that params.yaml names
-STUDIES = Path("reports/studies")  # answers of studies run by hand, by name
-STUDY_ROWS = RUNS / "studies"  # a line a run, outside DVC's outputs: an interrupted study goes on
-
 
 def prepared(split: str) -> Path:
     """The COCO file of one split: train, val or test."""

@@ -15,6 +15,9 @@ from pipeline.study.loop import Processes, default_device, run_missing, told
 from pipeline.study.rows import Standing, standing
 from yolox_core.errors import InputError
 
+ANSWERS = Path("reports/studies")  # by name
+ROWS = paths.RUNS / "studies"  # outside DVC's outputs: an interrupted study goes on
+
 
 @dataclass(frozen=True)
 class Places:
@@ -26,7 +29,7 @@ class Places:
     @classmethod
     def of(cls, study: Path, rows: Path | None = None, answer: Path | None = None) -> "Places":
         """The given ones, or those named after the study's file."""
-        return cls(rows or paths.STUDY_ROWS / f"{study.stem}.jsonl", answer or paths.STUDIES / study.stem)
+        return cls(rows or ROWS / f"{study.stem}.jsonl", answer or ANSWERS / study.stem)
 
 
 def plan(file: Path, places: Places, at_once: int = 1, device: str | None = None) -> tuple[Study, Standing]:

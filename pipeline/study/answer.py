@@ -64,6 +64,8 @@ def _page(
 def sentence(study: Study, effect: Effect) -> str:
     """What may be said of one effect."""
     also = f" Cannot be told from {' or '.join(effect.aliases)}." if effect.aliases else ""
+    if effect.low == effect.high:
+        return f"**{effect.name}: not shown.** {study.metric} did not differ at all; was anything learned?{also}"
     if effect.shown:
         return (
             f"**{effect.name}: shown.** {study.metric} changes by {effect.change:+.3f} "

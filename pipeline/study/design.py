@@ -9,6 +9,7 @@ import copy
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from yolox_core.errors import InputError, nearest
 Level = Literal["low", "high"]
 LEVELS: tuple[Level, Level] = ("low", "high")
 KEYS = {"question", "metric", "seeds", "factors", "generators", "extra", "data", "test_sizes", "base"}
+NAME = re.compile(r"[\w.-]+")  # files are named after data sets
 OPTIONAL = {"generators", "extra", "test_sizes"}
 
 
@@ -144,6 +146,9 @@ def _study(name: str, plain: Mapping[str, Any]) -> Study:
                 raise InputError(f"generators.{to}: expected factors that have no generator, got {parent!r}.")
     seeds = _once(plain, "seeds", "seeds")
     data = {str(at): _choice(str(at), choice or {}) for at, choice in _mapping(plain, "data").items()}
+    for at in data:
+        if not NAME.fullmatch(at):
+            raise InputError(f"data: expected names of letters, digits, '_', '.' and '-', got {at!r}.")
     extra = tuple(_cell(cell, factors) for cell in plain.get("extra", []))
     sizes = _once(plain, "test_sizes", "multiples of 32 px") if "test_sizes" in plain else ()
     if any(size < 32 or size % 32 for size in sizes):
