@@ -8,6 +8,8 @@ the next time. What executes the runs is an `Execute`: here processes of this ma
 
 import argparse
 import multiprocessing
+import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,7 +62,7 @@ class Processes:
         """Rows as the runs end."""
         began = time.monotonic()
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.at_once, mp_context=context) as pool:
+        with ProcessPoolExecutor(self.at_once, mp_context=context, initializer=_end_with_parent) as pool:
             waiting = iter(jobs)
             running: set[Future[dict[str, Any]]] = set()
             while True:
@@ -80,6 +82,18 @@ class Processes:
                         f"a run's process was killed ({broken}). Runs done are kept; try fewer --at-once."
                     ) from broken
                 yield row
+
+
+def _end_with_parent() -> None:
+    """In a run's process: end when the loop is gone. The pool's own processes would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def attempt(job: Job, device: str, loader_workers: int) -> dict[str, Any]:

@@ -4,8 +4,12 @@ import dataclasses
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -16,7 +20,7 @@ from tests.pipeline.study.test_design import SHIPPED
 from tests.yolox_core.train.small import scenes
 
 ROOT = Path(__file__).parents[3]
-SMALL = {
+SMALL: dict[str, Any] = {
     "seeds": [0],
     "metric": "map",
     "factors": {"width": {"model.width": [0.125, 0.25]}},
@@ -76,6 +80,34 @@ def test_runs_are_done_once_and_failures_again(tmp_path: Path) -> None:
         assert row["health"]["assign/positives_per_object"] > 0
     assert "2 done before" in loop(tmp_path)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == len(lines)
+
+
+@pytest.mark.slow
+def test_a_killed_loop_leaves_no_process_behind(tmp_path: Path) -> None:
+    scenes(tmp_path / "data")
+    long = SMALL | {"base": SMALL["base"] | {"train": SMALL["base"]["train"] | {"epochs": 10_000}}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text()) | long))
+    words = ["--data", f"scenes={tmp_path / 'data'}", "--out", f"{tmp_path / 'runs.jsonl'}", "--device", "cpu"]
+    loop_ = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.study.loop", str(tmp_path / "study.yaml"), *words], cwd=ROOT
+    )
+    try:
+        running = wait_for(lambda: psutil.Process(loop_.pid).children())
+        wait_for(lambda: any(process.cpu_times().user > 3 for process in running))  # it trains
+    finally:
+        loop_.kill()
+        loop_.wait()
+    _, alive = psutil.wait_procs(running, timeout=30)
+    assert not alive
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    """What `look` finds, as soon as it finds anything."""
+    for _ in range(600):
+        if found := look():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("nothing within a minute")
 
 
 @pytest.mark.slow
