@@ -151,6 +151,33 @@ def report() -> None:
 
 
 @app.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="A question, factors, seeds and data, as YAML: docs/studies/README.md.")],
+    data: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER, for each data set of the study.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show runs and time, then stop.")] = False,
+    answer: Annotated[bool, typer.Option("--answer", help="Run nothing; write what the rows so far carry.")] = False,
+    into_mlflow: Annotated[bool, typer.Option("--import", help="Run nothing; bring the rows into MLflow.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Run without asking.")] = False,
+    rows: Annotated[Path | None, typer.Option(help="Lines of the runs. Default: runs/studies/NAME.jsonl.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The answer's folder. Default: reports/studies/NAME.")] = None,
+    at_once: Annotated[int, typer.Option(help="Runs side by side, each a process of one thread.")] = 1,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. Default: what is there.")] = None,
+) -> None:
+    """Ask a question: show its runs and their time, run what is missing, answer it with intervals."""
+    from pipeline.commands import study as command
+
+    places = command.Places.of(file, rows, output)
+    if plan:
+        command.plan(file, places, at_once, device)
+    elif answer:
+        command.answer(file, places)
+    elif into_mlflow:
+        command.bring_into_mlflow(file, places)
+    else:
+        command.run(file, data or [], places, yes, at_once, device)
+
+
+@app.command()
 def predict(
     source: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
     model: Model,

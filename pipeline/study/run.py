@@ -92,7 +92,7 @@ def run_one(
         "held_out": measured(parts.held_out, own),
         "training": measured(parts.training, own),
         "set_aside": measured(parts.set_aside, own),
-        "held_out_by_size": {side: measured(parts.held_out, (side, side)) for side in (320, 416, 512, 640, 800)},
+        "held_out_by_size": {side: measured(parts.held_out, (side, side)) for side in run.test_sizes},
     }
     return {
         "key": run.key,

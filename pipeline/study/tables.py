@@ -1,25 +1,13 @@
-"""A study's tables, in Markdown, from its rows.
+"""A study's tables, in Markdown, from its rows."""
 
-python -m pipeline.study.tables pipeline/study/tiny_vs_small.yaml docs/studies/tiny_vs_small.jsonl --data raccoon
-"""
-
-import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from pipeline.entry import refusals
 from pipeline.study.analysis import Effect, difference, main_effects, table
-from pipeline.study.design import LEVELS, Level, Study, read_study
+from pipeline.study.design import LEVELS, Study, letters
 
 Rows = Sequence[Mapping[str, Any]]
-
-
-def letters(cell: Mapping[str, Level]) -> str:
-    """A cell in short: l or h for each factor, in the study's order."""
-    return "".join(level[0] for level in cell.values())
 
 
 def cells_table(study: Study, rows: Rows, data: str) -> Iterator[str]:
@@ -50,35 +38,27 @@ def sizes_table(study: Study, rows: Rows, data: str) -> Iterator[str]:
 
 def effects_table(study: Study, rows: Rows, data: str) -> Iterator[str]:
     """What each factor changes, and the difference of all high from all low, where both were run."""
+    yield "| effect | change | from | to | bootstrap from | to | p | |"
+    yield "|---|---|---|---|---|---|---|---|"
+    yield from map(_line, effects(study, rows, data))
+
+
+def effects(study: Study, rows: Rows, data: str) -> list[Effect]:
+    """Those of the table: factors, interactions that can be told apart, all high less all low of a fraction."""
     given = table(study, rows, data)
     low, high = ({name: level for name in study.factors} for level in LEVELS)
-    effects = main_effects(study, given)
-    if low in given.cells and high in given.cells:
-        effects.append(difference(given, low, high, "all high less all low"))
-    yield "| effect | change | from | to | p | |"
-    yield "|---|---|---|---|---|---|"
-    yield from map(_line, effects)
+    found = main_effects(study, given)
+    if study.generators and low in given.cells and high in given.cells:
+        found.append(difference(given, low, high, "all high less all low"))
+    return found
 
 
 def _line(effect: Effect) -> str:
-    figures = f"{effect.change:+.3f} | {effect.low:+.3f} | {effect.high:+.3f} | {effect.p:.3f}"
-    return f"| {effect.name} | {figures} | {'shown' if effect.shown else 'not shown'} |"
+    ends = (effect.low, effect.high, effect.bootstrap_low, effect.bootstrap_high)
+    figures = " | ".join(f"{figure:+.3f}" for figure in (effect.change, *ends))
+    return f"| {effect.name} | {figures} | {effect.p:.3f} | {verdict(effect)} |"
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.study.tables", description=__doc__)
-    parser.add_argument("study", type=Path)
-    parser.add_argument("rows", type=Path)
-    parser.add_argument("--data", required=True)
-    told = parser.parse_args()
-    with refusals():
-        study = read_study(told.study)
-        lines = told.rows.read_text(encoding="utf-8").splitlines()
-        rows = [row for row in map(json.loads, lines) if row.get("data") == told.data]
-        for part in (cells_table, sizes_table, effects_table):
-            print("\n".join(part(study, rows, told.data)), end="\n\n")
-
-
-if __name__ == "__main__":
-    main()
+def verdict(effect: Effect) -> str:
+    """What may be said."""
+    return "shown" if effect.shown else "not shown"

@@ -46,7 +46,7 @@ def attach(client: "MlflowClient", spec: RunSpec, uri: str) -> str:
     """The id of the training's MLflow run: the one it had, where this store still has it, otherwise a new one."""
     run_id = _known_run(client, spec.run_dir)
     if run_id is None:
-        experiment_id = _experiment(client, spec.experiment, artifact_location(uri))
+        experiment_id = experiment(client, spec.experiment, artifact_location(uri))
         run_id = client.create_run(experiment_id, run_name=spec.run_name, tags=dict(spec.tags)).info.run_id
         _remember(spec.run_dir, run_id, uri, 0)
     _describe(client, run_id, spec)
@@ -165,7 +165,8 @@ def _known_run(client: "MlflowClient", run_dir: Path) -> str | None:
     return run.info.run_id if run.info.lifecycle_stage == "active" else None
 
 
-def _experiment(client: "MlflowClient", name: str, location: str | None) -> str:
+def experiment(client: "MlflowClient", name: str, location: str | None) -> str:
+    """The id of the experiment of that name, made or restored where needed."""
     from mlflow.exceptions import MlflowException
 
     known = client.get_experiment_by_name(name)

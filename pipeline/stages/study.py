@@ -1,0 +1,26 @@
+"""DVC stage `study` (pipeline/study/dvc.yaml): run the study that params.yaml names, import its rows, answer it.
+
+Rows lie outside the stage's output, so an interrupted study goes on. The stage runs every time: it looks whether study,
+images and rows still belong together, runs what has no row, and leaves MLflow alone where nothing is new.
+"""
+
+from pathlib import Path
+
+from pipeline.commands import study
+from pipeline.entry import stage_main
+from pipeline.settings import Settings
+
+ANSWER = Path("reports/study")
+
+
+def run(settings: Settings) -> None:
+    """What has a row is not run again."""
+    file = Path(settings.study.file)
+    places = study.Places.of(file, answer=ANSWER)
+    data = [f"{name}={folder}" for name, folder in settings.study.data.items()]
+    study.run(file, data, places, yes=True, at_once=1, device=None)
+    study.bring_into_mlflow(file, places)
+
+
+if __name__ == "__main__":
+    stage_main(run)

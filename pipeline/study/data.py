@@ -1,0 +1,64 @@
+"""The images of a study: a folder that is named where it is run, or rendered scenes; and a digest that tells them."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.settings import SyntheticSettings
+from pipeline.study.design import Study
+from yolox_core.datasets.formats import read_dataset
+from yolox_core.datasets.images import content_digests
+from yolox_core.datasets.synthetic import GENERATOR_VERSION, render
+from yolox_core.errors import InputError, nearest
+
+RENDERED = Path("data/study")
+DIGEST_LENGTH = 16
+
+
+def named_folders(study: Study, pairs: Sequence[str]) -> dict[str, Path]:
+    """`name=FOLDER`, as given on a command line. InputError on a name that the study does not have."""
+    folders = {}
+    for pair in pairs:
+        name, _, folder = pair.partition("=")
+        if name not in study.data or not folder:
+            raise InputError(
+                f"--data: expected NAME=FOLDER with one of {', '.join(study.data)}, got {pair!r}. "
+                f"{nearest(name, study.data)}"
+            )
+        folders[name] = Path(folder).expanduser()
+    return folders
+
+
+def folders_of(study: Study, names: Iterable[str], given: Mapping[str, Path]) -> dict[str, Path]:
+    """Where the images of each data set of `names` lie; scenes are rendered where they are not there yet."""
+    folders = dict(given)
+    for name in names:
+        scenes = study.data[name].synthetic
+        if name in folders:
+            if not folders[name].is_dir():
+                raise InputError(f"--data: {name}: expected a folder, got {folders[name]}. Check the path.")
+        elif scenes is not None:
+            folders[name] = rendered(scenes)
+        else:
+            raise InputError(f"--data: expected {name}=FOLDER, the study needs it.")
+    return folders
+
+
+def rendered(scenes: SyntheticSettings) -> Path:
+    """The folder of these scenes; its annotations are written last, so it is whole where they are there."""
+    folder = RENDERED / f"scenes-v{GENERATOR_VERSION}-{scenes.images}-{scenes.seed}"
+    if not (folder / "annotations.json").is_file():
+        render(folder, scenes.images, scenes.seed)
+    return folder
+
+
+def data_digest(folder: Path) -> str:
+    """One name for the images and their objects, whatever the order they are read in."""
+    records = read_dataset(folder)[0]
+    content = dict(zip((image.file_name for image in records.images), content_digests(records), strict=True))
+    lines = sorted(
+        f"{image.file_name}\t{content[image.file_name]}\t{image.boxes_G4.tolist()}\t{image.labels_G.tolist()}"
+        for image in records.images
+    )
+    named = "\n".join([*records.class_names, *lines])
+    return hashlib.sha256(named.encode("utf-8")).hexdigest()[:DIGEST_LENGTH]

@@ -1,0 +1,33 @@
+"""The study's own DVC pipeline: plain `dvc repro` never runs it, and needs nothing of it; named, it runs all of it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.project import PARAMS, Project
+from tests.pipeline.study.test_command import MINI
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def test_a_study_is_run_only_where_it_is_named(tmp_path: Path) -> None:
+    assert "study" not in PARAMS  # a params.yaml of before
+    project = Project.make(tmp_path / "project")
+    main = {"stages": {"main": {"cmd": "echo nothing", "always_changed": True}}}
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump(main))
+    plain = project.repro()
+    assert "Running stage 'main'" in plain and "study" not in plain
+    assert not (project.root / "reports").exists() and not (project.root / "runs").exists()
+
+    (project.root / "mini.yaml").write_text(yaml.safe_dump(MINI))
+    project.set_params({**PARAMS, "study": {"file": "mini.yaml", "data": {}}})
+    named = project.repro("pipeline/study/dvc.yaml")
+    assert "Running stage 'main'" not in named
+    assert "4/4" in named and "4 of 4 rows are new" in named
+    answer = (project.root / "reports/study/answer.md").read_bytes()
+    assert (project.root / "runs/studies/mini.csv").is_file()
+
+    again = project.repro("pipeline/study/dvc.yaml")
+    assert "4 runs done, 0 to do" in again and "0 of 4 rows are new" in again
+    assert (project.root / "reports/study/answer.md").read_bytes() == answer
