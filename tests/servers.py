@@ -3,9 +3,9 @@
 S3 is moto's server: not a store to keep data in, but it speaks S3 over HTTP and, told to, checks signatures and rights.
 """
 
-import getpass
 import json
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -154,7 +154,8 @@ def ssh_server(folder: Path) -> Iterator[Ssh]:
     words = [str(program), "-D", "-e", "-f", str(folder / "sshd_config")]
     with running(words, folder / "sshd.log") as server:
         _wait(server, port, folder / "sshd.log")
-        yield Ssh(f"ssh://{getpass.getuser()}@127.0.0.1:{port}", folder / "user")
+        user = pwd.getpwuid(os.getuid()).pw_name
+        yield Ssh(f"ssh://{user}@127.0.0.1:{port}", folder / "user")
 
 
 def _wait(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
