@@ -19,7 +19,7 @@ def names(project: Project, split: str) -> set[str]:
 
 
 def test_an_epoch_from_s3_and_the_image_that_is_missing(prepared: Project, tmp_path: Path) -> None:
-    """A process loads what the epoch needs; the evaluation after it wants an image that was never copied there."""
+    """The epoch finds what it needs; the evaluation after it wants an image that was never copied there."""
     project = prepared.copy(tmp_path / "project")
     gone = min(names(project, "val"))
     with s3_server(tmp_path) as server:
@@ -27,7 +27,7 @@ def test_an_epoch_from_s3_and_the_image_that_is_missing(prepared: Project, tmp_p
         server.take("bucket", project.root / "data/raw/images", "images")
         shutil.rmtree(project.root / "data/raw/images")
         there = {"YOLOX_IMAGES": "s3://bucket/images", "YOLOX_CACHE": str(tmp_path / "cache")}
-        code, lines = project.stage("train", YOLOX_LOADER_WORKERS="1", **there, **server.environment)
+        code, lines = project.stage("train", **there, **server.environment)
     assert_refused(code, lines, f"s3://bucket/images/{gone} at {server.url}, read on ")
     assert "expected an image, got none (" in lines[-1]
     fetched = json.loads((project.root / "data/prepared/manifest.json").read_text(encoding="utf-8"))["files"]

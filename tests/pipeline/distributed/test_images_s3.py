@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import multiprocessing
 import re
 import threading
 from collections.abc import Iterator
@@ -67,6 +68,14 @@ def test_an_image_comes_from_the_store(node: pytest.MonkeyPatch, tmp_path: Path,
     assert fetch(name).read_bytes() == content(name)
     node.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert fetch(name).read_bytes() == content(name), "fetched once"
+
+
+def test_a_loading_process_reads_for_itself(node: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Told as the loader tells its own, after this process has used the store. Spawned: it gets today's environment."""
+    fetch = images(tmp_path)
+    fetch(NAMES[0])
+    with multiprocessing.get_context("spawn").Pool(1) as loading:
+        assert loading.apply_async(fetch, (NAMES[1],)).get(60).read_bytes() == content(NAMES[1])
 
 
 def test_another_image_than_was_prepared(node: pytest.MonkeyPatch, server: S3, tmp_path: Path) -> None:
