@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 PREFIX = "needs "
 POSTGRESQL = Path("/usr/lib/postgresql")
+SSHD = Path("/usr/sbin/sshd")
 
 
 def shared_folder(name: str) -> Path:
@@ -49,6 +50,13 @@ def postgresql() -> Path:
     if not found:
         pytest.skip(f"{PREFIX}path {POSTGRESQL}: PostgreSQL is not installed")
     return found[-1].parent
+
+
+def sshd() -> Path:
+    """OpenSSH's server, where Debian and macOS put it; skips where there is none."""
+    if not SSHD.exists():
+        pytest.skip(f"{PREFIX}path {SSHD}: OpenSSH's server is not installed")
+    return SSHD
 
 
 def cuda_reason() -> str:

@@ -7,6 +7,7 @@ never meets an old file.
 import hashlib
 import os
 import random
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +20,8 @@ from yolox_core.errors import InputError
 SWEEP_AFTER = 0.02  # of the limit: how much all processes of a node fetch together, on average, between looks at it
 FREED_TO = 0.9  # of the limit
 TRIES = 3
+CERTAIN = (FileNotFoundError, PermissionError, ImportError, ValueError)  # another try would not change these
+S3 = ("s3://", "s3a://")
 
 
 def is_address(images: str) -> bool:
@@ -52,22 +55,18 @@ class NodeImages:
         import fsspec
 
         where = f"{self.address.rstrip('/')}/{file_name}"
-        for attempt in range(TRIES):
+        for attempt in range(1, TRIES + 1):
             try:
                 with fsspec.open(where, "rb") as source:
                     content: bytes = source.read()
                 break
             except Exception as failed:  # each kind of store has errors of its own
-                if attempt + 1 < TRIES and not isinstance(failed, (FileNotFoundError, ImportError, ValueError)):
-                    time.sleep(2**attempt)
-                    continue
-                raise InputError(
-                    f"{where}: cannot be fetched ({type(failed).__name__}: {str(failed)[:160]}). YOLOX_IMAGES names "
-                    "the folder that holds what lies in data/raw/images."
-                ) from failed
+                if attempt == TRIES or isinstance(failed, CERTAIN):
+                    raise _unread(where, failed) from failed
+                time.sleep(2 ** (attempt - 1))
         found = hashlib.sha256(content).hexdigest()
         if found != digest:
-            raise _another(where, digest, found)
+            raise _another(_place(where), digest, found)
         return content
 
     def _make_room(self, fetched: int) -> None:
@@ -106,6 +105,33 @@ def check_folder(folder: Path, digests: Mapping[str, str], worker: str) -> None:
             ) from missing
         if found != digests[name]:
             raise _another(f"{worker}: {path}", digests[name], found)
+
+
+def _place(where: str) -> str:
+    """An address as a message names it: with the S3 store that this node is set to, and with the node."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    store = f" at {endpoint}" if endpoint and where.startswith(S3) else ""
+    return f"{where}{store}, read on {socket.gethostname()}"
+
+
+def _unread(where: str, failed: Exception) -> InputError:
+    reason = " ".join(str(failed).split())[:160]
+    if isinstance(failed, FileNotFoundError):
+        return InputError(
+            f"{_place(where)}: expected an image, got none ({reason}). "
+            "Copy data/raw/images there, or set YOLOX_IMAGES to where it lies."
+        )
+    if isinstance(failed, ImportError):
+        return InputError(
+            f"{_place(where)}: expected a package that reads such an address, got none ({reason}). "
+            "Install it on every node, or set YOLOX_IMAGES to another address."
+        )
+    settings = "AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    told = f" with its {settings}" if where.startswith(S3) else ""
+    return InputError(
+        f"{_place(where)}: expected the image, got {type(failed).__name__} ({reason}). "
+        f"Check YOLOX_IMAGES, and that every node can read there{told}."
+    )
 
 
 def _another(where: str, digest: str, found: str) -> InputError:

@@ -3,7 +3,6 @@
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from tests.integration.conftest import Finished
 from tests.integration.project import PARAMS, Family, Project, finish, until
 from tests.integration.test_kill import after_an_epoch_more
 from tests.needs import ROOT
+from tests.servers import answers, free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(1500)]
 
@@ -125,13 +125,6 @@ class Nodes:
         node.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def nodes(prepared: Project) -> Iterator[Nodes]:
     """A head without cores, and three nodes of one core."""
@@ -155,12 +148,6 @@ def nodes(prepared: Project) -> Iterator[Nodes]:
             for node in cluster.nodes:
                 if node.poll() is None:
                     cluster.kill(node)
-
-
-def answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 @pytest.fixture

@@ -4,51 +4,24 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from pipeline.tracking.run import RunLog
 from pipeline.tracking.store import connect
 from tests import needs
 from tests.integration.project import until
+from tests.servers import answers, free_port, running
 from yolox_core.datasets.atomic import write_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 
 RUNS, EPOCHS, METRICS = 8, 5, 20  # 100 numbers of each run
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def running(words: list[str], log: Path, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """A server for the block, ended with all that it started."""
-    with log.open("wb") as output:
-        server = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **options)
-    try:
-        yield server
-    finally:
-        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-        for process in family:
-            with suppress(psutil.Error):
-                process.terminate()
-        psutil.wait_procs(family, timeout=20)
-        for process in family:
-            with suppress(psutil.Error):
-                process.kill()
 
 
 @pytest.fixture
@@ -81,12 +54,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 yield f"http://127.0.0.1:{web}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def test_eight_runs_at_once(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

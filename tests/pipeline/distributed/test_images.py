@@ -45,15 +45,24 @@ def test_another_image_than_was_prepared_is_refused_and_not_kept(tmp_path: Path)
     fetch = fetcher(records, tmp_path / "here")
     name = records.images[1].file_name
     (records.image_root / name).write_bytes((records.image_root / records.images[2].file_name).read_bytes())
-    with pytest.raises(InputError, match=rf"file://.*{re.escape(name)}: expected the image that was prepared"):
+    with pytest.raises(
+        InputError, match=rf"file://.*{re.escape(name)}, read on .*: expected the image that was prepared"
+    ):
         fetch(name)
     assert held(tmp_path / "here") == 0
 
 
-@pytest.mark.parametrize("address", ["file:///nowhere", "carrier-pigeon://coop"])
-def test_an_address_that_has_nothing_is_named(tmp_path: Path, address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("file:///nowhere", "expected an image, got none .*Copy data/raw/images there"),
+        ("carrier-pigeon://coop", "expected the image, got ValueError .*carrier-pigeon.*Check YOLOX_IMAGES"),
+        ("gs://bucket", "expected a package that reads such an address, got none .*gcsfs.*Install it on every node"),
+    ],
+)
+def test_an_address_that_has_nothing_is_named(tmp_path: Path, address: str, words: str) -> None:
     fetch = NodeImages(address, {"a.jpg": "0" * 64}, tmp_path, 1 << 30)
-    with pytest.raises(InputError, match=rf"{address}/a.jpg: cannot be fetched .*YOLOX_IMAGES"):
+    with pytest.raises(InputError, match=rf"{address}/a.jpg, read on .*: {words}"):
         fetch("a.jpg")
 
 
