@@ -14,6 +14,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.distributed.launch import Hosting
 from pipeline.settings import load_settings
+from pipeline.sweep.trial import read_trials
 from yolox_core.config import Recipe
 from yolox_core.errors import InputError
 from yolox_core.train import checkpoint
@@ -28,7 +29,7 @@ class Run:
 
     name: str
     size_bytes: int
-    state: str  # complete, interrupted, running, damaged or empty
+    state: str  # complete, interrupted, running, damaged, empty or sweep
     epochs: str  # done/planned
     mlflow_run: str | None
     kept_for: str | None  # what refers to it; None: nothing does
@@ -70,7 +71,12 @@ def look() -> list[Run]:
 
 def _run(folder: Path, needed: dict[str, str]) -> Run:
     state, epochs = _progress(folder)
-    reasons = {"running": "running", "interrupted": "can go on", "damaged": "look at it, then remove it by hand"}
+    reasons = {
+        "running": "running",
+        "interrupted": "can go on",
+        "damaged": "look at it, then remove it by hand",
+        "sweep": "trials of a sweep: remove it by hand",
+    }
     kept_for = reasons.get(state) or needed.get(folder.name)
     if kept_for is None and time.time() - max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) < FRESH_S:
         kept_for = "of today"
@@ -79,6 +85,10 @@ def _run(folder: Path, needed: dict[str, str]) -> Run:
 
 
 def _progress(folder: Path) -> tuple[str, str]:
+    if (folder / "trials").is_dir():
+        trials = read_trials(folder / "trials")
+        shown = f"{sum(trial.state != 'running' for trial in trials)}/{len(trials)} trials"
+        return ("running" if _is_locked(folder / "lock") else "sweep"), shown
     content = checkpoint.newest(folder / "checkpoints").content
     done = planned = 0
     if content is not None:

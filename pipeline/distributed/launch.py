@@ -21,12 +21,14 @@ CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CP
 ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
 DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
+START_WITHIN = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+FEWER_AFTER_S = "60"  # Ray first tries as many workers as before, on nodes that it has not yet missed
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # 2 s, the default, is long for those who wait; each look costs the training some CPU
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    START_WITHIN: "300",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # tables are our own
     "RAY_AIR_NEW_OUTPUT": "0",  # the older one is silent when told to be
@@ -124,6 +126,8 @@ def cluster(hosting: Hosting) -> Iterator[None]:
     """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if hosting.min_workers:
+        os.environ[START_WITHIN] = FEWER_AFTER_S
     if hosting.address is None and "RAY_AUTH_TOKEN" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray

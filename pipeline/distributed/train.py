@@ -36,8 +36,11 @@ def fit(
     import ray
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    board: Any = ray.remote(Board).options(name=order.board, num_cpus=0).remote()
+    # beside the driver: a node that is lost takes neither without the other
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board: Any = ray.remote(Board).options(name=order.board, num_cpus=0, scheduling_strategy=here).remote()
     # on this machine as many cores as there are, whatever number of threads was asked for
     resources: dict[str, float] = {"CPU": order.threads if hosting.address else hosting.cores_per_worker()}
     if hosting.gpu:

@@ -24,6 +24,9 @@ def apply() -> None:
     editor = YAML()  # as it was written: comments, quotes, order
     editor.preserve_quotes = True
     editor.width = 4096
+    editor.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     document = editor.load(text)
     for name, value in chosen.items():
         section, _, key = name.partition(".")

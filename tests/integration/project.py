@@ -98,6 +98,9 @@ class Project:
             "YOLOX_LOADER_WORKERS",
             "YOLOX_GPU",
             "YOLOX_IMAGES",
+            "YOLOX_CHECKPOINTS",
+            "YOLOX_MIN_WORKERS",
+            "YOLOX_TRIALS",
         )
         kept = {name: value for name, value in os.environ.items() if name not in unset}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands.runs import FRESH_S, look, runs
+from pipeline.sweep.trial import Trial, write_trial
 from tests.yolox_core.train.small import small_job
 from yolox_core.train.engine import StepReport, train
 
 RELEASED, OLD, TODAY, BEGUN, EMPTY = (f"scenes-{letter * 10}" for letter in "abcde")
+
+
+SWEEP = f"sweep-scenes-{'f' * 10}"
 
 
 @pytest.fixture
@@ -27,6 +31,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if isinstance(report, StepReport) and report.epoch == 2:
             break
     (tmp_path / "runs" / EMPTY).mkdir()
+    for state in ("finished", "failed", "running"):
+        write_trial(tmp_path / "runs" / SWEEP / "trials" / state, Trial(state, {}, state, []))
     (tmp_path / "runs" / "notes").mkdir()  # none of ours
     (tmp_path / "runs" / f"linked-{'e' * 10}").symlink_to(tmp_path / "scenes")
     (tmp_path / "reports").mkdir()
@@ -44,6 +50,7 @@ def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFi
         BEGUN: ("interrupted", "2/4", "can go on"),
         EMPTY: ("empty", "0 epochs", None),
         OLD: ("complete", "4/4", None),
+        SWEEP: ("sweep", "2/3 trials", "trials of a sweep: remove it by hand"),
         TODAY: ("complete", "4/4", "of today"),
         RELEASED: ("complete", "4/4", "released"),
     }
@@ -55,7 +62,7 @@ def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFi
     os.utime(lock.parent, (0, 0))
     runs(clean=True, yes=True)
     left = {path.name for path in (project / "runs").iterdir()}
-    assert left == {BEGUN, RELEASED, TODAY, "notes", f"linked-{'e' * 10}"}
+    assert left == {BEGUN, RELEASED, SWEEP, TODAY, "notes", f"linked-{'e' * 10}"}
     assert f"removed {OLD}" in capsys.readouterr().out
 
 
