@@ -34,7 +34,7 @@ help:  ## list the targets
 	@echo 'make repro [DATA=path] [PRESET=few-images] [SET="model.depth=0.67 train.epochs=20"]'
 	@echo '              set up, then run the whole pipeline'
 	@echo 'make test     set up, then lint, check types and run the tests'
-	@echo 'make test-all the same, and the faults that take minutes each (docs/faults.md)'
+	@echo 'make test-all the same, and those that take minutes each: faults, sweeps'
 	@echo 'make setup [TORCH=cpu]   only set up (.venv); TORCH=cpu: PyTorch without CUDA'
 	@echo 'make lint     set up, then lint and check types'
 	@echo 'make lock     compile the requirement locks from pyproject.toml; FLAGS=--upgrade takes newer versions'
@@ -53,9 +53,9 @@ repro: $(READY)  ## run the pipeline
 	python -m pipeline.commands.summary
 
 test: lint  ## lint, check types, run the tests
-	@$(ACTIVE) python -m pytest -m 'not fault'
+	@$(ACTIVE) python -m pytest -m 'not long'
 
-test-all: lint  ## the same, and the faults that take minutes each (docs/faults.md)
+test-all: lint  ## the same, and those that take minutes each: faults, sweeps
 	@$(ACTIVE) python -m pytest
 
 lint: $(READY)  ## lint and check types
@@ -89,7 +89,7 @@ $(READY): requirements-dev.txt pyproject.toml
 COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(FLAGS)
 
 lock: $(READY)  ## compile the locks
-	@set -e; $(FIND_UV) "$$uv" $(COMPILE) pyproject.toml -o requirements.txt; \
+	@set -e; $(FIND_UV) "$$uv" $(COMPILE) --extra s3 --extra sweep pyproject.toml -o requirements.txt; \
 	"$$uv" $(COMPILE) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt; \
 	"$$uv" $(COMPILE) -c requirements.txt infra/images/mlflow-requirements.in -o infra/images/mlflow-requirements.txt
 

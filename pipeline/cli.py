@@ -162,6 +162,7 @@ def study(
     output: Annotated[Path | None, typer.Option(help="The answer's folder. Default: reports/studies/NAME.")] = None,
     at_once: Annotated[int, typer.Option(help="Runs side by side, each a process of one thread.")] = 1,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. Default: what is there.")] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Through Ray Tune; always where RAY_ADDRESS is set.")] = False,
 ) -> None:
     """Ask a question: show its runs and their time, run what is missing, answer it with intervals."""
     from pipeline.commands import study as command
@@ -174,7 +175,7 @@ def study(
     elif into_mlflow:
         command.bring_into_mlflow(file, places)
     else:
-        command.run(file, data or [], places, yes, at_once, device)
+        command.run(file, data or [], places, yes, at_once, device, ray)
 
 
 @app.command()

@@ -2,16 +2,17 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import paths
+from pipeline.distributed.launch import Hosting, check_address
 from pipeline.study.analysis import CONFIDENCE, smallest_p
 from pipeline.study.answer import write_answer
 from pipeline.study.data import folders_of, named_folders
 from pipeline.study.design import Study, letters, read_study
 from pipeline.study.into_mlflow import into_mlflow
-from pipeline.study.loop import Processes, default_device, run_missing, told
+from pipeline.study.loop import Execute, Processes, default_device, run_missing, told
 from pipeline.study.rows import Standing, standing
 from yolox_core.errors import InputError
 
@@ -41,10 +42,12 @@ def plan(file: Path, places: Places, at_once: int = 1, device: str | None = None
     return study, stands
 
 
-def run(file: Path, data: Sequence[str], places: Places, yes: bool, at_once: int, device: str | None) -> None:
+def run(
+    file: Path, data: Sequence[str], places: Places, yes: bool, at_once: int, device: str | None, ray: bool = False
+) -> None:
     """All of it; what has a row is not run again. Asks before the first run, unless `yes`."""
     study, stands = plan(file, places, at_once, device)
-    execute = Processes(at_once, device or default_device())
+    execute = executor(places, at_once, device or default_device(), ray)
     given = named_folders(study, data)
     if places.rows.suffix != ".jsonl":
         raise InputError(f"--rows: expected a .jsonl file to add lines to, got {places.rows}. Name another.")
@@ -55,6 +58,20 @@ def run(file: Path, data: Sequence[str], places: Places, yes: bool, at_once: int
         for line in told(run_missing(study, given, places.rows, execute), stands, at_once):
             print(line, flush=True)
     answer(file, places)
+
+
+def executor(places: Places, at_once: int, device: str, ray: bool) -> Execute:
+    """Ray Tune where it is asked for or a cluster is named, otherwise processes of this machine."""
+    processes = Processes(at_once, device)
+    hosting = Hosting.from_environment()
+    if not ray and not hosting.address:
+        return processes
+    check_address(hosting)
+    from pipeline.distributed.study import OnCluster
+
+    return OnCluster(
+        replace(hosting, trials=at_once), (places.rows.parent / f"tune-{places.rows.stem}").resolve(), device
+    )
 
 
 def answer(file: Path, places: Places) -> None:

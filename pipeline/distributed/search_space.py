@@ -59,10 +59,10 @@ def places(count: int) -> dict[str, Any]:
     return {"at": tune.grid_search(list(range(count)))}
 
 
-def searcher(sweep: SweepSettings, seed: int) -> Any:
+def searcher(sweep: SweepSettings, seed: int, at_once: int) -> Any:
     """Who draws; the same draws for the same seed."""
     if sweep.search != "tpe":
-        return BasicVariantGenerator(random_state=seed)
+        return BasicVariantGenerator(random_state=seed, max_concurrent=at_once)
     from ray.tune.search.optuna import OptunaSearch
 
     if len(sweep.objectives) == 1:

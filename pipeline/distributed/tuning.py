@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from pipeline.distributed.launch import Hosting
 from pipeline.distributed.train import fit
@@ -75,7 +76,7 @@ def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
     if hosting.workers > 1:
         resources = {"cpu": 0.0}  # its workers ask for theirs
     trainable = tune.with_resources(trial, resources)
-    with _followed(plan, follower):
+    with followed(plan.place, _Books(plan, follower)):
         if tune.Tuner.can_restore(str(plan.place)):
             tuner = tune.Tuner.restore(str(plan.place), trainable, param_space=dict(plan.space), resume_unfinished=True)
         else:
@@ -95,12 +96,12 @@ def _tuner(plan: Plan, hosting: Hosting, trainable: Any) -> tune.Tuner:
             num_samples=plan.samples,
             search_alg=plan.searcher,
             scheduler=plan.scheduler,
-            max_concurrent_trials=hosting.trials,
+            max_concurrent_trials=None if isinstance(plan.searcher, BasicVariantGenerator) else hosting.trials,
         ),
         run_config=tune.RunConfig(
             name=plan.place.name,
             storage_path=str(plan.place.parent),
-            callbacks=[_Events(str(plan.place))],
+            callbacks=[Events(str(plan.place))],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
         ),
@@ -172,17 +173,31 @@ def _rows_of_many(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str,
         yield row
 
 
-# What Tune's callback tells, by the place of the plan: Tune pickles the callback itself and makes another of it.
-_FOLLOWED: dict[str, "_Books"] = {}
+# Who listens, by the place of Tune's books: Tune pickles its callback and makes another of it.
+_FOLLOWED: dict[str, "Told"] = {}
+
+
+class Told(Protocol):
+    """Hears what Tune's callback tells, by Tune's names of trials."""
+
+    def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
+        """With what was drawn for it."""
+
+    def advanced(self, tune_id: str, result: Mapping[str, Any]) -> None:
+        """With what it reported."""
+
+    def ended(self, tune_id: str, failed: bool) -> None:
+        """By itself, stopped, or by an error."""
 
 
 @contextmanager
-def _followed(plan: Plan, follower: Follower) -> Iterator[None]:
-    _FOLLOWED[str(plan.place)] = _Books(plan, follower)
+def followed(place: Path, told: Told) -> Iterator[None]:
+    """`Events(str(place))` tells this one, for the block."""
+    _FOLLOWED[str(place)] = told
     try:
         yield
     finally:
-        del _FOLLOWED[str(plan.place)]
+        del _FOLLOWED[str(place)]
 
 
 class _Books:
@@ -234,7 +249,7 @@ class _Books:
         return written
 
 
-class _Events(tune.Callback):
+class Events(tune.Callback):
     """Passes on what Tune tells."""
 
     def __init__(self, place: str) -> None:

@@ -116,7 +116,7 @@ class Sweep:
             space=tune_space(self.space, sweep.search),
             samples=1 if sweep.search == "grid" else sweep.samples,
             objectives=len(sweep.objectives) if sweep.search == "tpe" else 1,
-            searcher=searcher(sweep, self.settings.seed),
+            searcher=searcher(sweep, self.settings.seed, self.hosting.trials),
             scheduler=stops,
         )
         run_trials(plan, self.hosting, _Told(log, total, "trial"))

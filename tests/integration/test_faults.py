@@ -23,7 +23,7 @@ from tests.integration.test_kill import after_an_epoch_more
 from tests.needs import ROOT
 from tests.servers import answers, free_port
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1500)]
 
 NODE_WITHIN_S = 120.0
 RACCOON_EPOCHS = 8

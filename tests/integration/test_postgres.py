@@ -19,7 +19,7 @@ from tests.integration.project import until
 from tests.servers import answers, free_port, running
 from yolox_core.datasets.atomic import write_text
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 
 RUNS, EPOCHS, METRICS = 8, 5, 20  # 100 numbers of each run
 

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,12 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tests.integration.project import PARAMS, Family, Project, finish, until
+from tests.integration.project import PARAMS, YOLOX, Family, Project, finish, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 EPOCHS = 4
 BASE = {"train.epochs": EPOCHS, "augment.multiscale": None, "train.learning_rate": 0.01}
-YOLOX = (sys.executable, "-c", "from pipeline.cli import main; main()")
 
 
 def swept(prepared: Project, root: Path, space: dict[str, Any], **sweep: Any) -> Project:
@@ -46,11 +44,11 @@ def state_of(folder: Path) -> Any:
 
 
 def test_a_sweep_ends_though_a_trial_fails_and_mlflow_tells_it(prepared: Project, tmp_path: Path) -> None:
-    space = {"model.width": [0.125, 0.25], "assign.center_radius": [1.5, 2.5], "train.learning_rate": [0.01, 1e30]}
+    space = {"model.width": [0.125, 0.25], "train.learning_rate": [0.01, 1e30]}
     project = swept(prepared, tmp_path / "project", space, grace_epochs=1, reduction=2)
     printed = run(project, "--trials", "2")
     rows = table(project)
-    assert len(rows) == 8
+    assert len(rows) == 4
     for row in rows:
         assert (row["state"] == "failed") == (float(row["train.learning_rate"]) > 1), row
         assert 1 <= int(row["epochs"]) <= EPOCHS or row["state"] == "failed"
@@ -67,7 +65,7 @@ def test_a_sweep_ends_though_a_trial_fails_and_mlflow_tells_it(prepared: Project
     children = [one for one in runs if one is not parent]
     assert all(one.data.tags["mlflow.parentRunId"] == parent.info.run_id for one in children)
     finals = 2 * 2
-    assert len(children) == 8 + finals and parent.info.status == "FINISHED"
+    assert len(children) == 4 + finals and parent.info.status == "FINISHED"
     status = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
     by_name = {one.info.run_name: one for one in children}
     for row in rows:
@@ -84,7 +82,8 @@ def test_a_sweep_ends_though_a_trial_fails_and_mlflow_tells_it(prepared: Project
     assert "model.width: 0.125 -> " in finish(applied)
     best = yaml.safe_load((project.root / "reports/sweep/best.yaml").read_text(encoding="utf-8"))
     after = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf-8"))
-    assert after["assign"]["center_radius"] == best["params"]["assign.center_radius"]
+    assert after["model"]["width"] == best["params"]["model.width"]
+    assert after["train"]["learning_rate"] == best["params"]["train.learning_rate"]
     (project.root / "params.yaml").write_text(before, encoding="utf-8")
 
     again = run(project)  # nothing is left to do
@@ -106,7 +105,7 @@ def timeless(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-@pytest.mark.fault
+@pytest.mark.long
 def test_how_many_run_at_once_changes_no_figure(one_at_a_time: Project, prepared: Project, tmp_path: Path) -> None:
     project = swept(prepared, tmp_path / "project", GRID, early_stopping=False)
     run(project, "--trials", "2")
@@ -114,7 +113,7 @@ def test_how_many_run_at_once_changes_no_figure(one_at_a_time: Project, prepared
     assert timeless(table(project)) == timeless(table(one_at_a_time))
 
 
-@pytest.mark.fault
+@pytest.mark.long
 def test_a_killed_sweep_goes_on(one_at_a_time: Project, prepared: Project, tmp_path: Path) -> None:
     project = swept(prepared, tmp_path / "project", GRID, early_stopping=False)
 
@@ -133,6 +132,32 @@ def test_a_killed_sweep_goes_on(one_at_a_time: Project, prepared: Project, tmp_p
         assert os.stat(folder / "checkpoints" / f"epoch_{EPOCHS:05d}.pt").st_mtime_ns == written_ns
     assert "of 6" in printed
     assert timeless(table(project)) == timeless(table(one_at_a_time))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("search", ["random", "tpe"])
+def test_draws_from_ranges_come_again_for_the_same_seed(prepared: Project, tmp_path: Path, search: str) -> None:
+    """Optuna with two objectives at once: those trials are not stopped early."""
+    space = {"model.width": [0.125, 0.25], "assign.center_radius": {"low": 1.0, "high": 4.0}}
+    base = BASE | {"train.epochs": 2}
+    drawn = []
+    for name in ("first", "second"):
+        options = {"search": search, "samples": 3, "early_stopping": False, "base": base, "finalists": 1}
+        project = swept(prepared, tmp_path / name, space, **options)
+        run(project)
+        rows = table(project)
+        assert len(rows) == 3 and all(row["state"] == "finished" for row in rows)
+        assert all(1.0 <= float(row["assign.center_radius"]) <= 4.0 for row in rows)
+        drawn.append(timeless(rows))
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.long
+def test_trials_of_two_workers(prepared: Project, tmp_path: Path) -> None:
+    options = {"workers_per_trial": 2, "base": BASE | {"train.epochs": 2}, "early_stopping": False, "finalists": 1}
+    project = swept(prepared, tmp_path / "project", {"assign.center_radius": [1.5, 2.5]}, **options)
+    printed = run(project)
+    assert [row["state"] for row in table(project)] == ["finished"] * 2, printed[-4000:]
 
 
 @pytest.mark.parametrize(
