@@ -11,8 +11,8 @@ import logging
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from pipeline.sweep.trial import State, Trial, read_trial, write_rows, write_tri
 from yolox_core.config import DetectorSpec
 
 ERROR = "error.txt"
+TWICE_S = 7 * 24 * 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Plan:
     epochs: int  # of a whole trial
     sample: Callable[[Mapping[str, Any]], Sample]  # of what Tune draws
     space: Mapping[str, Any]  # Tune's
+    trials: int  # how many that makes
     samples: int = 1
     objectives: int = 1  # several are the searcher's own business
     searcher: Any = None
@@ -66,7 +68,10 @@ class Plan:
 
 
 def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
-    """Run what is missing of the plan, on a cluster that has been joined. Trials that fail do not stop the others."""
+    """Run what is missing of the plan, on a cluster that has been joined. Trials that fail do not stop the others.
+
+    KeyboardInterrupt where the user ended it: Tune itself only stops.
+    """
     sample = plan.sample  # alone: what else the plan holds cannot travel
 
     def trial(drawn: dict[str, Any]) -> None:
@@ -83,7 +88,9 @@ def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
             tuner = _tuner(plan, hosting, trainable)
         # it looks for each trial's result.json, and says of every one that there is none
         logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
-        tuner.fit()
+        results = tuner.fit()
+    if results.num_terminated + results.num_errors < plan.trials:
+        raise KeyboardInterrupt
 
 
 def _tuner(plan: Plan, hosting: Hosting, trainable: Any) -> tune.Tuner:
@@ -123,8 +130,10 @@ def train_trial(sample: Sample, hosting: Hosting) -> None:
             report(row)
         return
     try:
-        for row in _rows(sample.order, hosting):
-            report(row)
+        # a point that was drawn twice waits for the first, and tells the same
+        with nullcontext() if hosting.workers > 1 else alone(folder, TWICE_S):
+            for row in _rows(sample.order, hosting):
+                report(row)
     except Exception:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
@@ -141,12 +150,11 @@ def _rows(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
         yield from _rows_of_many(order, hosting)
         return
     device = torch.device("cuda" if hosting.gpu else "cpu")
-    with alone(Path(order.run)):
-        for told in reports(order, device, "a trial", lambda: False):
-            if isinstance(told, Started):
-                yield from told.history
-            elif isinstance(told, EpochReport):
-                yield told.row
+    for told in reports(order, device, "a trial", lambda: False):
+        if isinstance(told, Started):
+            yield from told.history
+        elif isinstance(told, EpochReport):
+            yield told.row
 
 
 def _rows_of_many(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
@@ -213,7 +221,7 @@ class _Books:
         self._known[tune_id] = sample, folder
         before = read_trial(folder)
         if before is None or before.state == "failed":
-            before = self._write(tune_id, "running", before)
+            before = self._write(tune_id, "running", before.rows if before else [])
         self._follower.began(before, folder)
 
     def advanced(self, tune_id: str, result: Mapping[str, Any]) -> None:
@@ -222,31 +230,36 @@ class _Books:
         assert trial is not None
         if row["epoch"] < trial.epochs:  # told again after a kill
             return
-        write_rows(folder, [*trial.rows, row])
+        rows = [*trial.rows, row]
+        write_rows(folder, rows)
         seconds = max(trial.seconds, float(result.get("time_total_s", 0.0)))
-        self._follower.advanced(self._write(tune_id, "running", trial, seconds=seconds), folder)
+        self._follower.advanced(self._write(tune_id, "running", rows, seconds=seconds), folder)
 
     def ended(self, tune_id: str, failed: bool) -> None:
         _, folder = self._known[tune_id]
         trial = read_trial(folder)
         assert trial is not None
-        error, state = None, "finished" if trial.epochs >= self._plan.epochs else "pruned"
+        error: str | None = None
+        state: State = "finished" if trial.epochs >= self._plan.epochs else "pruned"
         if failed:
             told = folder / ERROR
             error = told.read_text(encoding="utf-8") if told.is_file() else "its process ended without a word"
             state = "failed"
-        self._follower.ended(self._write(tune_id, state, trial, error, trial.seconds), folder)
+        self._follower.ended(self._write(tune_id, state, trial.rows, error, trial.seconds), folder)
 
     def _write(
-        self, tune_id: str, state: State | str, before: Trial | None, error: str | None = None, seconds: float = 0.0
+        self,
+        tune_id: str,
+        state: State,
+        rows: Sequence[Mapping[str, Any]],
+        error: str | None = None,
+        seconds: float = 0.0,
     ) -> Trial:
         sample, folder = self._known[tune_id]
-        rows = before.rows if before else []
         folder.mkdir(parents=True, exist_ok=True)
-        write_trial(folder, Trial(sample.key, sample.values, state, rows, error, seconds))  # type: ignore[arg-type]
-        written = read_trial(folder)
-        assert written is not None
-        return written
+        trial = Trial(sample.key, sample.values, state, rows, error, seconds)
+        write_trial(folder, trial)
+        return trial
 
 
 class Events(tune.Callback):

@@ -221,11 +221,11 @@ class _Teller:
 
 
 @contextmanager
-def alone(run: Path) -> Iterator[None]:
+def alone(run: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     """Hold the run's lock: after a driver was killed its workers may live for seconds more, and must end first."""
     run.mkdir(parents=True, exist_ok=True)
     with (run / "lock").open("w") as lock:
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        deadline = time.monotonic() + within_s
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

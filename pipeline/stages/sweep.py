@@ -7,6 +7,7 @@ test split is not looked at. Everything lies in runs/sweep-<data>-<hash>; killed
 import dataclasses
 import hashlib
 import json
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,11 +46,15 @@ def run(settings: Settings, hosting: Hosting | None = None) -> None:
     sweep = Sweep.prepare(settings, space, dataclasses.replace(hosting, workers=settings.sweep.workers_per_trial))
     tags = project_state().tags()
     log = SweepLog(sweep.folder, settings.registered_name, plain, tags)
-    with alone(sweep.folder), log:
-        with cluster(sweep.hosting):
-            sweep.search(log)
-            finalists = sweep.compare(log)
-        outcome = sweep.outcome(finalists)
+    try:
+        with alone(sweep.folder), log:
+            with cluster(sweep.hosting):
+                sweep.search(log)
+                finalists = sweep.compare(log)
+            outcome = sweep.outcome(finalists)
+    except KeyboardInterrupt:
+        print("sweep: interrupted. Run it again: it goes on.", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
     write(outcome, RESULTS)
     print(f"sweep: {outcome.choice.key}: {outcome.choice.reason}")
     print(f"sweep: {RESULTS}/report.html, trials.csv, best.yaml; `yolox sweep --apply` writes it into params.yaml")
@@ -114,6 +119,7 @@ class Sweep:
             epochs=epochs,
             sample=self._sampler("trials"),
             space=tune_space(self.space, sweep.search),
+            trials=total,
             samples=1 if sweep.search == "grid" else sweep.samples,
             objectives=len(sweep.objectives) if sweep.search == "tpe" else 1,
             searcher=searcher(sweep, self.settings.seed, self.hosting.trials),
@@ -143,6 +149,7 @@ class Sweep:
                 epochs=self._epochs,
                 sample=dataclasses.replace(self._sampler("finals"), listed=listed),
                 space=places(len(listed)),
+                trials=len(listed),
             )
             run_trials(plan, self.hosting, _Told(log, len(listed), "final"))
         maps = {trial.key: trial.map for trial in read_trials(self.folder / "finals") if trial.state == "finished"}

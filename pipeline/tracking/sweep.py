@@ -38,16 +38,21 @@ class SweepLog:
 
     def began(self, trial: Trial, folder: Path) -> None:
         """Its own run, below the sweep's."""
+        if trial.key in self._open:
+            return
         spec = self._of(trial, folder, self._parent.run_id if self._parent else None)
         self._open[trial.key] = RunLog.open(folder, spec.experiment, spec.run_name, spec.params, spec.tags)
 
     def advanced(self, trial: Trial, folder: Path) -> None:
         """Its newest epoch."""
-        self._open[trial.key].log_epoch(trial.rows[-1])
+        if trial.key in self._open:
+            self._open[trial.key].log_epoch(trial.rows[-1])
 
     def ended(self, trial: Trial, folder: Path) -> None:
         """Close its run."""
-        self._open.pop(trial.key).finish(STATUS[trial.state])
+        log = self._open.pop(trial.key, None)  # of a point that was drawn twice the first to end has closed it
+        if log:
+            log.finish(STATUS[trial.state])
 
     def complete(
         self, trials: Iterable[tuple[Trial, Path]], files: Iterable[Path], metrics: Mapping[str, float]
