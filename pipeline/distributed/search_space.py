@@ -1,8 +1,9 @@
 """A sweep's space as Ray Tune draws from it, and what becomes of a draw: a trial's name, values and order."""
 
 import dataclasses
+import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,20 @@ class Sampler:
         return Sample(key, values, order)
 
 
-def tune_space(space: Space, search: str) -> dict[str, Any]:
-    """Tune's own form: a grid, or distributions."""
+def distributions(space: Space) -> dict[str, Any]:
+    """What random and tpe draw from."""
     drawn: dict[str, Any] = {}
     for name, entry in space.entries.items():
         if isinstance(entry, Range):
             drawn[name] = (tune.loguniform if entry.log else tune.uniform)(entry.low, entry.high)
         else:
-            drawn[name] = tune.grid_search(list(entry)) if search == "grid" else tune.choice(list(entry))
+            drawn[name] = tune.choice(list(entry))
     return drawn
+
+
+def shuffled(grid: Sequence[Mapping[str, Any]], seed: int) -> tuple[Mapping[str, Any], ...]:
+    """A grid in random order: in its own, early stopping would compare the first only with others of its kind."""
+    return tuple(random.Random(seed).sample(list(grid), len(grid)))
 
 
 def places(count: int) -> dict[str, Any]:

@@ -106,19 +106,20 @@ class Sweep:
 
     def search(self, log: SweepLog) -> None:
         """Every trial of the space that has not ended yet."""
-        from pipeline.distributed.search_space import asha, searcher, tune_space
+        from pipeline.distributed.search_space import asha, distributions, places, searcher, shuffled
         from pipeline.distributed.tuning import Plan, run_trials
 
         sweep, epochs = self.settings.sweep, self._epochs
         total = _count(sweep, self.space)
         if sum(trial.state != "running" for trial in self._trials) == total:
             return
+        listed = shuffled(self.space.grid(), self.settings.seed) if sweep.search == "grid" else None
         stops = asha(epochs, grace_epochs(self.settings, self.space), sweep.reduction) if sweep.early_stopping else None
         plan = Plan(
             place=self.folder / "tune-search",
             epochs=epochs,
-            sample=self._sampler("trials"),
-            space=tune_space(self.space, sweep.search),
+            sample=dataclasses.replace(self._sampler("trials"), listed=listed),
+            space=places(total) if listed else distributions(self.space),
             trials=total,
             samples=1 if sweep.search == "grid" else sweep.samples,
             objectives=len(sweep.objectives) if sweep.search == "tpe" else 1,

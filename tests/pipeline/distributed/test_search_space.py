@@ -27,14 +27,14 @@ def drawn(space: Space, search: str, seed: int, count: int = 8) -> list[dict[str
     from ray.tune.search import Searcher
     from ray.tune.search.variant_generator import generate_variants
 
-    from pipeline.distributed.search_space import searcher, tune_space
+    from pipeline.distributed.search_space import distributions, searcher
 
     settings = settings_from({"sweep": {"search": search, "objectives": ["map"]}}).sweep
     source = searcher(settings, seed, at_once=1)
     if not isinstance(source, Searcher):  # Tune's own: it draws for an experiment; here as it does
         state = source._random_state
-        return [next(generate_variants(tune_space(space, search), random_state=state))[1] for _ in range(count)]
-    source.set_search_properties("map", "max", tune_space(space, search))
+        return [next(generate_variants(distributions(space), random_state=state))[1] for _ in range(count)]
+    source.set_search_properties("map", "max", distributions(space))
     values = []
     for at in range(count):
         values.append(source.suggest(str(at)))
@@ -55,11 +55,10 @@ def test_draws_are_legal_and_come_again_for_the_same_seed(search: str, entries: 
             assert legal, values
 
 
-def test_a_grid_is_tried_in_full() -> None:
-    from ray.tune.search.variant_generator import generate_variants
+def test_a_grid_is_tried_in_full_and_in_no_order() -> None:
+    from pipeline.distributed.search_space import shuffled
 
-    from pipeline.distributed.search_space import tune_space
-
-    space = space_of({"model.width": [0.125, 0.25, 0.375], "model.depth": [0.33, 0.67]})
-    tried = [values for _, values in generate_variants(tune_space(space, "grid"))]
-    assert sorted(map(str, tried)) == sorted(map(str, space.grid()))
+    grid = space_of({"model.width": [0.125, 0.25, 0.375], "model.depth": [0.33, 0.67]}).grid()
+    tried = shuffled(grid, seed=0)
+    assert sorted(map(str, tried)) == sorted(map(str, grid)) and list(tried) != grid
+    assert tried == shuffled(grid, seed=0) != shuffled(grid, seed=1)
