@@ -100,7 +100,7 @@ class Hosting:
 
     def cores_per_worker(self) -> int:
         """CPU cores for one worker: as told, or those of this machine, shared evenly."""
-        return self.threads or max(1, _cores() // self.workers)
+        return self.threads or max(1, cores() // self.workers)
 
 
 def check_address(hosting: Hosting) -> None:
@@ -149,7 +149,7 @@ def cluster(hosting: Hosting) -> Iterator[None]:
         ray.shutdown()
 
 
-def _cores() -> int:
+def cores() -> int:
     """CPU cores that this process may use, a container's limit included."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS
     quota, _, period = CPU_LIMIT.read_text().partition(" ") if CPU_LIMIT.is_file() else ("max", "", "")
@@ -159,7 +159,7 @@ def _cores() -> int:
 def _local(hosting: Hosting) -> dict[str, Any]:
     return {
         "address": "local",
-        "num_cpus": max(_cores(), hosting.workers),
+        "num_cpus": max(cores(), hosting.workers),
         # Train's and Tune's clean-up of placement groups needs the dashboard's state API
         "include_dashboard": True,
         "object_store_memory": OBJECT_STORE_BYTES,

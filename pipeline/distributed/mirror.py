@@ -4,9 +4,11 @@ They are written to the node's own folder first; a thread sends them from there,
 network. They arrive under another name and are renamed: a file under its final name is whole.
 """
 
+import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,21 +68,29 @@ class Mirror:
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
-        self._thread.join(SENT_WITHIN_S)
-        if self._thread.is_alive():
+        self._thread.join(SENT_WITHIN_S + LOOK_EVERY_S)
+        if self._thread.is_alive() or self._failing:
             print(f"{self._address}: not everything was sent within {SENT_WITHIN_S:.0f} s", file=sys.stderr)
 
     def _send_on(self) -> None:
-        ended = False
-        while not ended:
+        gave_up_s = math.inf
+        while True:
             ended = self._ending.wait(LOOK_EVERY_S)
+            if ended:
+                gave_up_s = min(gave_up_s, time.monotonic() + SENT_WITHIN_S)
             try:
                 self._send()
                 self._failing = False
+                if ended:
+                    return
             except Exception as failed:
                 if not self._failing:
                     print(f"{self._unusable('written', failed)} Training goes on.", file=sys.stderr)
                 self._failing = True
+                if ended and time.monotonic() > gave_up_s:
+                    return
+                if ended:
+                    time.sleep(LOOK_EVERY_S)
 
     def _send(self) -> None:
         here = {path.name: path for path in self._folder.glob("*.pt")}
@@ -93,11 +103,18 @@ class Mirror:
                 continue
             target = f"{self._root}/{name}"
             self._store.makedirs(self._root, exist_ok=True)
-            self._store.put_file(str(here[name]), f"{target}.part")
+            try:
+                self._store.put_file(str(here[name]), f"{target}.part")
+            except FileNotFoundError:
+                if here[name].exists():
+                    raise
+                continue
             self._store.mv(f"{target}.part", target)
             self._sent[name] = (status.st_size, status.st_mtime_ns)
+        newest = _newest(here)
         for name in self._there() - set(here):
-            self._store.rm_file(f"{self._root}/{name}")
+            if name < newest:  # and not what another node has written since, to which the run has gone
+                self._store.rm_file(f"{self._root}/{name}")
 
     def _there(self) -> set[str]:
         self._store.invalidate_cache()

@@ -5,18 +5,23 @@ import random
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
-from ray.tune.search.basic_variant import BasicVariantGenerator
+from ray.tune.search.optuna import OptunaSearch
+from ray.tune.search.variant_generator import generate_variants
 
 from pipeline.distributed.tuning import Sample
 from pipeline.distributed.worker import WorkerOrder
-from pipeline.settings import SweepSettings
 from pipeline.sweep.space import Range, Space
-from pipeline.sweep.trial import trial_key
+from pipeline.sweep.trial import Trial, trial_key
 from yolox_core.config import DetectorSpec
+
+Points = Sequence[Mapping[str, Any]]
+DRAWS_PER_POINT = 100  # before a space counts as drawn empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +49,24 @@ class Sampler:
         return Sample(key, values, order)
 
 
+def listed(space: Space, search: str, samples: int, seed: int) -> Points:
+    """The points of a grid or of a random search, each once, the same for the same seed.
+
+    A grid comes in random order: in its own, early stopping would compare the first ones only with their like.
+    """
+    if search == "grid":
+        grid = space.grid()
+        return random.Random(seed).sample(grid, len(grid))
+    rng = np.random.default_rng(seed)
+    points: dict[str, Mapping[str, Any]] = {}
+    for _ in range(samples * DRAWS_PER_POINT):
+        _, values = next(generate_variants(distributions(space), random_state=rng))
+        points.setdefault(trial_key(values), values)
+        if len(points) == samples:
+            break
+    return list(points.values())
+
+
 def distributions(space: Space) -> dict[str, Any]:
     """What random and tpe draw from."""
     drawn: dict[str, Any] = {}
@@ -55,28 +78,40 @@ def distributions(space: Space) -> dict[str, Any]:
     return drawn
 
 
-def shuffled(grid: Sequence[Mapping[str, Any]], seed: int) -> tuple[Mapping[str, Any], ...]:
-    """A grid in random order: in its own, early stopping would compare the first only with others of its kind."""
-    return tuple(random.Random(seed).sample(list(grid), len(grid)))
-
-
 def places(count: int) -> dict[str, Any]:
     """Of a list of so many trials each once."""
     return {"at": tune.grid_search(list(range(count)))}
 
 
-def searcher(sweep: SweepSettings, seed: int, at_once: int) -> Any:
-    """Who draws; the same draws for the same seed."""
-    if sweep.search != "tpe":
-        return BasicVariantGenerator(random_state=seed, max_concurrent=at_once)
-    from ray.tune.search.optuna import OptunaSearch
+def tpe(objectives: Sequence[str], seed: int, known: Points) -> Any:
+    """Optuna's search. The `known` points come first: those that are done tell at once what they came to."""
+    metrics = list(objectives)
+    modes = ["max" if name == "map" else "min" for name in objectives]
+    one = len(metrics) == 1
+    return OptunaSearch(
+        metric=metrics[0] if one else metrics,
+        mode=modes[0] if one else modes,
+        seed=seed,
+        points_to_evaluate=[dict(values) for values in known] or None,
+    )
 
-    if len(sweep.objectives) == 1:
-        return OptunaSearch(metric="map", mode="max", seed=seed)
-    modes = ["max" if name == "map" else "min" for name in sweep.objectives]
-    return OptunaSearch(metric=list(sweep.objectives), mode=modes, seed=seed)
 
+def asha(epochs: int, grace_epochs: int, reduction: int, ended: Sequence[Trial]) -> Any:
+    """Stops the worse of those that have come as far, counting those that have `ended` before.
 
-def asha(epochs: int, grace_epochs: int, reduction: int) -> Any:
-    """Stops the worse of those that have come as far. Every schedule is a whole trial's; equal epochs are compared."""
-    return ASHAScheduler(time_attr="epochs", max_t=epochs, grace_period=grace_epochs, reduction_factor=reduction)
+    Every schedule is a whole trial's; only equal epochs are compared.
+    """
+    scheduler: Any = ASHAScheduler(
+        time_attr="epochs",
+        metric="map",
+        mode="max",
+        max_t=epochs,
+        grace_period=grace_epochs,
+        reduction_factor=reduction,
+    )
+    for trial in ended:
+        like: Any = SimpleNamespace(trial_id=trial.key)
+        scheduler.on_trial_add(None, like)
+        for row in trial.rows:
+            scheduler.on_trial_result(None, like, {"epochs": row["epoch"] + 1, "map": row.get("map", 0.0)})
+    return scheduler

@@ -1,23 +1,23 @@
-"""Trials through Ray Tune: what Tune runs, how it goes on after a kill, and who follows it.
+"""Trials through Ray Tune: what Tune runs, and who follows it.
 
 A trial of one worker runs the engine inside Tune's own function; one of several starts a Ray Train run of its own,
-which costs half a minute each time. How many run at once is bounded: a trial that waits for its workers would hold
-what others need.
+which costs half a minute each time. Tune's own books are thrown away at each start: what a trial's folder says is the
+truth, so a sweep that was killed goes on with other numbers of trials at once, on another cluster, from a moved folder.
 """
 
 import dataclasses
 import json
 import logging
 import queue
+import shutil
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
-from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from pipeline.distributed.launch import Hosting
 from pipeline.distributed.train import fit
@@ -27,7 +27,8 @@ from pipeline.sweep.trial import State, Trial, read_trial, write_rows, write_tri
 from yolox_core.config import DetectorSpec
 
 ERROR = "error.txt"
-TWICE_S = 7 * 24 * 3600.0
+TWICE_S = 7 * 24 * 3600.0  # how long a point that was drawn twice waits for the first
+LOST = 2  # times that a trial whose process died is begun again, from its last checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +57,18 @@ class Follower(Protocol):
 class Plan:
     """What is to be tried."""
 
-    place: Path  # absolute; Tune's own bookkeeping
+    place: Path  # absolute; Tune's own books
     epochs: int  # of a whole trial
     sample: Callable[[Mapping[str, Any]], Sample]  # of what Tune draws
     space: Mapping[str, Any]  # Tune's
     trials: int  # how many that makes
     samples: int = 1
-    objectives: int = 1  # several are the searcher's own business
-    searcher: Any = None
+    searcher: Any = None  # it, or the scheduler, knows the objectives
     scheduler: Any = None
 
 
 def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
-    """Run what is missing of the plan, on a cluster that has been joined. Trials that fail do not stop the others.
+    """Run the plan on a cluster that has been joined. Trials that fail do not stop the others.
 
     KeyboardInterrupt where the user ended it: Tune itself only stops.
     """
@@ -80,98 +80,78 @@ def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
     resources = {"cpu": float(hosting.threads or 1), "gpu": hosting.gpu_per_trial if hosting.gpu else 0.0}
     if hosting.workers > 1:
         resources = {"cpu": 0.0}  # its workers ask for theirs
-    trainable = tune.with_resources(trial, resources)
-    with followed(plan.place, _Books(plan, follower)):
-        if tune.Tuner.can_restore(str(plan.place)):
-            tuner = tune.Tuner.restore(str(plan.place), trainable, param_space=dict(plan.space), resume_unfinished=True)
-        else:
-            tuner = _tuner(plan, hosting, trainable)
+    shutil.rmtree(plan.place, ignore_errors=True)
+    books = _Books(plan, follower)
+    with followed(plan.place, books):
         # it looks for each trial's result.json, and says of every one that there is none
         logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
-        results = tuner.fit()
-    if results.num_terminated + results.num_errors < plan.trials:
+        tune.Tuner(
+            tune.with_resources(trial, resources),
+            param_space=dict(plan.space),
+            tune_config=tune.TuneConfig(
+                num_samples=plan.samples,
+                search_alg=plan.searcher,
+                scheduler=plan.scheduler,
+                max_concurrent_trials=hosting.trials,
+            ),
+            run_config=tune.RunConfig(
+                name=plan.place.name,
+                storage_path=str(plan.place.parent),
+                callbacks=[Events(str(plan.place))],
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=LOST),
+            ),
+        ).fit()
+    if books.ends < plan.trials:
         raise KeyboardInterrupt
 
 
-def _tuner(plan: Plan, hosting: Hosting, trainable: Any) -> tune.Tuner:
-    return tune.Tuner(
-        trainable,
-        param_space=dict(plan.space),
-        tune_config=tune.TuneConfig(
-            metric="map" if plan.objectives == 1 else None,
-            mode="max" if plan.objectives == 1 else None,
-            num_samples=plan.samples,
-            search_alg=plan.searcher,
-            scheduler=plan.scheduler,
-            max_concurrent_trials=None if isinstance(plan.searcher, BasicVariantGenerator) else hosting.trials,
-        ),
-        run_config=tune.RunConfig(
-            name=plan.place.name,
-            storage_path=str(plan.place.parent),
-            callbacks=[Events(str(plan.place))],
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=0),
-        ),
-    )
-
-
 def train_trial(sample: Sample, hosting: Hosting) -> None:
-    """Tune's function: the trial's epochs, those that it had already first, so that schedulers see all in order."""
-    folder = Path(sample.order.run)
+    """Tune's function: the trial's epochs, those that it had already first, so that schedulers see all in order.
 
+    What the engine refuses is reported, not raised: Tune begins again what raises, which is for processes that died.
+    """
+    folder = Path(sample.order.run)
     costs = size_of(DetectorSpec.from_dict(sample.order.spec))
 
-    def report(row: Mapping[str, Any]) -> None:
-        tune.report({**costs, "map": row.get("map", 0.0), "epochs": row["epoch"] + 1, "row": json.dumps(dict(row))})
+    def report(**figures: Any) -> None:
+        tune.report({**costs, "map": 0.0, "epochs": 0, "failed": False, **figures})
 
-    before = read_trial(folder)
-    if before and before.state in ("finished", "pruned"):  # after Tune had written its books the last time
-        for row in before.rows:
-            report(row)
-        return
-    try:
-        # a point that was drawn twice waits for the first, and tells the same
-        with nullcontext() if hosting.workers > 1 else alone(folder, TWICE_S):
+    with alone(folder / "alone", TWICE_S):
+        (folder / ERROR).unlink(missing_ok=True)
+        try:
             for row in _rows(sample.order, hosting):
-                report(row)
-    except Exception:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
-        raise
+                report(map=row.get("map", 0.0), epochs=row["epoch"] + 1, row=json.dumps(dict(row)))
+        except Exception:
+            (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+            report(failed=True)
 
 
 def _rows(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
-    """The engine's epochs in a trial of one worker."""
-    import torch
-
-    from yolox_core.train.engine import EpochReport, Started
-
+    """The engine's epochs, those done before first."""
     if hosting.workers > 1:
         yield from _rows_of_many(order, hosting)
         return
+    import torch
+
     device = torch.device("cuda" if hosting.gpu else "cpu")
     for told in reports(order, device, "a trial", lambda: False):
-        if isinstance(told, Started):
-            yield from told.history
-        elif isinstance(told, EpochReport):
-            yield told.row
+        yield from _new_rows(told)
 
 
 def _rows_of_many(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
-    """The same through Ray Train, whose `fit` holds this thread until the run's end."""
-    from yolox_core.train.engine import EpochReport, Started
-
+    """The same through Ray Train, whose `fit` holds its thread until the run's end."""
     rows: queue.Queue[Any] = queue.Queue()
 
     def listen(told: Any) -> None:
-        for row in told.history if isinstance(told, Started) else [told.row] if isinstance(told, EpochReport) else []:
+        for row in _new_rows(told):
             rows.put(row)
 
     def run() -> None:
         try:
             fit(order, hosting, listen)
             rows.put(None)
-        except BaseException as failed:
+        except BaseException as failed:  # for the thread that waits
             rows.put(failed)
 
     threading.Thread(target=run, daemon=True).start()
@@ -181,21 +161,32 @@ def _rows_of_many(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str,
         yield row
 
 
-# Who listens, by the place of Tune's books: Tune pickles its callback and makes another of it.
-_FOLLOWED: dict[str, "Told"] = {}
+def _new_rows(told: Any) -> Sequence[Mapping[str, Any]]:
+    from yolox_core.train.engine import EpochReport, Started
+
+    rows: Sequence[Mapping[str, Any]] = ()
+    if isinstance(told, Started):
+        rows = told.history
+    elif isinstance(told, EpochReport):
+        rows = [told.row]
+    return rows
 
 
 class Told(Protocol):
     """Hears what Tune's callback tells, by Tune's names of trials."""
 
     def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
-        """With what was drawn for it."""
+        """With what was drawn for it; again where its process died."""
 
     def advanced(self, tune_id: str, result: Mapping[str, Any]) -> None:
         """With what it reported."""
 
-    def ended(self, tune_id: str, failed: bool) -> None:
-        """By itself, stopped, or by an error."""
+    def ended(self, tune_id: str, lost: bool) -> None:
+        """By itself, stopped, or because its process died too often."""
+
+
+# Who listens, by the place of Tune's books: Tune pickles its callback.
+_FOLLOWED: dict[str, Told] = {}
 
 
 @contextmanager
@@ -214,37 +205,41 @@ class _Books:
     def __init__(self, plan: Plan, follower: Follower) -> None:
         self._plan, self._follower = plan, follower
         self._known: dict[str, tuple[Sample, Path]] = {}
+        self.ends = 0
 
     def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
         sample = self._plan.sample(drawn)
         folder = Path(sample.order.run)
         self._known[tune_id] = sample, folder
         before = read_trial(folder)
-        if before is None or before.state == "failed":
-            before = self._write(tune_id, "running", before.rows if before else [])
-        self._follower.began(before, folder)
+        rows, seconds = (before.rows, before.seconds) if before else ([], 0.0)
+        self._follower.began(self._write(tune_id, "running", rows, seconds=seconds), folder)
 
     def advanced(self, tune_id: str, result: Mapping[str, Any]) -> None:
         _, folder = self._known[tune_id]
-        row, trial = json.loads(result["row"]), read_trial(folder)
+        trial = read_trial(folder)
         assert trial is not None
-        if row["epoch"] < trial.epochs:  # told again after a kill
+        if result["failed"]:
+            return  # its end follows
+        row = json.loads(result["row"])
+        if row["epoch"] < trial.epochs:  # told again, after a kill
             return
         rows = [*trial.rows, row]
         write_rows(folder, rows)
-        seconds = max(trial.seconds, float(result.get("time_total_s", 0.0)))
+        seconds = trial.seconds + float(result.get("time_this_iter_s", 0.0))
         self._follower.advanced(self._write(tune_id, "running", rows, seconds=seconds), folder)
 
-    def ended(self, tune_id: str, failed: bool) -> None:
+    def ended(self, tune_id: str, lost: bool) -> None:
+        self.ends += 1
         _, folder = self._known[tune_id]
         trial = read_trial(folder)
         assert trial is not None
         error: str | None = None
         state: State = "finished" if trial.epochs >= self._plan.epochs else "pruned"
-        if failed:
-            told = folder / ERROR
-            error = told.read_text(encoding="utf-8") if told.is_file() else "its process ended without a word"
-            state = "failed"
+        if (folder / ERROR).is_file():
+            state, error = "failed", (folder / ERROR).read_text(encoding="utf-8")
+        elif lost:
+            state, error = "lost", f"its process died {LOST + 1} times"
         self._follower.ended(self._write(tune_id, state, trial.rows, error, trial.seconds), folder)
 
     def _write(
@@ -275,7 +270,7 @@ class Events(tune.Callback):
         _FOLLOWED[self._place].advanced(trial.trial_id, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        _FOLLOWED[self._place].ended(trial.trial_id, failed=False)
+        _FOLLOWED[self._place].ended(trial.trial_id, lost=False)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        _FOLLOWED[self._place].ended(trial.trial_id, failed=True)
+        _FOLLOWED[self._place].ended(trial.trial_id, lost=True)

@@ -16,18 +16,18 @@ from typing import Any
 import yaml
 
 from pipeline import paths
-from pipeline.distributed.launch import Hosting, check_address, cluster
+from pipeline.distributed.launch import Hosting, check_address, cluster, cores
 from pipeline.distributed.worker import WorkerOrder, alone
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
-from pipeline.model_reference import locate
 from pipeline.reports.sweep import Outcome, write
 from pipeline.run_folder import HASH_LENGTH, code_digest
 from pipeline.settings import Settings, SweepSettings
+from pipeline.stages.train import initial_weights
 from pipeline.sweep.choice import Finalist, choose, front
 from pipeline.sweep.cost import latency_ms, size_of
 from pipeline.sweep.space import Range, Space, grace_epochs, read_space
-from pipeline.sweep.trial import RESULTS, Trial, read_trials, trial_key
+from pipeline.sweep.trial import ENDED, RESULTS, Trial, read_trials, trial_key
 from pipeline.tracking.sweep import SweepLog
 from yolox_core.config import DetectorSpec
 from yolox_core.datasets.coco import read_coco, write_coco
@@ -43,7 +43,8 @@ def run(settings: Settings, hosting: Hosting | None = None) -> None:
     space = read_space(settings, plain)
     hosting = hosting or Hosting.from_environment()
     check_address(hosting)
-    sweep = Sweep.prepare(settings, space, dataclasses.replace(hosting, workers=settings.sweep.workers_per_trial))
+    workers, threads = settings.sweep.workers_per_trial, hosting.threads or 1  # not all cores: trials share them
+    sweep = Sweep.prepare(settings, space, dataclasses.replace(hosting, workers=workers, threads=threads))
     tags = project_state().tags()
     log = SweepLog(sweep.folder, settings.registered_name, plain, tags)
     try:
@@ -58,10 +59,9 @@ def run(settings: Settings, hosting: Hosting | None = None) -> None:
     write(outcome, RESULTS)
     print(f"sweep: {outcome.choice.key}: {outcome.choice.reason}")
     print(f"sweep: {RESULTS}/report.html, trials.csv, best.yaml; `yolox sweep --apply` writes it into params.yaml")
-    try:
-        log.complete(sweep.runs(), sorted(RESULTS.iterdir()), {"map": max(one.mean for one in finalists)})
-    except InputError as away:
-        print(f"sweep: {away}", file=sys.stderr)
+    said = log.complete(sweep.runs(), sorted(RESULTS.iterdir()), {"map": max(one.mean for one in finalists)})
+    if said:
+        print(f"sweep: {said}", file=sys.stderr)
 
 
 def describe(settings: Settings, hosting: Hosting) -> str:
@@ -92,41 +92,65 @@ class Sweep:
     @classmethod
     def prepare(cls, settings: Settings, space: Space, hosting: Hosting) -> "Sweep":
         """Check the data, and cut off what is measured on. InputError where there is none."""
-        if not paths.MANIFEST.is_file():
-            raise InputError(f"{paths.MANIFEST}: no such file. Run `dvc repro prepare` first.")
+        for path in (paths.MANIFEST, paths.WEIGHTS):
+            if not path.is_file():
+                raise InputError(f"{path}: no such file. Run `dvc repro prepare` first.")
         manifest = json.loads(paths.MANIFEST.read_text(encoding="utf-8"))
-        smallest = space.settings({}).train.batch_size
-        if smallest % hosting.workers:
-            raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {smallest}.")
-        folder = (paths.RUNS / f"sweep-{settings.data_name}-{_identity(settings, space, manifest)}").resolve()
+        names = tuple(manifest["class_names"])
+        for batch_size in {space.settings({}).train.batch_size, *space.values("train.batch_size")}:
+            if batch_size % hosting.workers:
+                raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {batch_size}.")
+        _check_cores(hosting)
+        initial_weights(space.settings({}), space.settings({}).recipe(len(names)))
+        identity = _identity(settings, space, hosting, manifest)
+        folder = (paths.RUNS / f"sweep-{settings.data_name}-{identity}").resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        made = cls(settings, space, hosting, folder, tuple(manifest["class_names"]), tuple(manifest["category_ids"]))
+        made = cls(settings, space, hosting, folder, names, tuple(manifest["category_ids"]))
         made._cut(manifest)
         return made
 
     def search(self, log: SweepLog) -> None:
         """Every trial of the space that has not ended yet."""
-        from pipeline.distributed.search_space import asha, distributions, places, searcher, shuffled
+        from pipeline.distributed import search_space
         from pipeline.distributed.tuning import Plan, run_trials
 
-        sweep, epochs = self.settings.sweep, self._epochs
-        total = _count(sweep, self.space)
-        if sum(trial.state != "running" for trial in self._trials) == total:
-            return
-        listed = shuffled(self.space.grid(), self.settings.seed) if sweep.search == "grid" else None
-        stops = asha(epochs, grace_epochs(self.settings, self.space), sweep.reduction) if sweep.early_stopping else None
+        sweep, seed, ended = (
+            self.settings.sweep,
+            self.settings.seed,
+            [one for one in self._trials if one.state in ENDED],
+        )
         plan = Plan(
             place=self.folder / "tune-search",
-            epochs=epochs,
-            sample=dataclasses.replace(self._sampler("trials"), listed=listed),
-            space=places(total) if listed else distributions(self.space),
-            trials=total,
-            samples=1 if sweep.search == "grid" else sweep.samples,
-            objectives=len(sweep.objectives) if sweep.search == "tpe" else 1,
-            searcher=searcher(sweep, self.settings.seed, self.hosting.trials),
-            scheduler=stops,
+            epochs=self._epochs,
+            sample=self._sampler("trials"),
+            space={},
+            trials=sweep.samples,
         )
-        run_trials(plan, self.hosting, _Told(log, total, "trial"))
+        if sweep.search == "tpe":
+            known = [trial.values for trial in self._trials]
+            plan = dataclasses.replace(
+                plan,
+                space=search_space.distributions(self.space),
+                samples=sweep.samples,
+                searcher=search_space.tpe(sweep.objectives, seed, known),
+            )
+            done = len(ended) >= sweep.samples
+        else:
+            points = search_space.listed(self.space, sweep.search, sweep.samples, seed)
+            keys = {trial.key for trial in ended}
+            left = tuple(values for values in points if trial_key(values) not in keys)
+            stops = search_space.asha(self._epochs, grace_epochs(self.settings, self.space), sweep.reduction, ended)
+            plan = dataclasses.replace(
+                plan,
+                sample=dataclasses.replace(self._sampler("trials"), listed=left),
+                space=search_space.places(len(left)),
+                trials=len(left),
+                scheduler=stops if sweep.early_stopping else None,
+            )
+            done = not left
+        if not done:
+            before = 0 if sweep.search == "tpe" else len(ended)
+            run_trials(plan, self.hosting, _Told(log, before, before + plan.trials, "trial"))
 
     def compare(self, log: SweepLog) -> list[Finalist]:
         """The best few once more with other seeds. InputError where no trial came to its end."""
@@ -141,23 +165,23 @@ class Sweep:
         best = sorted(done, key=lambda trial: (-trial.map, trial.key))[: sweep.finalists]
         seeds = [self.settings.seed + 1 + at for at in range(sweep.seeds)]
         listed = tuple({**trial.values, "seed": seed} for trial in best for seed in seeds)
-        wanted = {trial_key(values) for values in listed}
         known = {trial.key for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
-        if not wanted <= known:
-            digest = hashlib.sha256("".join(sorted(wanted)).encode()).hexdigest()[:6]
+        left = tuple(values for values in listed if trial_key(values) not in known)
+        if left:
             plan = Plan(
-                place=self.folder / f"tune-finals-{digest}",
+                place=self.folder / "tune-finals",
                 epochs=self._epochs,
-                sample=dataclasses.replace(self._sampler("finals"), listed=listed),
-                space=places(len(listed)),
-                trials=len(listed),
+                sample=dataclasses.replace(self._sampler("finals"), listed=left),
+                space=places(len(left)),
+                trials=len(left),
             )
-            run_trials(plan, self.hosting, _Told(log, len(listed), "final"))
+            run_trials(plan, self.hosting, _Told(log, len(listed) - len(left), len(listed), "final"))
         maps = {trial.key: trial.map for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
-        missing = sorted(wanted - set(maps))
+        missing = [key for key in map(trial_key, listed) if key not in maps]
         if missing:
             raise InputError(
-                f"{self.folder}: {len(missing)} of the best trials' repetitions failed, {missing[0]} first."
+                f"{self.folder}: {len(missing)} of the best trials' repetitions failed: see "
+                f"finals/{missing[0]}. Run it again to try them once more."
             )
         cost = sweep.objectives[1] if len(sweep.objectives) > 1 else "gflops"
         return [
@@ -226,7 +250,6 @@ class Sweep:
     def _sampler(self, kind: str) -> Any:
         from pipeline.distributed.search_space import Sampler
 
-        weights = self.settings.model.weights
         hosting = self.hosting
         order = WorkerOrder(
             recipe={},
@@ -235,7 +258,7 @@ class Sweep:
             digests=str(paths.MANIFEST.resolve()),
             training=str(self.folder / "training.json"),
             validation=str(self.folder / "validation.json"),
-            initial=str(locate(weights).resolve()) if weights else None,
+            initial=initial_weights(self.settings, self.space.settings({}).recipe(len(self.names))),
             run="",
             threads=hosting.threads or 1,
             loader_workers=hosting.loader_workers,
@@ -249,9 +272,9 @@ class Sweep:
 class _Told:
     """Prints each trial's end, and passes everything on to MLflow."""
 
-    def __init__(self, log: SweepLog, total: int, what: str) -> None:
+    def __init__(self, log: SweepLog, before: int, total: int, what: str) -> None:
         self._log, self._total, self._what = log, total, what
-        self._ended = 0
+        self._ended = before
 
     def began(self, trial: Trial, folder: Path) -> None:
         self._log.began(trial, folder)
@@ -267,6 +290,16 @@ class _Told:
         self._log.ended(trial, folder)
 
 
+def _check_cores(hosting: Hosting) -> None:
+    """Trials of several workers that wait for each other's cores would wait for ever: on this machine all must fit."""
+    wanted = hosting.trials * hosting.workers * (hosting.threads or 1)
+    if hosting.workers > 1 and not hosting.address and wanted > cores():
+        raise InputError(
+            f"--trials {hosting.trials}: expected trials of {hosting.workers} workers to fit into {cores()} cores, got "
+            f"{wanted} wanted. Lower one of them."
+        )
+
+
 def _count(sweep: SweepSettings, space: Space) -> int:
     return len(space.grid()) if sweep.search == "grid" else sweep.samples
 
@@ -280,16 +313,18 @@ def _costs(spec: DetectorSpec, latency: bool) -> dict[str, float]:
     return _KNOWN[spec, latency]
 
 
-def _identity(settings: Settings, space: Space, manifest: Mapping[str, Any]) -> str:
+def _identity(settings: Settings, space: Space, hosting: Hosting, manifest: Mapping[str, Any]) -> str:
     """A hash of all that a trial's figures depend on; how many finalists there are is not among it."""
-    sweep = dataclasses.asdict(settings.sweep)
-    for name in ("finalists", "seeds", "workers_per_trial", "base", "space"):
-        del sweep[name]
-    if settings.sweep.search != "tpe":
-        del sweep["objectives"]
-    entries = {name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()}
-    params = {name: section for name, section in space.plain.items() if name != "sweep"}
-    identity = [sweep, entries, params, manifest["data_digest"], code_digest()]
+    sweep = settings.sweep
+    searched = [sweep.search, sweep.samples, sweep.early_stopping, sweep.grace_epochs, sweep.reduction, sweep.val]
+    identity = [
+        searched,
+        list(sweep.objectives) if sweep.search == "tpe" else None,
+        {name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},
+        space.settings({}).recipe(len(manifest["class_names"])).to_dict(),
+        [manifest["data_digest"], json.loads(paths.WEIGHTS.read_text(encoding="utf-8"))["digest"], code_digest()],
+        [hosting.workers, hosting.threads, hosting.gpu],
+    ]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
 
 

@@ -58,7 +58,7 @@ def run(
     if mirror and not fresh:
         mirror.bring()
     if fresh or not _is_complete(folder, Recipe.from_dict(order.recipe)):
-        order = dataclasses.replace(order, initial=_initial(settings, Recipe.from_dict(order.recipe)))
+        order = dataclasses.replace(order, initial=initial_weights(settings, Recipe.from_dict(order.recipe)))
         if submission is None:
             check_address(hosting)
         if fresh and folder.exists():
@@ -72,6 +72,11 @@ def run(
             submit(submission, folder.name)
         if mirror:
             mirror.bring()
+            if not _is_complete(folder, Recipe.from_dict(order.recipe)):
+                raise InputError(
+                    f"{order.checkpoints}: the run's last checkpoint has not arrived there. Run again: it goes on from "
+                    "the newest that has."
+                )
     _release(folder)
 
 
@@ -256,7 +261,7 @@ def _known_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def _initial(settings: Settings, recipe: Recipe) -> str | None:
+def initial_weights(settings: Settings, recipe: Recipe) -> str | None:
     """Where the initial weights lie; InputError where they are of another architecture, before anything is started."""
     if settings.model.weights is None:
         return None

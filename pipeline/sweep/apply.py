@@ -30,7 +30,7 @@ def apply() -> None:
     document = editor.load(text)
     for name, value in chosen.items():
         section, _, key = name.partition(".")
-        if section not in document:
+        if document.get(section) is None:
             document[section] = {}
         before = document[section].get(key)
         document[section][key] = value

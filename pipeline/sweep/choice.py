@@ -1,10 +1,12 @@
 """Which trials are worth a second look, and which one to take: by evidence, not by the luckiest seed.
 
 The best few are trained again with seeds of their own, all with the same ones. Each is compared with the best by
-paired differences over these seeds (Student's t; Bonferroni over the comparisons). Those that the data do not show to
+paired differences over these seeds (Student's t; Bonferroni over all pairs of finalists, any of which might have come
+out as the best). Those that the data do not show to
 be worse are equals, and of equals the cheapest is taken.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,7 +74,8 @@ def choose(finalists: Sequence[Finalist]) -> Choice:
     """The best where the data show it, otherwise the cheapest of those that they cannot tell from it."""
     best = max(finalists, key=lambda one: (one.mean, -one.cost))
     others = [one for one in finalists if one is not best]
-    comparisons = tuple(_compare(best, other, len(others)) for other in others)
+    pairs = len(finalists) * (len(finalists) - 1) // 2  # the best might have been any of them
+    comparisons = tuple(_compare(best, other, pairs) for other in others)
     equals = [one for one, compared in zip(others, comparisons, strict=True) if not compared.shown]
     taken = min([best, *equals], key=lambda one: (one.cost, -one.mean))
     if not others:
@@ -90,8 +93,8 @@ def choose(finalists: Sequence[Finalist]) -> Choice:
 def _compare(best: Finalist, other: Finalist, comparisons: int) -> Comparison:
     differences = [own - their for own, their in zip(best.maps, other.maps, strict=True)]
     mean = sum(differences) / len(differences)
-    if len(set(differences)) == 1:  # no spread: equal to the last digit, or a shift that a test cannot judge
-        return Comparison(other.key, mean, mean, mean)
+    if len(set(differences)) == 1:  # no spread, nothing to judge by
+        return Comparison(other.key, mean, -math.inf, math.inf)
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     interval = stats.ttest_1samp(differences, 0.0).confidence_interval(confidence)
     return Comparison(other.key, mean, float(interval.low), float(interval.high))

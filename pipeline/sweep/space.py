@@ -12,10 +12,13 @@ from typing import Any
 
 from pipeline.settings import Settings, settings_from
 from yolox_core.errors import InputError, nearest
+from yolox_core.loading.user_transforms import check_transforms
+from yolox_core.model.yolox import check_freezing
 
 SECTIONS = ("model", "assign", "loss", "augment", "train", "evaluate")
 WIDTH_STEPS = 8  # channels that are multiples of 8 run fast everywhere: a sweep's widths are n/8
-EQUAL = {  # what trials must share to be compared
+EQUAL = {  # what trials must share
+    "model.weights": "name it in params.yaml, model.weights",
     "train.epochs": "trials are compared after equal epochs; set it in sweep.base",
     "train.closing_epochs": "trials are compared after equal epochs; set it in sweep.base",
     "train.warmup_epochs": "trials are compared after equal epochs; set it in sweep.base",
@@ -51,6 +54,11 @@ class Space:
         """The trial's settings; InputError where they are not legal."""
         return settings_from(self.params(values))
 
+    def values(self, name: str) -> tuple[Any, ...]:
+        """Those of one parameter; none where it is not searched, or drawn from a range."""
+        entry = self.entries.get(name, ())
+        return entry if isinstance(entry, tuple) else ()
+
     def grid(self) -> list[dict[str, Any]]:
         """Every combination. Only of values, not of ranges."""
         names = list(self.entries)
@@ -69,6 +77,8 @@ def read_space(settings: Settings, plain: Mapping[str, Any]) -> Space:
     for name in sweep.space:
         if name in EQUAL:
             raise InputError(f"sweep.space.{name}: expected another parameter: {EQUAL[name]}.")
+    if "model.weights" in sweep.base:
+        raise InputError(f"sweep.base.model.weights: expected another parameter: {EQUAL['model.weights']}.")
     if not sweep.space:
         raise InputError(
             "sweep.space: expected at least one parameter with its values, got none. "
@@ -77,7 +87,7 @@ def read_space(settings: Settings, plain: Mapping[str, Any]) -> Space:
     fixed = {**sweep.base, "train.patience": None, "train.evaluate_every": 1}
     space = Space({name: _entry(name, entry) for name, entry in sweep.space.items()}, with_values(plain, fixed))
     _check_search(settings, space)
-    _check_values(space)
+    _check_values(space, sweep.search)
     return space
 
 
@@ -134,14 +144,10 @@ def _check_search(settings: Settings, space: Space) -> None:
         raise InputError(f"sweep.space.{ranges[0]}: expected values for a grid, got a range. Use random or tpe.")
     if sweep.search == "tpe" and find_spec("optuna") is None:
         raise InputError("sweep.search: tpe needs Optuna, which is not installed. Install the extra `sweep`.")
-    if (
-        sweep.search == "tpe"
-        and len(sweep.objectives) > 1
-        and (sweep.early_stopping or "latency_ms" in sweep.objectives)
-    ):
+    if sweep.search == "tpe" and (sweep.early_stopping or "latency_ms" in sweep.objectives):
         raise InputError(
-            "sweep.objectives: expected for tpe map alone, or early_stopping: false and no latency_ms: it judges whole "
-            f"trials as they end. Got {list(sweep.objectives)}."
+            "sweep.search: expected for tpe early_stopping: false and no latency_ms among the objectives: it learns "
+            "from whole trials, as they end."
         )
     if sweep.early_stopping and not grace_epochs(settings, space) < epochs:
         raise InputError(
@@ -157,11 +163,14 @@ def grace_epochs(settings: Settings, space: Space) -> int:
     return settings.sweep.grace_epochs or space.settings({}).train.warmup_epochs + 2
 
 
-def _check_values(space: Space) -> None:
+def _check_values(space: Space, search: str) -> None:
     """Every value by itself, and every combination of a grid."""
-    for values in itertools.chain(_alone(space), space.grid()):
+    grid = space.grid() if search == "grid" else []
+    for values in itertools.chain(_alone(space), grid):
         try:
-            space.settings(values)
+            settings = space.settings(values)
+            check_transforms(settings.augment)
+            check_freezing(settings.train.freeze)
         except InputError as illegal:
             raise InputError(f"sweep.space: {dict(values)}: {illegal}") from illegal
 

@@ -1,6 +1,6 @@
 """A trial: what it is called, the folder that it lives in, and what stands there.
 
-runs/sweep-<hash>/trials/<key>/ holds the engine's checkpoints, history.jsonl and trial.json, and is all that the
+runs/sweep-<data>-<hash>/trials/<key>/ holds the engine's checkpoints, history.jsonl and trial.json, and is all that the
 tables are made of: a sweep that was killed goes on from there.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from yolox_core.datasets.atomic import write_json, write_text
 
-State = Literal["running", "finished", "pruned", "failed"]
+State = Literal["running", "finished", "pruned", "failed", "lost"]
+ENDED: tuple[State, ...] = ("finished", "pruned", "failed")  # lost: its process died; it is begun again the next time
 HISTORY = "history.jsonl"
 RESULTS = Path("reports/sweep")  # trials.csv, best.yaml, pictures, report.html
 

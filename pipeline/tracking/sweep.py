@@ -4,6 +4,7 @@ As with a single training nothing here stops a sweep: what could not be sent is 
 once more. Which MLflow run belongs to a trial is kept in the trial's folder.
 """
 
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pipeline.tracking.run import RunLog, RunSpec, attach, send_missing
 from pipeline.tracking.store import connect, tracking_uri
 
 PARENT = "mlflow.parentRunId"  # mlflow/utils/mlflow_tags.py
-STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "running": "RUNNING"}
+STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "lost": "FAILED", "running": "RUNNING"}
 
 
 class SweepLog:
@@ -24,6 +25,7 @@ class SweepLog:
         self._spec = RunSpec(folder, experiment, folder.name, params, {**tags, "sweep": folder.name})
         self._parent: RunLog | None = None
         self._open: dict[str, RunLog] = {}
+        self._closing: list[threading.Thread] = []
 
     def __enter__(self) -> "SweepLog":
         spec = self._spec
@@ -33,6 +35,8 @@ class SweepLog:
     def __exit__(self, kind: object, *_: object) -> None:
         for log in self._open.values():
             log.finish("KILLED")
+        for closing in self._closing:
+            closing.join()
         assert self._parent is not None
         self._parent.finish("FINISHED" if kind is None else "KILLED")
 
@@ -51,15 +55,26 @@ class SweepLog:
     def ended(self, trial: Trial, folder: Path) -> None:
         """Close its run."""
         log = self._open.pop(trial.key, None)  # of a point that was drawn twice the first to end has closed it
-        if log:
-            log.finish(STATUS[trial.state])
+        if log:  # beside the sweep: it waits for the store
+            closing = threading.Thread(target=log.finish, args=(STATUS[trial.state],), daemon=True)
+            closing.start()
+            self._closing.append(closing)
 
     def complete(
         self, trials: Iterable[tuple[Trial, Path]], files: Iterable[Path], metrics: Mapping[str, float]
-    ) -> str:
-        """Everything that the store does not have yet; the parent run's id. InputError where it does not answer."""
+    ) -> str | None:
+        """Send everything that the store does not have yet; what went wrong, in a line. It never raises."""
+        try:
+            self._complete(trials, files, metrics)
+        except Exception as failure:
+            return f"MLflow: {' '.join(str(failure).split())[:300]} Run the sweep again to send what is missing."
+        return None
+
+    def _complete(
+        self, trials: Iterable[tuple[Trial, Path]], files: Iterable[Path], metrics: Mapping[str, float]
+    ) -> None:
         uri = tracking_uri()
-        client = connect(uri, advice="The sweep is done; run it again to send what is missing.")
+        client = connect(uri)
         parent = attach(client, self._spec, uri)
         for trial, folder in trials:
             spec = self._of(trial, folder, parent)
@@ -73,7 +88,6 @@ class SweepLog:
         for name, value in metrics.items():
             client.log_metric(parent, name, value)
         client.set_terminated(parent, "FINISHED")
-        return parent
 
     def _of(self, trial: Trial, folder: Path, parent: str | None) -> RunSpec:
         tags = {**self._tags, "sweep": self._spec.run_name, "sweep.state": trial.state}

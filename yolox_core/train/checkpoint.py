@@ -8,6 +8,7 @@ best are kept. Training goes on while a file is written: what it changes meanwhi
 import errno
 import os
 import re
+import sys
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -44,8 +45,11 @@ class Saver:
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
+            self.wait()
+        except InputError as unsaved:
             if kind is None:
-                self.wait()
+                raise
+            print(f"{unsaved}", file=sys.stderr)  # beside what ended the training
         finally:
             self._thread.shutdown()
 

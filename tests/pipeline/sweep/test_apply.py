@@ -39,6 +39,14 @@ def test_only_the_chosen_lines_change(project: Path) -> None:
     assert settings.augment.mixup_scale == (0.8, 1.2)
 
 
+def test_a_section_without_anything_is_filled(project: Path) -> None:
+    (project / "params.yaml").write_text("# mine\nmodel:\ntrain:\n  epochs: 30\n", encoding="utf-8")
+    chosen(project, **{"model.width": 0.375, "assign.center_radius": 2.0})
+    apply()
+    written = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    assert written == {"model": {"width": 0.375}, "train": {"epochs": 30}, "assign": {"center_radius": 2.0}}
+
+
 def test_a_second_time_changes_nothing(project: Path) -> None:
     chosen(project, **{"model.width": 0.375})
     apply()

@@ -47,6 +47,9 @@ def test_base_is_under_every_trial_and_patience_is_off() -> None:
         ({"assign.center_radius": [-1.0]}, "assign.center_radius: expected more than 0 strides"),
         ({"assign.rule": ["yolox-2022"]}, "assign.rule: expected one of yolox-2021, yolox-2023"),
         ({"train.learning_rate": ["fast"]}, "train.learning_rate: expected a number"),
+        ({"train.freeze": [["nonsense"]]}, "nonsense"),
+        ({"augment.albumentations": [[{"name": "Nope"}]]}, "Nope"),
+        ({"model.weights": ["a.pt"]}, "sweep.space.model.weights: expected another parameter"),
         ({"train.epochs": [4, 8]}, "sweep.space.train.epochs: expected another parameter: trials are compared"),
         ({"assign.center_radius": {"low": 1.0, "high": 2.0}}, "expected values for a grid, got a range"),
     ],
@@ -92,7 +95,12 @@ def test_a_range_of_what_is_legal_in_steps_alone_is_refused() -> None:
         ({"val": 0.0}, "sweep.val: expected a share"),
         ({"objectives": ["gflops"]}, "sweep.objectives: expected map first"),
         ({"objectives": ["map", "flops"]}, "expected one of map, parameters, gflops, latency_ms"),
-        ({"search": "tpe", "objectives": ["map", "gflops"]}, "expected for tpe map alone"),
+        ({"search": "tpe"}, "expected for tpe early_stopping: false"),
+        (
+            {"search": "tpe", "early_stopping": False, "objectives": ["map", "latency_ms"]},
+            "no latency_ms among the objectives",
+        ),
+        ({"base": {"model.weights": "a.pt"}}, "sweep.base.model.weights: expected another parameter"),
         ({"serach": "grid"}, "unknown parameter 'sweep.serach'"),
     ],
 )
