@@ -160,7 +160,9 @@ def study(
     yes: Annotated[bool, typer.Option("--yes", help="Run without asking.")] = False,
     rows: Annotated[Path | None, typer.Option(help="Lines of the runs. Default: runs/studies/NAME.jsonl.")] = None,
     output: Annotated[Path | None, typer.Option(help="The answer's folder. Default: reports/studies/NAME.")] = None,
-    at_once: Annotated[int, typer.Option(help="Runs side by side, each a process of one thread.")] = 1,
+    at_once: Annotated[
+        int | None, typer.Option(help="Runs side by side, each a process of one thread. Default: YOLOX_TRIALS, or 1.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. Default: what is there.")] = None,
     ray: Annotated[bool, typer.Option("--ray", help="Through Ray Tune; always where RAY_ADDRESS is set.")] = False,
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.distributed.launch import Hosting, check_address
+from pipeline.distributed.worker import alone
 from pipeline.study.analysis import CONFIDENCE, smallest_p
 from pipeline.study.answer import write_answer
 from pipeline.study.data import folders_of, named_folders
@@ -33,19 +34,27 @@ class Places:
         return cls(rows or ROWS / f"{study.stem}.jsonl", answer or ANSWERS / study.stem)
 
 
-def plan(file: Path, places: Places, at_once: int = 1, device: str | None = None) -> tuple[Study, Standing]:
+def plan(file: Path, places: Places, at_once: int | None = None, device: str | None = None) -> tuple[Study, Standing]:
     """Check the study and print what is done, what is to do and how long it may take."""
     study = read_study(file)
     stands = standing(study, places.rows)
+    at_once = Hosting.from_environment().trials if at_once is None else at_once
     for line in shown(study, stands, at_once, device or default_device()):
         print(line)
     return study, stands
 
 
 def run(
-    file: Path, data: Sequence[str], places: Places, yes: bool, at_once: int, device: str | None, ray: bool = False
+    file: Path,
+    data: Sequence[str],
+    places: Places,
+    yes: bool,
+    at_once: int | None,
+    device: str | None,
+    ray: bool = False,
 ) -> None:
     """All of it; what has a row is not run again. Asks before the first run, unless `yes`."""
+    at_once = Hosting.from_environment().trials if at_once is None else at_once
     study, stands = plan(file, places, at_once, device)
     execute = executor(places, at_once, device or default_device(), ray)
     given = named_folders(study, data)
@@ -55,7 +64,8 @@ def run(
         folders_of(study, dict.fromkeys(run.data for run in stands.missing), given)  # refused before it is asked
         if not (yes or _agreed(len(stands.missing))):
             return
-        for line in told(run_missing(study, given, places.rows, execute), stands, at_once):
+    with alone(places.rows.with_suffix(".alone")):
+        for line in told(run_missing(study, given, places.rows, execute), stands, at_once):  # looks at all images, too
             print(line, flush=True)
     answer(file, places)
 
@@ -69,6 +79,8 @@ def executor(places: Places, at_once: int, device: str, ray: bool) -> Execute:
     check_address(hosting)
     from pipeline.distributed.study import OnCluster
 
+    if device != "cpu":
+        device = "cuda"  # which one is Ray's to choose
     return OnCluster(
         replace(hosting, trials=at_once), (places.rows.parent / f"tune-{places.rows.stem}").resolve(), device
     )

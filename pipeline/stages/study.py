@@ -18,7 +18,7 @@ def run(settings: Settings) -> None:
     file = Path(settings.study.file)
     places = study.Places.of(file, answer=ANSWER)
     data = [f"{name}={folder}" for name, folder in settings.study.data.items()]
-    study.run(file, data, places, yes=True, at_once=1, device=None)
+    study.run(file, data, places, yes=True, at_once=None, device=None)
     study.bring_into_mlflow(file, places)
 
 

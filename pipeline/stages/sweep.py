@@ -20,10 +20,10 @@ from pipeline.distributed.launch import Hosting, check_address, cluster, cores
 from pipeline.distributed.worker import WorkerOrder, alone
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
+from pipeline.model_reference import initial_weights
 from pipeline.reports.sweep import Outcome, write
 from pipeline.run_folder import HASH_LENGTH, code_digest
 from pipeline.settings import Settings, SweepSettings
-from pipeline.stages.train import initial_weights
 from pipeline.sweep.choice import Finalist, choose, front
 from pipeline.sweep.cost import latency_ms, size_of
 from pipeline.sweep.space import Range, Space, grace_epochs, read_space
@@ -101,7 +101,8 @@ class Sweep:
             if batch_size % hosting.workers:
                 raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {batch_size}.")
         _check_cores(hosting)
-        initial_weights(space.settings({}), space.settings({}).recipe(len(names)))
+        plain = space.settings({})
+        initial_weights(plain.model.weights, plain.recipe(len(names)).model)
         identity = _identity(settings, space, hosting, manifest)
         folder = (paths.RUNS / f"sweep-{settings.data_name}-{identity}").resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -250,7 +251,7 @@ class Sweep:
     def _sampler(self, kind: str) -> Any:
         from pipeline.distributed.search_space import Sampler
 
-        hosting = self.hosting
+        hosting, plain = self.hosting, self.space.settings({})
         order = WorkerOrder(
             recipe={},
             spec={},
@@ -258,7 +259,7 @@ class Sweep:
             digests=str(paths.MANIFEST.resolve()),
             training=str(self.folder / "training.json"),
             validation=str(self.folder / "validation.json"),
-            initial=initial_weights(self.settings, self.space.settings({}).recipe(len(self.names))),
+            initial=initial_weights(plain.model.weights, plain.recipe(len(self.names)).model),
             run="",
             threads=hosting.threads or 1,
             loader_workers=hosting.loader_workers,

@@ -28,7 +28,7 @@ from pipeline.distributed.train import fit
 from pipeline.distributed.worker import WorkerOrder, alone
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
-from pipeline.model_reference import locate
+from pipeline.model_reference import initial_weights
 from pipeline.progress import TrainingProgress
 from pipeline.run_folder import add_timing, run_folder, train_seconds, write_history
 from pipeline.settings import Settings
@@ -37,8 +37,8 @@ from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.datasets.atomic import new_folder, write_json, write_text
 from yolox_core.errors import InputError
 from yolox_core.loading.user_transforms import check_transforms
-from yolox_core.model.weights import WEIGHTS_FILE, load_weights, read_weights, release
-from yolox_core.model.yolox import YOLOX, check_freezing
+from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
+from yolox_core.model.yolox import check_freezing
 from yolox_core.train import checkpoint
 from yolox_core.train.engine import EpochReport, Left, Started
 
@@ -58,7 +58,9 @@ def run(
     if mirror and not fresh:
         mirror.bring()
     if fresh or not _is_complete(folder, Recipe.from_dict(order.recipe)):
-        order = dataclasses.replace(order, initial=initial_weights(settings, Recipe.from_dict(order.recipe)))
+        order = dataclasses.replace(
+            order, initial=initial_weights(settings.model.weights, Recipe.from_dict(order.recipe).model)
+        )
         if submission is None:
             check_address(hosting)
         if fresh and folder.exists():
@@ -259,15 +261,6 @@ def _known_summary(folder: Path) -> dict[str, Any]:
     path = folder / "summary.json"
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return summary
-
-
-def initial_weights(settings: Settings, recipe: Recipe) -> str | None:
-    """Where the initial weights lie; InputError where they are of another architecture, before anything is started."""
-    if settings.model.weights is None:
-        return None
-    path = locate(settings.model.weights).resolve()
-    load_weights(YOLOX(recipe.model), read_weights(path))
-    return str(path)
 
 
 def _read_json(path: Path, stage: str) -> dict[str, Any]:

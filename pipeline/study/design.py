@@ -6,6 +6,7 @@ aliases it with their interaction (Box, Hunter, Hunter: Statistics for Experimen
 """
 
 import copy
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -75,6 +76,11 @@ class Study:
     data: Mapping[str, DataChoice]
     test_sizes: tuple[int, ...]
     base: Mapping[str, Any]
+
+    def choice_digest(self, data: str) -> str:
+        """What tells how images are chosen, and measured, from another version of the study."""
+        told = [dataclasses.asdict(self.data[data]), list(self.test_sizes)]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def cells(self) -> list[dict[str, Level]]:
         """The factorial's cells, then those of `extra` that are not among them."""

@@ -111,13 +111,17 @@ def run_missing(study: Study, given: Mapping[str, Path], out: Path, execute: Exe
     Everything is checked before the first run: the data, and that the rows so far are of this study and this data.
     """
     names = dict.fromkeys(run.data for run in standing(study, out).missing)
-    folders = folders_of(study, names, given)
+    rendered = (name for name, choice in study.data.items() if choice.synthetic is not None)
+    folders = folders_of(study, dict.fromkeys([*names, *rendered]), given)
     digests = {name: data_digest(folder) for name, folder in folders.items()}
     missing = standing(study, out, digests).missing
-    data_of = {run.key: digests[run.data] for run in missing}
+    data_of = {run.key: run.data for run in missing}
     code = code_digest()[:CODE_DIGEST_LENGTH]
-    for row in execute([Job(run, study.data[run.data], folders[run.data]) for run in missing]):
-        kept = row if "error" in row else {**row, "data_digest": data_of[row["key"]], "code": code}
+    for row in execute([Job(run, study.data[run.data], folders[run.data]) for run in missing]) if missing else ():
+        kept = dict(row)
+        if "error" not in row:
+            data = data_of[row["key"]]
+            kept |= {"data_digest": digests[data], "choice": study.choice_digest(data), "code": code}
         append(out, kept)
         yield kept
 

@@ -20,7 +20,7 @@ from yolox_core.datasets.atomic import write_text
 from yolox_core.errors import InputError
 
 Row = Mapping[str, Any]
-TEXTS = ("key", "data", "cell", "params", "data_digest", "code", "device", "torch", "row", "mlflow_run")
+TEXTS = ("key", "data", "cell", "params", "choice", "data_digest", "code", "device", "torch", "row", "mlflow_run")
 DEPTH = {"figures": 2, "figures.held_out_by_size": 3}  # dots that part a column's name; later ones belong to the name
 ROW_DIGEST, MLFLOW_RUN = "row", "mlflow_run"
 
@@ -68,6 +68,12 @@ def standing(study: Study, path: Path, data_digests: Mapping[str, str] | None = 
         if row["params"] != run.digest:
             raise InputError(
                 f"{path}: {run.key}: expected a row of the study's parameters, got one of others. "
+                "Name another file of rows, or undo the change of the study."
+            )
+        choice = study.choice_digest(run.data)
+        if row.get("choice", choice) != choice:
+            raise InputError(
+                f"{path}: {run.key}: expected a row of the study's choice of images and test sizes, got another. "
                 "Name another file of rows, or undo the change of the study."
             )
         digest = (data_digests or {}).get(run.data)

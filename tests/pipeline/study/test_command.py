@@ -11,8 +11,9 @@ import yaml
 
 from pipeline.study.design import read_study
 from pipeline.study.loop import Job, Processes, run_missing
-from pipeline.study.rows import read_rows, standing
+from pipeline.study.rows import append, read_rows, standing
 from tests.pipeline.commands_project import Yolox
+from yolox_core.errors import InputError
 
 MINI = {
     "question": "Does width matter?",
@@ -110,3 +111,18 @@ def test_rows_of_another_version_of_the_study_are_refused(yolox: Yolox, mini: Pa
     yolox("study", mini, "--plan").refused(str(ROWS), run.key, "one of others")
     ROWS.write_text("[1]\n")
     yolox("study", mini, "--plan").refused(str(ROWS), "expected a study's rows")
+
+
+def test_rows_of_another_choice_of_images_are_refused(tmp_path: Path) -> None:
+    plain = {**MINI, "seeds": [0]}
+    (tmp_path / "mini.yaml").write_text(yaml.safe_dump(plain))
+    rows = tmp_path / "rows.jsonl"
+    study = read_study(tmp_path / "mini.yaml")
+    append(
+        rows, {"key": study.plan()[0].key, "params": study.plan()[0].digest, "choice": study.choice_digest("scenes")}
+    )
+    assert len(standing(study, rows).done) == 1
+    for change in ({"data": {"scenes": MINI["data"]["scenes"] | {"folds": 3}}}, {"test_sizes": [96]}):
+        (tmp_path / "mini.yaml").write_text(yaml.safe_dump({**plain, **change}))
+        with pytest.raises(InputError, match="expected a row of the study's choice of images"):
+            standing(read_study(tmp_path / "mini.yaml"), rows)
