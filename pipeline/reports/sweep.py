@@ -165,12 +165,13 @@ def _page(outcome: Outcome, rows: Sequence[Mapping[str, Any]], drawn: Sequence[t
         state: sum(trial.state == state for trial in outcome.trials) for state in ("finished", "pruned", "failed")
     }
     compared = {one.key: one for one in outcome.choice.comparisons}
+    cost = SHOWN[outcome.objectives[1] if len(outcome.objectives) > 1 else "gflops"]
     finalists = [
         {
             "trial": one.key,
             "map": f"{one.mean:.3f}",
             "seeds": ", ".join(f"{value:.3f}" for value in one.maps),
-            "cost": f"{one.cost:.4g}",
+            cost: f"{one.cost:.4g}",
             "best less this": f"{compared[one.key].difference:+.3f} ({compared[one.key].low:+.3f} to "
             f"{compared[one.key].high:+.3f})"
             if one.key in compared
