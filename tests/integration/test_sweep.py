@@ -64,7 +64,7 @@ def test_a_sweep_ends_though_a_trial_fails_and_mlflow_tells_it(prepared: Project
     (parent,) = [one for one in runs if "mlflow.parentRunId" not in one.data.tags]
     children = [one for one in runs if one is not parent]
     assert all(one.data.tags["mlflow.parentRunId"] == parent.info.run_id for one in children)
-    finals = 2 * 2
+    finals = 2 * min(2, sum(row["state"] == "finished" for row in rows))  # seeds, of two finalists at most
     assert len(children) == 4 + finals and parent.info.status == "FINISHED"
     status = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
     by_name = {one.info.run_name: one for one in children}
