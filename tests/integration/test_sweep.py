@@ -96,7 +96,7 @@ GRID = {"model.width": [0.125, 0.25], "assign.center_radius": [1.0, 1.5, 2.5]}
 
 @pytest.fixture(scope="module")
 def one_at_a_time(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = swept(prepared, tmp_path_factory.mktemp("sweep") / "project", GRID, early_stopping=False)
+    project = swept(prepared, tmp_path_factory.mktemp("sweep") / "project", GRID, early_stopping=False, finalists=1)
     run(project)
     return project
 
@@ -107,7 +107,7 @@ def timeless(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 @pytest.mark.long
 def test_how_many_run_at_once_changes_no_figure(one_at_a_time: Project, prepared: Project, tmp_path: Path) -> None:
-    project = swept(prepared, tmp_path / "project", GRID, early_stopping=False)
+    project = swept(prepared, tmp_path / "project", GRID, early_stopping=False, finalists=1)
     run(project, "--trials", "2")
     assert len(table(project)) == 6
     assert timeless(table(project)) == timeless(table(one_at_a_time))
@@ -115,7 +115,7 @@ def test_how_many_run_at_once_changes_no_figure(one_at_a_time: Project, prepared
 
 @pytest.mark.long
 def test_a_killed_sweep_goes_on(one_at_a_time: Project, prepared: Project, tmp_path: Path) -> None:
-    project = swept(prepared, tmp_path / "project", GRID, early_stopping=False)
+    project = swept(prepared, tmp_path / "project", GRID, early_stopping=False, finalists=1)
 
     def ended() -> list[Path]:
         folders = project.root.glob("runs/sweep-*/trials/*")
