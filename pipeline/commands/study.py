@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.distributed.launch import Hosting, check_address
+from pipeline.distributed.launch import Hosting, check_address, set_environment
 from pipeline.distributed.worker import alone
 from pipeline.study.analysis import CONFIDENCE, smallest_p
 from pipeline.study.answer import write_answer
@@ -77,6 +77,7 @@ def executor(places: Places, at_once: int, device: str, ray: bool) -> Execute:
     if not ray and not hosting.address:
         return processes
     check_address(hosting)
+    set_environment(hosting)
     from pipeline.distributed.study import OnCluster
 
     if device != "cpu":

@@ -121,15 +121,20 @@ def _no_answer(address: str | None, reason: str) -> InputError:
     )
 
 
-@contextmanager
-def cluster(hosting: Hosting) -> Iterator[None]:
-    """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer."""
+def set_environment(hosting: Hosting) -> None:
+    """What Ray reads once, when it is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if hosting.min_workers:
         os.environ[START_WITHIN] = FEWER_AFTER_S
     if hosting.address is None and "RAY_AUTH_TOKEN" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+@contextmanager
+def cluster(hosting: Hosting) -> Iterator[None]:
+    """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer."""
+    set_environment(hosting)
     import ray
 
     arguments: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning", "namespace": "yolox"}

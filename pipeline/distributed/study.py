@@ -82,7 +82,7 @@ class _Rows:
     def advanced(self, tune_id: str, result: Mapping[str, Any]) -> None:
         self._rows.put(json.loads(result["row"]))
 
-    def ended(self, tune_id: str, failed: bool) -> None:
-        if failed:
+    def ended(self, tune_id: str, lost: bool) -> None:
+        if lost:
             key = self._jobs[self._at[tune_id]].run.key
             self._rows.put({"key": key, "error": "its process ended without a word"})

@@ -79,7 +79,7 @@ def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
 
     resources = {"cpu": float(hosting.threads or 1), "gpu": hosting.gpu_per_trial if hosting.gpu else 0.0}
     if hosting.workers > 1:
-        resources = {"cpu": 0.0}  # its workers ask for theirs
+        resources = {"memory": 2.0**20}  # its workers ask for theirs, and Ray for something
     shutil.rmtree(plan.place, ignore_errors=True)
     books = _Books(plan, follower)
     with followed(plan.place, books):

@@ -140,13 +140,16 @@ class Sweep:
             points = search_space.listed(self.space, sweep.search, sweep.samples, seed)
             keys = {trial.key for trial in ended}
             left = tuple(values for values in points if trial_key(values) not in keys)
-            stops = search_space.asha(self._epochs, grace_epochs(self.settings, self.space), sweep.reduction, ended)
+            stops = None
+            if sweep.early_stopping:
+                grace = grace_epochs(self.settings, self.space)
+                stops = search_space.asha(self._epochs, grace, sweep.reduction, ended)
             plan = dataclasses.replace(
                 plan,
                 sample=dataclasses.replace(self._sampler("trials"), listed=left),
                 space=search_space.places(len(left)),
                 trials=len(left),
-                scheduler=stops if sweep.early_stopping else None,
+                scheduler=stops,
             )
             done = not left
         if not done:

@@ -150,9 +150,9 @@ def test_a_sweep_that_draws(prepared: Project, tmp_path: Path, search: str) -> N
 @pytest.mark.long
 def test_trials_of_two_workers(prepared: Project, tmp_path: Path) -> None:
     options = {"workers_per_trial": 2, "base": BASE | {"train.epochs": 2}, "early_stopping": False, "finalists": 1}
-    project = swept(prepared, tmp_path / "project", {"assign.center_radius": [1.5, 2.5]}, **options)
+    project = swept(prepared, tmp_path / "project", {"assign.center_radius": [1.5]}, **options)
     printed = run(project)
-    assert [row["state"] for row in table(project)] == ["finished"] * 2, printed[-4000:]
+    assert [row["state"] for row in table(project)] == ["finished"], printed[-4000:]
 
 
 @pytest.mark.parametrize(
