@@ -17,8 +17,6 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = true
 export RAY_USAGE_STATS_ENABLED = 0
 export NO_ALBUMENTATIONS_UPDATE = 1
-# Threads that wait let others run: spinning ones, the default, slow each other down many times on a busy machine.
-export OMP_WAIT_POLICY = PASSIVE
 # uv takes the Python that is here, it fetches none.
 export UV_PYTHON_DOWNLOADS = never
 export DATA

@@ -15,8 +15,6 @@ os.environ.update(
         "DO_NOT_TRACK": "true",
         "RAY_USAGE_STATS_ENABLED": "0",
         "NO_ALBUMENTATIONS_UPDATE": "1",
-        # torch's threads wait without spinning: beside other work the tests of training take an eighth of the time
-        "OMP_WAIT_POLICY": "PASSIVE",
     }
 )
 for address in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):

@@ -38,8 +38,6 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     # by default (15) training gives way to everything else on the machine
     "RAY_worker_niceness": "0",
-    # threads that wait let others run: spinning ones took eight times as long for a step beside other work
-    "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 
