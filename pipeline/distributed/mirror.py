@@ -4,7 +4,6 @@ They are written to the node's own folder first; a thread sends them from there,
 network. They arrive under another name and are renamed: a file under its final name is whole.
 """
 
-import math
 import os
 import sys
 import threading
@@ -73,24 +72,21 @@ class Mirror:
             print(f"{self._address}: not everything was sent within {SENT_WITHIN_S:.0f} s", file=sys.stderr)
 
     def _send_on(self) -> None:
-        gave_up_s = math.inf
-        while True:
-            ended = self._ending.wait(LOOK_EVERY_S)
-            if ended:
-                gave_up_s = min(gave_up_s, time.monotonic() + SENT_WITHIN_S)
-            try:
-                self._send()
-                self._failing = False
-                if ended:
-                    return
-            except Exception as failed:
-                if not self._failing:
-                    print(f"{self._unusable('written', failed)} Training goes on.", file=sys.stderr)
-                self._failing = True
-                if ended and time.monotonic() > gave_up_s:
-                    return
-                if ended:
-                    time.sleep(LOOK_EVERY_S)
+        while not self._ending.wait(LOOK_EVERY_S):
+            self._try_to_send()
+        deadline_s = time.monotonic() + SENT_WITHIN_S
+        while not self._try_to_send() and time.monotonic() < deadline_s:
+            time.sleep(LOOK_EVERY_S)
+
+    def _try_to_send(self) -> bool:
+        try:
+            self._send()
+            self._failing = False
+        except Exception as failed:
+            if not self._failing:
+                print(f"{self._unusable('written', failed)} Training goes on.", file=sys.stderr)
+            self._failing = True
+        return not self._failing
 
     def _send(self) -> None:
         here = {path.name: path for path in self._folder.glob("*.pt")}

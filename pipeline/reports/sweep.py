@@ -26,7 +26,7 @@ class Outcome:
 
     title: str
     names: tuple[str, ...]  # the parameters of the space
-    objectives: tuple[str, ...]
+    cost: str  # what is set against the map
     trials: Sequence[Trial]
     costs: Mapping[str, Mapping[str, float]]  # of every trial, by key
     front: Sequence[str]
@@ -96,13 +96,12 @@ def best(outcome: Outcome) -> dict[str, Any]:
 def figures(outcome: Outcome) -> dict[str, tuple[str, str]]:
     """Name -> caption and SVG."""
     done = [trial for trial in outcome.trials if trial.state == "finished"]
-    cost = outcome.objectives[1] if len(outcome.objectives) > 1 else "gflops"
     kinds: dict[str, list[tuple[float, float]]] = {"front": [], "finished": []}
     for trial in done:
         kind = "front" if trial.key in outcome.front else "finished"
-        kinds[kind].append((outcome.costs[trial.key][cost], trial.map))
+        kinds[kind].append((outcome.costs[trial.key][outcome.cost], trial.map))
     chosen = next((trial for trial in done if trial.key == outcome.choice.key), None)
-    ring = (outcome.costs[chosen.key][cost], chosen.map) if chosen else None
+    ring = (outcome.costs[chosen.key][outcome.cost], chosen.map) if chosen else None
     drawn = {
         "front": (
             "Trials that were trained to the end; no other one beats those of the front in all objectives.",
@@ -110,7 +109,7 @@ def figures(outcome: Outcome) -> dict[str, tuple[str, str]]:
                 {kind: places for kind, places in kinds.items() if places},
                 ring,
                 title="Front",
-                x=SHOWN[cost],
+                x=SHOWN[outcome.cost],
                 y="map",
             ),
         )
@@ -165,7 +164,7 @@ def _page(outcome: Outcome, rows: Sequence[Mapping[str, Any]], drawn: Sequence[t
         state: sum(trial.state == state for trial in outcome.trials) for state in ("finished", "pruned", "failed")
     }
     compared = {one.key: one for one in outcome.choice.comparisons}
-    cost = SHOWN[outcome.objectives[1] if len(outcome.objectives) > 1 else "gflops"]
+    cost = SHOWN[outcome.cost]
     finalists = [
         {
             "trial": one.key,

@@ -10,8 +10,9 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -30,9 +31,13 @@ from pipeline.sweep.space import Range, Space, grace_epochs, read_space
 from pipeline.sweep.trial import ENDED, RESULTS, Trial, read_trials, trial_key
 from pipeline.tracking.sweep import SweepLog
 from yolox_core.config import DetectorSpec
+from yolox_core.datasets.atomic import new_folder
 from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.split import position
 from yolox_core.errors import InputError
+
+if TYPE_CHECKING:  # Ray is imported when its environment has been set
+    from pipeline.distributed.tuning import Plan
 
 VAL_SEED = 17  # another cut than that of the test split
 
@@ -56,7 +61,8 @@ def run(settings: Settings, hosting: Hosting | None = None) -> None:
     except KeyboardInterrupt:
         print("sweep: interrupted. Run it again: it goes on.", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
-    write(outcome, RESULTS)
+    with new_folder(RESULTS) as folder:  # without what an earlier sweep has left
+        write(outcome, folder)
     print(f"sweep: {outcome.choice.key}: {outcome.choice.reason}")
     print(f"sweep: {RESULTS}/report.html, trials.csv, best.yaml; `yolox sweep --apply` writes it into params.yaml")
     said = log.complete(sweep.runs(), sorted(RESULTS.iterdir()), {"map": max(one.mean for one in finalists)})
@@ -112,54 +118,59 @@ class Sweep:
 
     def search(self, log: SweepLog) -> None:
         """Every trial of the space that has not ended yet."""
-        from pipeline.distributed import search_space
-        from pipeline.distributed.tuning import Plan, run_trials
+        from pipeline.distributed.tuning import run_trials
 
-        sweep, seed, ended = (
-            self.settings.sweep,
-            self.settings.seed,
-            [one for one in self._trials if one.state in ENDED],
-        )
-        plan = Plan(
-            place=self.folder / "tune-search",
+        ended = [trial for trial in self._trials if trial.state in ENDED]
+        drawn = self.settings.sweep.search == "tpe"
+        plan = self._plan_drawn() if drawn else self._plan_listed(ended)
+        before = 0 if drawn else len(ended)
+        if len(ended) < before + plan.trials:
+            run_trials(plan, self.hosting, _Progress(log, before, before + plan.trials, "trial"))
+
+    def _plan_listed(self, ended: Sequence[Trial]) -> "Plan":
+        """What is left of a grid or a random search; early stopping counts those that have ended."""
+        from pipeline.distributed import search_space
+
+        sweep = self.settings.sweep
+        points = search_space.listed(self.space, sweep.search, sweep.samples, self.settings.seed)
+        keys = {trial.key for trial in ended}
+        plan = self._plan_of("trials", [values for values in points if trial_key(values) not in keys])
+        if not sweep.early_stopping:
+            return plan
+        grace = grace_epochs(self.settings, self.space)
+        return dataclasses.replace(plan, scheduler=search_space.asha(self._epochs, grace, sweep.reduction, ended))
+
+    def _plan_drawn(self) -> "Plan":
+        """Optuna's search, which begins with the points that are known."""
+        from pipeline.distributed import search_space
+        from pipeline.distributed.tuning import Plan
+
+        sweep = self.settings.sweep
+        return Plan(
+            place=self.folder / "tune-trials",
             epochs=self._epochs,
             sample=self._sampler("trials"),
-            space={},
+            space=search_space.distributions(self.space),
             trials=sweep.samples,
+            samples=sweep.samples,
+            searcher=search_space.tpe(sweep.objectives, self.settings.seed, [trial.values for trial in self._trials]),
         )
-        if sweep.search == "tpe":
-            known = [trial.values for trial in self._trials]
-            plan = dataclasses.replace(
-                plan,
-                space=search_space.distributions(self.space),
-                samples=sweep.samples,
-                searcher=search_space.tpe(sweep.objectives, seed, known),
-            )
-            done = len(ended) >= sweep.samples
-        else:
-            points = search_space.listed(self.space, sweep.search, sweep.samples, seed)
-            keys = {trial.key for trial in ended}
-            left = tuple(values for values in points if trial_key(values) not in keys)
-            stops = None
-            if sweep.early_stopping:
-                grace = grace_epochs(self.settings, self.space)
-                stops = search_space.asha(self._epochs, grace, sweep.reduction, ended)
-            plan = dataclasses.replace(
-                plan,
-                sample=dataclasses.replace(self._sampler("trials"), listed=left),
-                space=search_space.places(len(left)),
-                trials=len(left),
-                scheduler=stops,
-            )
-            done = not left
-        if not done:
-            before = 0 if sweep.search == "tpe" else len(ended)
-            run_trials(plan, self.hosting, _Told(log, before, before + plan.trials, "trial"))
+
+    def _plan_of(self, kind: str, points: Sequence[Mapping[str, Any]]) -> "Plan":
+        from pipeline.distributed.search_space import places
+        from pipeline.distributed.tuning import Plan
+
+        return Plan(
+            place=self.folder / f"tune-{kind}",
+            epochs=self._epochs,
+            sample=dataclasses.replace(self._sampler(kind), listed=tuple(points)),
+            space=places(len(points)),
+            trials=len(points),
+        )
 
     def compare(self, log: SweepLog) -> list[Finalist]:
         """The best few once more with other seeds. InputError where no trial came to its end."""
-        from pipeline.distributed.search_space import places
-        from pipeline.distributed.tuning import Plan, run_trials
+        from pipeline.distributed.tuning import run_trials
 
         sweep = self.settings.sweep
         done = [trial for trial in self._trials if trial.state == "finished"]
@@ -170,16 +181,10 @@ class Sweep:
         seeds = [self.settings.seed + 1 + at for at in range(sweep.seeds)]
         listed = tuple({**trial.values, "seed": seed} for trial in best for seed in seeds)
         known = {trial.key for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
-        left = tuple(values for values in listed if trial_key(values) not in known)
+        left = [values for values in listed if trial_key(values) not in known]
         if left:
-            plan = Plan(
-                place=self.folder / "tune-finals",
-                epochs=self._epochs,
-                sample=dataclasses.replace(self._sampler("finals"), listed=left),
-                space=places(len(left)),
-                trials=len(left),
-            )
-            run_trials(plan, self.hosting, _Told(log, len(listed) - len(left), len(listed), "final"))
+            progress = _Progress(log, len(listed) - len(left), len(listed), "final")
+            run_trials(self._plan_of("finals", left), self.hosting, progress)
         maps = {trial.key: trial.map for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
         missing = [key for key in map(trial_key, listed) if key not in maps]
         if missing:
@@ -187,12 +192,11 @@ class Sweep:
                 f"{self.folder}: {len(missing)} of the best trials' repetitions failed: see "
                 f"finals/{missing[0]}. Run it again to try them once more."
             )
-        cost = sweep.objectives[1] if len(sweep.objectives) > 1 else "gflops"
         return [
             Finalist(
                 trial.key,
                 tuple(maps[trial_key({**trial.values, "seed": seed})] for seed in seeds),
-                self._cost(trial, latency=cost == "latency_ms")[cost],
+                self._cost(trial, latency=sweep.cost == "latency_ms")[sweep.cost],
             )
             for trial in best
         ]
@@ -206,7 +210,7 @@ class Sweep:
         return Outcome(
             title=self.folder.name,
             names=tuple(self.space.entries),
-            objectives=sweep.objectives,
+            cost=sweep.cost,
             trials=trials,
             costs=costs,
             front=front(points, sweep.objectives),
@@ -273,7 +277,7 @@ class Sweep:
         return Sampler(self.space, self.names, self.category_ids, order, self.folder / kind)
 
 
-class _Told:
+class _Progress:
     """Prints each trial's end, and passes everything on to MLflow."""
 
     def __init__(self, log: SweepLog, before: int, total: int, what: str) -> None:
@@ -308,13 +312,9 @@ def _count(sweep: SweepSettings, space: Space) -> int:
     return len(space.grid()) if sweep.search == "grid" else sweep.samples
 
 
-_KNOWN: dict[tuple[DetectorSpec, bool], dict[str, float]] = {}
-
-
+@cache  # trials share architectures, and a measured time must not differ between tables
 def _costs(spec: DetectorSpec, latency: bool) -> dict[str, float]:
-    if (spec, latency) not in _KNOWN:
-        _KNOWN[spec, latency] = {**size_of(spec), **({"latency_ms": latency_ms(spec)} if latency else {})}
-    return _KNOWN[spec, latency]
+    return {**size_of(spec), **({"latency_ms": latency_ms(spec)} if latency else {})}
 
 
 def _identity(settings: Settings, space: Space, hosting: Hosting, manifest: Mapping[str, Any]) -> str:
