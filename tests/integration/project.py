@@ -7,8 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 import yaml
 
 from tests.needs import ROOT
+from tests.waiting import until
 from yolox_core.train import checkpoint
 
 CODE = ("pipeline", "yolox_core")
@@ -270,12 +270,3 @@ def finish(running: "subprocess.Popen[str]", timeout_s: float = REPRO_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         running.kill()
         raise
-
-
-def until(holds: Callable[[], object], within_s: float, every_s: float = 0.05) -> None:
-    """Wait until `holds()`; TimeoutError where it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {within_s:.0f} s")
-        time.sleep(every_s)

@@ -18,10 +18,11 @@ import pytest
 import yaml
 
 from tests.integration.conftest import Finished
-from tests.integration.project import PARAMS, Family, Project, finish, until
+from tests.integration.project import PARAMS, Family, Project, finish
 from tests.integration.test_kill import after_an_epoch_more
 from tests.needs import ROOT
 from tests.servers import answers, free_port
+from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1500)]
 

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from tests.integration.conftest import Finished
-from tests.integration.project import PARAMS, Family, Project, finish, until
+from tests.integration.project import PARAMS, Family, Project, finish
+from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
 

@@ -15,8 +15,8 @@ import pytest
 from pipeline.tracking.run import RunLog
 from pipeline.tracking.store import connect
 from tests import needs
-from tests.integration.project import until
 from tests.servers import answers, free_port, running
+from tests.waiting import until
 from yolox_core.datasets.atomic import write_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tests.integration.project import PARAMS, YOLOX, Family, Project, finish, until
+from tests.integration.project import PARAMS, YOLOX, Family, Project, finish
+from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -132,6 +134,21 @@ def test_a_killed_sweep_goes_on(one_at_a_time: Project, prepared: Project, tmp_p
         assert os.stat(folder / "checkpoints" / f"epoch_{EPOCHS:05d}.pt").st_mtime_ns == written_ns
     assert "of 6" in printed
     assert timeless(table(project)) == timeless(table(one_at_a_time))
+
+
+@pytest.mark.long
+def test_a_sweep_that_is_interrupted_chooses_nothing(prepared: Project, tmp_path: Path) -> None:
+    """In its last wave, when no trial is left to begin."""
+    project = swept(prepared, tmp_path / "project", {"model.width": [0.125, 0.25]}, early_stopping=False)
+    with Family(project.start(*YOLOX, "sweep", "--trials", "2")) as family, family.watched():
+        until(lambda: len(list(project.root.glob("runs/sweep-*/trials/*/history.jsonl"))) == 2, 600)
+        family.head.send_signal(signal.SIGINT)
+        printed = finish(family.command)
+    assert family.command.returncode == 128 + signal.SIGINT, printed[-6000:]
+    assert "sweep: interrupted. Run it again: it goes on." in printed and "final" not in printed, printed[-6000:]
+    assert not (project.root / "reports/sweep").exists()
+    run(project, "--trials", "2")
+    assert [row["state"] for row in table(project)] == ["finished"] * 2
 
 
 @pytest.mark.long

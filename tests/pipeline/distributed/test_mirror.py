@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.distributed.mirror import Mirror
-from tests.integration.project import until
+from tests.waiting import until
 from tests.yolox_core.train.small import small_job
 from yolox_core.errors import InputError
 from yolox_core.train import checkpoint

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.integration.project import until
+from tests.waiting import until
 from tests.yolox_core.train.small import scenes, small_job, small_recipe
 from yolox_core.datasets.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
