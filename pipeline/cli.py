@@ -199,6 +199,32 @@ def predict(
 
 
 @app.command()
+def serve(
+    model: Model,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
+    runtime: Annotated[str, typer.Option(help="onnx, openvino or torch.")] = "onnx",
+    device: Annotated[str, typer.Option(help="cpu or cuda (with --runtime torch).")] = "cpu",
+    replicas: Annotated[int, typer.Option(help="Processes that answer.")] = 1,
+    threads: Annotated[int | None, typer.Option(help="CPU cores of each. Default: all, shared evenly.")] = None,
+    watch_s: Annotated[float, typer.Option(help="Seconds between two looks at an alias that may have moved.")] = 10.0,
+    max_mib: Annotated[float, typer.Option(help="Largest request.")] = 20.0,
+    max_megapixels: Annotated[float, typer.Option(help="Largest image.")] = 50.0,
+    queue: Annotated[int, typer.Option(help="Requests at once at a replica; more are answered 503.")] = 64,
+    address: Annotated[str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine.")] = None,
+) -> None:
+    """A web service with a page, by Ray Serve. Clients send the token YOLOX_SERVE_TOKEN where that is set."""
+    import os
+
+    from pipeline.commands import serve as command
+    from pipeline.serving.options import Options
+
+    cores = threads if threads is not None else command.default_threads(max(1, replicas))
+    options = Options(model, runtime, device, replicas, cores, watch_s, max_mib, max_megapixels, queue)
+    command.serve(options, host, port, address or os.environ.get("RAY_ADDRESS") or None)
+
+
+@app.command()
 def runs(
     clean: Annotated[bool, typer.Option("--clean", help="Remove those that nothing refers to.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,

@@ -4,6 +4,7 @@ Preprocessing and post-processing are those of training's evaluation, so that wh
 """
 
 import dataclasses
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from yolox_core.datasets.images import read_image
 from yolox_core.errors import InputError
 from yolox_core.loading.geometry import letterbox
 from yolox_core.postprocess import check_threshold, select, to_source
-from yolox_core.runtimes import Runtime, open_runtime
+from yolox_core.runtimes import Decoder, Runtime, open_runtime
 from yolox_core.structures import Detections, FloatArray, ImageArray
 
 AHEAD = 2  # images in work for each core, or place of a batch, while one is waited for
@@ -57,6 +58,34 @@ class Predictor:
             return []
         return finish(self._runtime.decode, [self._fit(image) for image in images])
 
+    def predict_each(
+        self, images: Sequence[ImageArray], thresholds: Sequence[tuple[float | None, float | None]]
+    ) -> list[Detections]:
+        """As `predict`, each image with a (confidence, nms_iou) of its own: what a server does with what waits.
+
+        An image alone gets all cores; of several, ONNX Runtime and OpenVINO run one on each core, and a GPU takes
+        `batch` together. For one caller at a time.
+        """
+        checked = [self._thresholds(*pair) for pair in thresholds]
+        fitted = [self._fit(image) for image in images]
+        if len(fitted) > 1 and self._runtime.single_core is not None:
+
+            def alone(one: Fitted, pair: Thresholds) -> Detections:
+                return _detections(self._one_core(_batch([one.letterboxed]))[0], one, pair)
+
+            return list(self._cores.map(alone, fitted, checked))
+        found: list[Detections] = []
+        for start in range(0, len(fitted), self.batch):
+            group = slice(start, start + self.batch)
+            decoded_BA = self._runtime.decode(_batch([one.letterboxed for one in fitted[group]]))
+            found += map(_detections, decoded_BA, fitted[group], checked[group])
+        return found
+
+    @property
+    def batch(self) -> int:
+        """Images that are best run together."""
+        return self._runtime.batch
+
     def stream(
         self,
         images: Iterable[Source],
@@ -90,14 +119,23 @@ class Predictor:
 
     def _alone(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
         """Each image from file to boxes on one core, as many at a time as there are cores."""
-        assert self._runtime.single_core is not None
-        run = self._runtime.single_core()
+        run = self._one_core
 
         def whole(source: Source) -> Answer:
             fitted = self._read(source)
             return fitted if isinstance(fitted, InputError) else (fitted.image, finish(run, [fitted])[0])
 
         yield from _ahead(whole, images)
+
+    @functools.cached_property
+    def _one_core(self) -> Decoder:
+        """Runs an image on one core, in as many threads as one likes."""
+        assert self._runtime.single_core is not None
+        return self._runtime.single_core()
+
+    @functools.cached_property
+    def _cores(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="core")
 
     def _batched(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
         """Batches of images that were read and fitted while the one before was run."""
@@ -134,19 +172,23 @@ class Predictor:
 
     def _finish(self, confidence: float | None, nms_iou: float | None) -> "Finish":
         """From fitted images to detections, with thresholds that have been checked."""
+        thresholds = self._thresholds(confidence, nms_iou)
+
+        def finish(run: Decoder, batch: list[Fitted]) -> list[Detections]:
+            decoded_BA = run(_batch([fitted.letterboxed for fitted in batch]))
+            return [
+                _detections(decoded_A, fitted, thresholds) for decoded_A, fitted in zip(decoded_BA, batch, strict=True)
+            ]
+
+        return finish
+
+    def _thresholds(self, confidence: float | None, nms_iou: float | None) -> "Thresholds":
+        """Those given, or the model's own; InputError where one is outside 0 to 1."""
         confidence = self.spec.confidence if confidence is None else confidence
         nms_iou = self.spec.nms_iou if nms_iou is None else nms_iou
         check_threshold("confidence", confidence)
         check_threshold("nms_iou", nms_iou)
-
-        def finish(run: Callable[[Tensor], Tensor], batch: list[Fitted]) -> list[Detections]:
-            decoded_BA = run(_batch([fitted.letterboxed for fitted in batch]))
-            return [
-                to_source(select(decoded_A, confidence, nms_iou), fitted.scale, fitted.image.shape[:2])
-                for decoded_A, fitted in zip(decoded_BA, batch, strict=True)
-            ]
-
-        return finish
+        return confidence, nms_iou
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +200,12 @@ class Fitted:
     scale: float  # network pixels per source pixel
 
 
-Finish = Callable[[Callable[[Tensor], Tensor], list[Fitted]], list[Detections]]
+Thresholds = tuple[float, float]  # confidence, nms_iou
+Finish = Callable[[Decoder, list[Fitted]], list[Detections]]
+
+
+def _detections(decoded_A: Tensor, fitted: Fitted, thresholds: Thresholds) -> Detections:
+    return to_source(select(decoded_A, *thresholds), fitted.scale, fitted.image.shape[:2])
 
 
 def _batch(letterboxed: Sequence[ImageArray]) -> Tensor:

@@ -1,6 +1,7 @@
 """`models:/name@alias` and `models:/name/3` -> a released folder on this machine."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,20 @@ WEIGHTS_TAG = "model.sha256"
 WEIGHTS_FILE = "model.safetensors"
 LONGEST_VERSION = 9  # digits; MLflow keeps a version as a 32 bit number
 _REFERENCE = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model."""
+
+    name: str
+    version: str
+
+
+def registered(reference: str) -> Registered:
+    """What the reference stands for now: an alias may move. InputError where the registry knows no such model."""
+    version, _ = _lookup(reference)
+    return Registered(version.name, str(version.version))
 
 
 def resolve(reference: str) -> Path:

@@ -1,7 +1,8 @@
 """What an image file says about itself without being decoded: its size, and whether it ends where it should.
 
 OpenCV fills the missing part of a truncated JPEG with grey and reports success, so completeness is checked here.
-JPEG: ITU T.81 annex B; EXIF orientation: TIFF tag 0x0112 in the APP1 segment; PNG: RFC 2083; WebP: RIFF container.
+JPEG: ITU T.81 annex B; EXIF orientation: TIFF tag 0x0112 in the APP1 segment; PNG: RFC 2083; WebP: RFC 9649; BMP: its
+BITMAPCOREHEADER and BITMAPINFOHEADER.
 """
 
 import struct
@@ -34,6 +35,25 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height = struct.unpack(">II", data[16:24])
         size = height, width
     return size or _decoded_size(data, path)
+
+
+def declared_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) px, EXIF orientation aside, that a JPEG, PNG, WebP or BMP says it has; None for anything else.
+
+    Reads the header alone: an image of any size costs nothing before somebody has looked at this.
+    """
+    if data.startswith(_SOI):
+        return _jpeg_size(data)
+    if data.startswith(_PNG) and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return height, width
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30:
+        return _webp_size(data)
+    if data[:2] == b"BM" and len(data) >= 26:
+        form = "<HH" if struct.unpack("<I", data[14:18])[0] == 12 else "<ii"
+        width, height = struct.unpack_from(form, data, 18)
+        return abs(height), abs(width)  # a negative height says that the rows go downwards
+    return None
 
 
 def is_complete(data: bytes) -> bool:
@@ -78,6 +98,20 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
         if marker in _FRAMES and start + 5 <= len(data):
             height, width = struct.unpack(">HH", data[start + 1 : start + 5])
             return (width, height) if orientation in _TRANSPOSING else (height, width)
+    return None
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Of the first chunk: lossy, lossless, or extended, which says how large the canvas is."""
+    chunk = data[12:16]
+    if chunk == b"VP8 ":
+        width, height = struct.unpack("<HH", data[26:30])
+        return height & 0x3FFF, width & 0x3FFF
+    if chunk == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if chunk == b"VP8X":
+        return int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
     return None
 
 

@@ -1,0 +1,87 @@
+"""`yolox serve`: a model as a web service, on this machine or the cluster at RAY_ADDRESS, until told to stop."""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+from pipeline.distributed.launch import Hosting, cluster, cores
+from pipeline.serving.in_use import check_reference
+from pipeline.serving.options import TOKEN, Options
+from pipeline.source import user_path
+from pipeline.tracking.resolve import PREFIX
+from pipeline.tracking.store import tracking_uri
+from yolox_core.errors import InputError
+
+
+def serve(options: Options, host: str, port: int, address: str | None) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are answered first. InputError before anything is started."""
+    _check_port(host, port)
+    check_reference(options.model, options.runtime, options.device)
+    if not _is_loopback(host) and not os.environ.get(TOKEN):
+        print(f"warning: {host}: anybody who reaches this port may use the model. Set {TOKEN}.", file=sys.stderr)
+    if not options.model.startswith(PREFIX):
+        options = _absolute(options)
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri()  # replicas have other folders
+    with cluster(Hosting(address=address)):
+        leave = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
+            signal.signal(number, lambda *_: leave.set())
+        from ray import serve as ray_serve
+
+        from pipeline.serving.deployment import NAME, application
+
+        location = "HeadOnly" if address is None else "EveryNode"
+        quiet = {"enable_access_log": False, "log_level": "WARNING"}
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
+        ray_serve.start(proxy_location=location, http_options={"host": host, "port": port}, logging_config=quiet)
+        try:
+            ray_serve.run(application(options), name=NAME, logging_config=quiet)
+            print(f"{options.model}: http://{_shown(host)}:{port} (page), /predict, /docs, /metrics. Ctrl-C stops it.")
+            sys.stdout.flush()
+            leave.wait()
+            print("stopping: requests under way are answered first")
+        finally:
+            shutdown: Any = ray_serve.shutdown  # without types of its own
+            shutdown()
+
+
+def default_threads(replicas: int) -> int:
+    """CPU cores of a replica where nobody says: those of this machine, shared evenly."""
+    return max(1, cores() // replicas)
+
+
+def _check_port(host: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise InputError(f"--port: expected 1 to 65535, got {port}.")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, UnicodeError) as taken:
+        reason = getattr(taken, "strerror", None) or str(taken)
+        raise InputError(
+            f"--host {host} --port {port}: cannot be listened at ({reason}). Name another port."
+        ) from taken
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _absolute(options: Options) -> Options:
+    from dataclasses import replace
+
+    return replace(options, model=str(user_path(options.model).resolve()))

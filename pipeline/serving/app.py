@@ -1,0 +1,321 @@
+"""The web service: a page, `POST /predict`, and what an operator asks. FastAPI alone; deployment.py runs it.
+
+Detections are DESIGN.md's JSON, the same boxes as `yolox predict`. Every refusal is {"error": "<one line>"}.
+"""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from pipeline.serving.in_use import Model, ModelInUse
+from pipeline.serving.upload import IMAGE_FIELD, Limits, Refused, Upload, read_upload
+from yolox_core.datasets.images import decode_image
+from yolox_core.errors import InputError
+from yolox_core.structures import Detections, ImageArray
+
+PAGE = Path(__file__).parent / "page"
+# nothing from elsewhere, nothing that a stranger could slip in
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+RETRY_AFTER_S = "1"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One image on its way through the network."""
+
+    model: Model
+    image: ImageArray
+    confidence: float | None
+    nms_iou: float | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found, and how long the network took for it."""
+
+    found: Detections
+    network_ms: float
+
+
+class Meter(Protocol):
+    """Where numbers for Prometheus go."""
+
+    def answered(self, status: int, seconds: float) -> None:
+        """A request ended with this HTTP status after so long."""
+
+    def detected(self, model: Model, found: Detections, times_ms: dict[str, float]) -> None:
+        """An image was looked at."""
+
+    async def text(self) -> str:
+        """Prometheus' text format."""
+
+
+@dataclass
+class Service:
+    """What the routes work with."""
+
+    in_use: ModelInUse
+    detect: Callable[[Question], Awaitable[Answer]]
+    meter: Meter
+    limits: Limits = field(default_factory=Limits)
+    token: str | None = None
+    waiting: int = 0  # requests at work
+
+
+def build_app(service: Service) -> FastAPI:
+    """The routes around `service`."""
+    app: FastAPI = FastAPIOffline(
+        title="YOLOX detector",
+        description='Objects in images. Errors are JSON: {"error": "what, where, what to do"}.',
+        redoc_url=None,
+    )
+    _add_questions(app, service)
+    _add_page(app)
+    _add_errors(app, service)
+    return app
+
+
+def answer(question: Question) -> Answer:
+    """Run one image by itself: what a deployment does with several at once."""
+    return answer_all([question])[0]
+
+
+def answer_all(questions: list[Question]) -> list[Answer]:
+    """Run several images, those of one model together."""
+    answers: dict[int, Answer] = {}
+    for model in {id(question.model): question.model for question in questions}.values():
+        mine = [index for index, question in enumerate(questions) if question.model is model]
+        began = time.perf_counter()
+        found = model.predictor.predict_each(
+            [questions[index].image for index in mine],
+            [(questions[index].confidence, questions[index].nms_iou) for index in mine],
+        )
+        took_ms = (time.perf_counter() - began) * 1e3
+        answers |= {index: Answer(one, took_ms) for index, one in zip(mine, found, strict=True)}
+    return [answers[index] for index in range(len(questions))]
+
+
+def _add_questions(app: FastAPI, service: Service) -> None:
+    @app.post("/predict", openapi_extra=_BODY, responses=_RESPONSES)
+    async def predict(
+        request: Request, version: str | None = None, confidence: str | None = None, nms_iou: str | None = None
+    ) -> Response:
+        """Objects in one image: a form with the file as `image`, JSON with base64 under `image`, or the file itself.
+
+        `confidence` and `nms_iou` (0 to 1) may stand in the form, the JSON or the address; the model's own otherwise.
+        `version`: refuse with 404 unless this version of the model answers.
+        """
+        _authorize(request, service.token)
+        if service.waiting >= service.limits.max_waiting:
+            raise Refused(503, f"busy: {service.waiting} requests are at work. Try again in a second.")
+        service.waiting += 1
+        try:
+            model = _model(service, version)
+            upload = await read_upload(request, service.limits)
+            return JSONResponse(await _detected(service, model, upload))
+        finally:
+            service.waiting -= 1
+
+    @app.get("/model")
+    async def describe(request: Request) -> dict[str, Any]:
+        """What answers: name, version, classes, thresholds, limits."""
+        _authorize(request, service.token)
+        model = service.in_use.model
+        spec = model.predictor.spec
+        return _named(model) | {
+            "class_names": spec.class_names,
+            "category_ids": spec.category_ids,
+            "input_size": spec.input_size,
+            "confidence": spec.confidence,
+            "nms_iou": spec.nms_iou,
+            "loaded_at": model.loaded_at,
+            "problem": service.in_use.problem,
+            "limits": {"bytes": service.limits.max_bytes, "pixels": service.limits.max_pixels},
+        }
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Alive."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> dict[str, Any]:
+        """A model is loaded and there is room for a request; 503 where there is none."""
+        if service.waiting >= service.limits.max_waiting:
+            raise Refused(503, f"busy: {service.waiting} requests are at work.")
+        return {"status": "ready"} | _named(service.in_use.model)
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics(request: Request) -> PlainTextResponse:
+        """Prometheus metrics of the node that answers."""
+        _authorize(request, service.token)
+        return PlainTextResponse(await service.meter.text())
+
+
+async def _detected(service: Service, model: Model, upload: Upload) -> dict[str, Any]:
+    began = time.perf_counter()
+    image = await run_in_threadpool(_decode, upload.image)
+    decoded = time.perf_counter()
+    answered = await service.detect(Question(model, image, upload.confidence, upload.nms_iou))
+    ended = time.perf_counter()
+    times_ms = {
+        "decode": (decoded - began) * 1e3,
+        "wait": max(0.0, (ended - decoded) * 1e3 - answered.network_ms),
+        "network": answered.network_ms,
+        "total": (ended - began) * 1e3,
+    }
+    service.meter.detected(model, answered.found, times_ms)
+    spec = model.predictor.spec
+    return {
+        "model": _named(model),
+        "image": {"width": image.shape[1], "height": image.shape[0]},
+        "detections": answered.found.to_json("", 0, spec.class_names, spec.category_ids),
+        "time_ms": {name: round(value, 2) for name, value in times_ms.items()},
+    }
+
+
+def _decode(encoded: bytes) -> ImageArray:
+    try:
+        return decode_image(encoded, IMAGE_FIELD)
+    except InputError as broken:
+        raise Refused(400, str(broken)) from broken
+
+
+def _named(model: Model) -> dict[str, str]:
+    return {"name": model.name, "version": model.version}
+
+
+def _model(service: Service, version: str | None) -> Model:
+    model = service.in_use.model
+    if version not in (None, "", model.version):
+        served = f"version {model.version}" if model.version else "a file without a version"
+        raise Refused(404, f"version {version[:40]}: not served here; {model.name} is {served}.")
+    return model
+
+
+def _authorize(request: Request, token: str | None) -> None:
+    if token is None:
+        return
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), token.encode()):
+        raise Refused(401, "token: expected the header 'Authorization: Bearer <token>' with this server's token.")
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
+
+    app.mount("/page", StaticFiles(directory=PAGE))
+
+
+def _add_errors(app: FastAPI, service: Service) -> None:
+    @app.middleware("http")
+    async def measured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        began = time.perf_counter()
+        response = await call_next(request)
+        if request.url.path == "/predict":
+            service.meter.answered(response.status_code, time.perf_counter() - began)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> JSONResponse:
+        headers = {
+            401: {"WWW-Authenticate": "Bearer"},
+            503: {"Retry-After": RETRY_AFTER_S},
+        }.get(error.status)
+        # the rest of a body that nobody reads would be taken for the next request
+        closing = {"Connection": "close"} if error.status in (401, 404, 413, 503) else {}
+        return JSONResponse({"error": error.reason}, error.status, (headers or {}) | closing)
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
+        reason = f"{request.method} {request.url.path[:100]}: {str(error.detail).lower()}. See /docs."
+        return JSONResponse({"error": reason}, error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return JSONResponse({"error": "body: the client left before it was sent."}, 400)
+
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [IMAGE_FIELD],
+                    "properties": {
+                        IMAGE_FIELD: {"type": "string", "format": "binary"},
+                        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+                        "nms_iou": {"type": "number", "minimum": 0, "maximum": 1},
+                    },
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": [IMAGE_FIELD],
+                    "properties": {
+                        IMAGE_FIELD: {"type": "string", "format": "byte", "description": "base64 of the file"},
+                        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+                        "nms_iou": {"type": "number", "minimum": 0, "maximum": 1},
+                    },
+                }
+            },
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+_ERROR = {"content": {"application/json": {"example": {"error": "what, where, what to do"}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "example": {
+                    "model": {"name": "yolox-detector", "version": "3"},
+                    "image": {"width": 640, "height": 480},
+                    "detections": [
+                        {
+                            "file_name": "",
+                            "image_id": 0,
+                            "category_id": 1,
+                            "category_name": "raccoon",
+                            "bbox": [81.0, 88.5, 440.2, 347.1],
+                            "score": 0.93,
+                        }
+                    ],
+                    "time_ms": {"decode": 3.1, "wait": 0.4, "network": 14.2, "total": 17.7},
+                }
+            }
+        }
+    },
+    **{
+        status: {"description": text, **_ERROR}
+        for status, text in (
+            (400, "No image, or a damaged one"),
+            (401, "Wrong token"),
+            (404, "Another version is served"),
+            (413, "Too many bytes or pixels"),
+            (415, "A content type that is not known"),
+            (422, "A threshold outside 0 to 1"),
+            (503, "Busy"),
+        )
+    },
+}

@@ -1,0 +1,114 @@
+"""The web service on Ray Serve: replicas that batch what waits, and take up a new champion between two batches.
+
+`detector` is what a RayService's `import_path` names: pipeline.serving.deployment:detector.
+"""
+
+import asyncio
+import os
+import threading
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.metrics import Counter, Histogram
+from starlette.concurrency import run_in_threadpool
+
+from pipeline.serving.app import Answer, Question, Service, answer_all, build_app
+from pipeline.serving.in_use import Model, ModelInUse
+from pipeline.serving.options import TOKEN, Options
+from yolox_core.structures import Detections
+
+NAME = "yolox"
+SPARE = 16  # requests beyond the limit that a replica still takes, to refuse them itself, and to answer /health
+LEAVE_WITHIN_S = 30.0  # for requests under way when a replica is stopped
+SECONDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]  # of the histograms
+METRICS_WITHIN_S = 5.0
+OURS = "ray_yolox_"  # of all that a node tells; Ray's own endpoint has the rest
+
+
+def detector(args: dict[str, Any]) -> serve.Application:
+    """The application that `args` (Options) describes."""
+    return application(Options.from_mapping(args))
+
+
+def application(options: Options) -> serve.Application:
+    """Replicas of Detector, as many and as large as the options say."""
+    gpus = 1 if options.device.startswith("cuda") else 0
+    deployed = serve.deployment(
+        name=NAME,
+        num_replicas=options.replicas,
+        max_ongoing_requests=options.queue + SPARE,
+        max_queued_requests=options.queue,
+        graceful_shutdown_timeout_s=LEAVE_WITHIN_S,
+        ray_actor_options={"num_cpus": options.threads, "num_gpus": gpus},
+    )
+    return deployed(Detector).bind(options)
+
+
+@serve.ingress()
+class Detector:
+    """One replica: a model, a queue of images, and the routes of app.py."""
+
+    def __init__(self, options: Options) -> None:
+        self._in_use = ModelInUse(options.model, options.runtime, options.device)
+        self._service = Service(self._in_use, self._detect, RayMeter(), options.limits, os.environ.get(TOKEN) or None)
+        self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
+        # as many at a time as run side by side: an image that waits longer gains nothing by an earlier start
+        handle: Any = self._detect
+        handle.set_max_batch_size(max(options.threads, self._in_use.model.predictor.batch))
+        if self._in_use.moves:
+            threading.Thread(target=self._watch, args=(options.watch_s,), name="watch", daemon=True).start()
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_app(self._service)
+
+    @serve.batch(batch_wait_timeout_s=0.0)
+    async def _detect(self, questions: list[Question]) -> list[Answer]:
+        """What came while the images before were run; nobody waits for company."""
+        return await asyncio.get_running_loop().run_in_executor(self._network, answer_all, questions)
+
+    def _watch(self, every_s: float) -> None:
+        while not threading.Event().wait(every_s):
+            self._in_use.refresh()
+
+
+class RayMeter:
+    """Numbers for Ray's Prometheus endpoint: `ray_yolox_serve_...`, beside Ray Serve's own."""
+
+    def __init__(self) -> None:
+        self._requests = Counter("yolox_serve_requests", "requests answered", tag_keys=("status",))
+        self._images = Counter("yolox_serve_images", "images looked at", tag_keys=("version",))
+        self._objects = Counter("yolox_serve_objects", "objects found", tag_keys=("class",))
+        self._request_s = Histogram("yolox_serve_request_seconds", "of a request", boundaries=SECONDS)
+        self._part_s = Histogram("yolox_serve_part_seconds", "of a request's parts", SECONDS, tag_keys=("part",))
+
+    def answered(self, status: int, seconds: float) -> None:
+        """A request ended with this HTTP status after so long."""
+        self._requests.inc(1, {"status": str(status)})
+        self._request_s.observe(seconds)
+
+    def detected(self, model: Model, found: Detections, times_ms: dict[str, float]) -> None:
+        """An image was looked at."""
+        self._images.inc(1, {"version": model.version})
+        names = model.predictor.spec.class_names
+        for label in found.labels_N:
+            self._objects.inc(1, {"class": names[int(label)]})
+        for part, spent_ms in times_ms.items():
+            self._part_s.observe(spent_ms / 1e3, {"part": part})
+
+    async def text(self) -> str:
+        """What this node tells Prometheus."""
+        return await run_in_threadpool(_node_metrics)
+
+
+def _node_metrics() -> str:
+    nodes: Any = ray.nodes  # without types of its own
+    here = ray.get_runtime_context().get_node_id()
+    (node,) = (node for node in nodes() if node["NodeID"] == here)
+    address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    with urllib.request.urlopen(address, timeout=METRICS_WITHIN_S) as response:
+        content: bytes = response.read()
+    return "".join(line for line in content.decode("utf-8").splitlines(keepends=True) if OURS in line)

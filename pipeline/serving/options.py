@@ -1,0 +1,53 @@
+"""How a model is served: what `yolox serve` and a Kubernetes RayService (infra/kuberay) may say."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.serving.upload import Limits
+from yolox_core.errors import InputError, nearest
+
+TOKEN = "YOLOX_SERVE_TOKEN"  # environment: what clients must send; secrets are no options, these are shown
+
+
+@dataclass(frozen=True)
+class Options:
+    """Each may stand in a RayService's `args` under its name."""
+
+    model: str  # a model reference; models:/name@alias is looked up again and again
+    runtime: str | None = "onnx"  # torch, onnx, openvino; None: what the file asks for
+    device: str = "cpu"  # of torch: cpu, cuda
+    replicas: int = 1
+    threads: int = 1  # CPU cores of a replica
+    watch_s: float = 10.0  # between two looks at an alias
+    max_mib: float = 20.0  # of a request
+    max_megapixels: float = 50.0  # of an image
+    queue: int = 64  # requests at once at a replica; more are answered 503
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("replicas", 1), ("threads", 1), ("queue", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < lowest:
+                raise InputError(f"--{name}: expected a whole number of at least {lowest}, got {value!r}.")
+        for name in ("watch_s", "max_mib", "max_megapixels"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise InputError(f"--{name.replace('_', '-')}: expected a number above 0, got {value!r}.")
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> "Options":
+        """From a RayService's `args`; InputError where a name is unknown or `model` is missing."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in given:
+            if name not in known:
+                raise InputError(f"args: {name}: no such option. {nearest(name, known)}")
+        if "model" not in given:
+            raise InputError("args: expected `model`, got none. Name a model: models:/yolox-detector@champion.")
+        return cls(**given)
+
+    @property
+    def limits(self) -> Limits:
+        """Of a request, in bytes and pixels."""
+        return Limits(round(self.max_mib * 2**20), round(self.max_megapixels * 1e6), self.queue)

@@ -1,0 +1,161 @@
+"""From a request's body to an encoded image and its thresholds: a form, JSON, or the image file itself.
+
+Nothing is held that is larger than allowed: a body is measured while it arrives, an image by its header, before it is
+decoded.
+"""
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from yolox_core.datasets.image_header import declared_size
+
+IMAGE_FIELD = "image"
+THRESHOLDS = ("confidence", "nms_iou")
+RAW_TYPES = ("image/", "application/octet-stream")
+FORMATS = "JPEG, PNG, WebP or BMP"
+
+
+class Refused(Exception):
+    """A request that cannot be answered: an HTTP status and one line."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for."""
+
+    max_bytes: int = 20 * 2**20  # of a body
+    max_pixels: int = 50_000_000  # of an image: 150 MB decoded
+    max_waiting: int = 64  # requests at once; more are told to come again
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An encoded image, and the thresholds asked for; None: the model's own."""
+
+    image: bytes
+    confidence: float | None
+    nms_iou: float | None
+
+
+async def read_upload(request: Request, limits: Limits) -> Upload:
+    """What the request carries; Refused where it is too large, of no known type, or not what it says."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given: dict[str, Any] = {name: request.query_params.get(name) for name in THRESHOLDS}
+    body = await _body(request, limits.max_bytes)
+    if kind == "multipart/form-data":
+        image, fields = await _form(request, body)
+        given |= fields
+    elif kind == "application/json":
+        image, fields = _json(body)
+        given |= fields
+    elif kind.startswith(RAW_TYPES):
+        image = body
+    else:
+        raise Refused(
+            415,
+            f"content-type: expected multipart/form-data, application/json or image/*, got {kind[:80] or 'none'}. "
+            f"Send the file as the form's field '{IMAGE_FIELD}', or as the body.",
+        )
+    check_image(image, limits.max_pixels)
+    return Upload(image, *(_threshold(name, given[name]) for name in THRESHOLDS))
+
+
+def check_image(image: bytes, max_pixels: int) -> None:
+    """Refused unless the bytes begin like an image of a known format that is not too large to decode."""
+    if not image:
+        raise Refused(400, "image: the file is empty. Send an encoded image.")
+    size = declared_size(image)
+    if size is None:
+        raise Refused(400, f"image: expected a {FORMATS} file, got {len(image)} bytes of something else.")
+    height, width = size
+    if height * width > max_pixels:
+        raise Refused(
+            413,
+            f"image: expected at most {max_pixels / 1e6:g} megapixels, got {width} x {height} px. Shrink or cut it.",
+        )
+
+
+async def _body(request: Request, most: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > most:
+        raise _too_large(most, f"{int(declared) / 2**20:.1f} MiB")
+    received = bytearray()
+    async for part in request.stream():
+        received += part
+        if len(received) > most:
+            raise _too_large(most, "more")
+    return bytes(received)
+
+
+def _too_large(most: int, got: str) -> Refused:
+    return Refused(413, f"body: expected at most {most / 2**20:g} MiB, got {got}. Send a smaller file.")
+
+
+async def _form(request: Request, body: bytes) -> tuple[bytes, dict[str, Any]]:
+    async def once() -> AsyncIterator[bytes]:
+        yield body
+
+    try:
+        parser = MultiPartParser(request.headers, once(), max_files=1, max_fields=8)  # type: ignore[arg-type]
+        form = await parser.parse()
+    except (MultiPartException, KeyError, UnicodeDecodeError) as broken:
+        raise Refused(400, f"form: not multipart/form-data that can be read ({broken}).") from broken
+    async with _closing(form):
+        image = form.get(IMAGE_FIELD)
+        if not isinstance(image, UploadFile):
+            names = ", ".join(sorted(set(form))) or "none"
+            raise Refused(400, f"form: expected a file in the field '{IMAGE_FIELD}', got fields: {names[:100]}.")
+        return await image.read(), {name: form[name] for name in THRESHOLDS if name in form}
+
+
+class _closing:
+    """A form's files, closed at the end of the block."""
+
+    def __init__(self, form: Any) -> None:
+        self._form = form
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._form.close()
+
+
+def _json(body: bytes) -> tuple[bytes, dict[str, Any]]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as broken:
+        raise Refused(400, f"body: not JSON ({str(broken)[:100]}).") from broken
+    text = content.get(IMAGE_FIELD) if isinstance(content, Mapping) else None
+    if not isinstance(text, str):
+        raise Refused(400, f'body: expected {{"{IMAGE_FIELD}": "<base64 of the file>"}}, got no text under that name.')
+    try:
+        image = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as broken:
+        raise Refused(400, f"{IMAGE_FIELD}: not base64 ({broken}).") from broken
+    return image, {name: content[name] for name in THRESHOLDS if name in content}
+
+
+def _threshold(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        threshold = float(value)
+    except (TypeError, ValueError):
+        threshold = math.nan
+    if isinstance(value, bool) or not 0.0 <= threshold <= 1.0:
+        raise Refused(422, f"{name}: expected a threshold from 0 to 1, got {str(value)[:40]!r}.")
+    return threshold
