@@ -1,13 +1,11 @@
 """`yolox serve`: a model as a web service, on this machine or the cluster at RAY_ADDRESS, until told to stop."""
 
 import ipaddress
-import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from typing import Any
 
 from pipeline.distributed.launch import Hosting, cluster, cores
 from pipeline.serving.in_use import check_reference
@@ -31,23 +29,13 @@ def serve(options: Options, host: str, port: int, address: str | None) -> None:
         leave = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
             signal.signal(number, lambda *_: leave.set())
-        from ray import serve as ray_serve
+        from pipeline.serving.deployment import deployed  # Ray reads its environment when it is imported
 
-        from pipeline.serving.deployment import NAME, application
-
-        location = "HeadOnly" if address is None else "EveryNode"
-        quiet = {"enable_access_log": False, "log_level": "WARNING"}
-        logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        ray_serve.start(proxy_location=location, http_options={"host": host, "port": port}, logging_config=quiet)
-        try:
-            ray_serve.run(application(options), name=NAME, logging_config=quiet)
+        with deployed(options, host, port, every_node=address is not None):
             print(f"{options.model}: http://{_shown(host)}:{port} (page), /predict, /docs, /metrics. Ctrl-C stops it.")
             sys.stdout.flush()
             leave.wait()
             print("stopping: requests under way are answered first")
-        finally:
-            shutdown: Any = ray_serve.shutdown  # without types of its own
-            shutdown()
 
 
 def default_threads(replicas: int) -> int:

@@ -4,10 +4,13 @@
 """
 
 import asyncio
+import logging
 import os
 import threading
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -46,6 +49,20 @@ def application(options: Options) -> serve.Application:
         ray_actor_options={"num_cpus": options.threads, "num_gpus": gpus},
     )
     return deployed(Detector).bind(options)
+
+
+@contextmanager
+def deployed(options: Options, host: str, port: int, every_node: bool) -> Iterator[None]:
+    """The service for the time of the block, on the cluster that this process has joined."""
+    quiet = {"enable_access_log": False, "log_level": "WARNING"}
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    location = "EveryNode" if every_node else "HeadOnly"
+    serve.start(proxy_location=location, http_options={"host": host, "port": port}, logging_config=quiet)
+    try:
+        serve.run(application(options), name=NAME, logging_config=quiet)
+        yield
+    finally:  # not serve.shutdown, which would end what others serve on the cluster
+        serve.delete(NAME)
 
 
 @serve.ingress()
