@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import needs
 from tests.yolox_core.conftest import SPEC, Forms
 from yolox_core.datasets.images import decode_image, read_image
 from yolox_core.datasets.synthetic import scene
@@ -205,3 +206,21 @@ def test_what_is_no_image_is_refused_in_its_place(forms: Forms, image: ImageArra
 def test_an_exported_model_keeps_its_input_size(forms: Forms) -> None:
     with pytest.raises(InputError, match="exported for"):
         Predictor.load(forms.onnx).with_input_size((160, 192))
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "openvino"])
+def test_each_with_thresholds_of_its_own_gives_what_it_gives_alone(
+    forms: Forms, image: ImageArray, runtime: str
+) -> None:
+    if runtime == "openvino":
+        needs.module("openvino")
+    predictor = Predictor.load(forms.released if runtime == "torch" else forms.onnx, runtime=runtime)
+    images = [image, image[:50], np.ascontiguousarray(image[:, :37])]
+    thresholds = [(None, None), (0.4, 0.3), (0.2, None)]
+    together = predictor.predict_each(images, thresholds)
+    for one, pair, found in zip(images, thresholds, together, strict=True):
+        assert_close(found, predictor.predict([one], *pair)[0], atol=0.01)
+        assert_close(found, predictor.predict_each([one], [pair])[0], atol=0.01)
+    assert predictor.predict_each([], []) == []
+    with pytest.raises(InputError, match="nms_iou"):
+        predictor.predict_each([image], [(None, 1.5)])

@@ -1,0 +1,5 @@
+"""The store that the tests of the registry use."""
+
+from tests.pipeline.tracking.conftest import empty_store, project
+
+__all__ = ["empty_store", "project"]

@@ -1,0 +1,252 @@
+"""The routes of the web service, around a real small model: what is answered, and what is refused, in one line each."""
+
+import asyncio
+import base64
+import json
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from starlette.concurrency import run_in_threadpool
+
+from pipeline.serving.app import Answer, Question, Service, answer_all, build_app
+from pipeline.serving.in_use import Model, ModelInUse
+from pipeline.serving.upload import Limits
+from yolox_core.config import DetectorSpec, ModelConfig
+from yolox_core.datasets.images import decode_image
+from yolox_core.model.weights import release
+from yolox_core.model.yolox import build_model
+from yolox_core.predictor import Predictor
+from yolox_core.structures import Detections
+
+SPEC = DetectorSpec(ModelConfig(2, width=0.125, depth=0.33), ("cat", "dog"), (1, 7), (64, 64), confidence=1e-5)
+LIMITS = Limits(max_bytes=200_000, max_pixels=1_000_000, max_waiting=3)
+TOKEN = "open sesame"
+
+
+class Kept:
+    """A meter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+        self.parts: list[dict[str, float]] = []
+
+    def answered(self, status: int, seconds: float) -> None:
+        self.statuses.append(status)
+
+    def detected(self, model: Model, found: Detections, times_ms: dict[str, float]) -> None:
+        self.parts.append(times_ms)
+
+    async def text(self) -> str:
+        return f"requests {len(self.statuses)}\n"
+
+
+async def detect(question: Question) -> Answer:
+    (answered,) = await run_in_threadpool(answer_all, [question])
+    return answered
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("served") / "released"
+    release(target, build_model(SPEC.model, seed=3), SPEC)
+    return target
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Service:
+    return Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), LIMITS)
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> Iterator[TestClient]:
+    with TestClient(build_app(service)) as opened:
+        yield opened
+
+
+def encoded(suffix: str = ".png", height: int = 50, width: int = 80) -> bytes:
+    pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.imencode(suffix, pixels)[1].tobytes()
+
+
+def png_header(height: int, width: int) -> bytes:
+    """A file that says it is so large, and has nothing to show for it."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (header, b"IDAT" + zlib.compress(b"\0" * 100), b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts
+    )
+
+
+IMAGE = encoded()
+
+
+def test_a_form_json_and_the_file_itself_give_the_boxes_of_the_predictor(client: TestClient, folder: Path) -> None:
+    (found,) = Predictor.load(folder).predict([decode_image(IMAGE, "test")], 1e-4, 0.5)
+    expected = found.to_json("", 0, SPEC.class_names, SPEC.category_ids)
+    assert expected  # a comparison of nothing would prove nothing
+    asked = {"confidence": "0.0001", "nms_iou": "0.5"}
+    text = base64.b64encode(IMAGE).decode()
+    answers = [
+        client.post("/predict", files={"image": ("a.png", IMAGE)}, data=asked),
+        client.post("/predict", json={"image": text, "confidence": 1e-4, "nms_iou": 0.5}),
+        client.post("/predict", params=asked, content=IMAGE, headers={"Content-Type": "image/png"}),
+    ]
+    for answered in answers:
+        assert answered.status_code == 200, answered.text
+        assert answered.json()["detections"] == expected
+        assert answered.json()["image"] == {"width": 80, "height": 50}
+        assert answered.json()["model"] == {"name": "released", "version": ""}
+
+
+def test_thresholds_are_the_models_own_where_none_are_given(client: TestClient, folder: Path) -> None:
+    (found,) = Predictor.load(folder).predict([decode_image(IMAGE, "test")])
+    answered = client.post("/predict", files={"image": ("a.png", IMAGE)}).json()
+    assert answered["detections"] == found.to_json("", 0, SPEC.class_names, SPEC.category_ids)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".bmp"])
+def test_other_formats_are_read(client: TestClient, suffix: str) -> None:
+    assert client.post("/predict", files={"image": ("a", encoded(suffix))}).status_code == 200
+
+
+RAW = {"Content-Type": "image/jpeg"}
+JPEG = encoded(".jpg")
+BAD: dict[str, tuple[dict[str, Any], int, str]] = {
+    "no image": ({"files": {"image": ("a.txt", b"some words" * 9)}}, 400, "expected a JPEG, PNG, WebP or BMP file"),
+    "truncated": ({"content": JPEG[: len(JPEG) // 2], "headers": RAW}, 400, "truncated"),
+    "damaged": ({"content": png_header(10, 10), "headers": RAW}, 400, "unreadable image"),
+    "nothing": ({"content": b"", "headers": RAW}, 400, "the file is empty"),
+    "too many bytes": ({"files": {"image": ("a.jpg", b"\xff\xd8" + b"0" * 300_000)}}, 413, "expected at most 0.19"),
+    "too many pixels": ({"content": png_header(50_000, 50_000), "headers": RAW}, 413, "50000 x 50000 px"),
+    "wrong type": ({"content": IMAGE, "headers": {"Content-Type": "text/plain"}}, 415, "got text/plain"),
+    "no type": ({"content": IMAGE}, 415, "got none"),
+    "no field": ({"files": {"picture": ("a.png", IMAGE)}}, 400, "got fields: picture"),
+    "no form": ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "form:"),
+    "no json": ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "not JSON"),
+    "no base64": ({"json": {"image": "*"}}, 400, "not base64"),
+    "json without an image": ({"json": [1]}, 400, "<base64 of the file>"),
+    "threshold": ({"content": IMAGE, "headers": RAW, "params": {"confidence": "2"}}, 422, "from 0 to 1, got '2'"),
+    "threshold, no number": ({"json": {"image": base64.b64encode(IMAGE).decode(), "nms_iou": []}}, 422, "nms_iou"),
+    "unknown version": ({"content": IMAGE, "headers": RAW, "params": {"version": "9"}}, 404, "version 9: not served"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_request_is_told_in_one_line_and_the_next_is_served(client: TestClient, kind: str) -> None:
+    request, status, words = BAD[kind]
+    refused = client.post("/predict", **request)
+    assert refused.status_code == status, refused.text
+    message = refused.json()["error"]
+    assert words in message and "\n" not in message
+    assert client.post("/predict", files={"image": ("a.png", IMAGE)}).status_code == 200
+
+
+def test_a_body_without_an_end_is_left_at_the_limit(service: Service) -> None:
+    asked = 0
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": b"0" * 10_000, "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "query_string": b"",
+        "headers": [(b"content-type", b"image/jpeg")],
+    }
+    asyncio.run(build_app(service)(scope, receive, send))
+    assert sent[0]["status"] == 413 and b"got more" in sent[1]["body"]
+    assert asked == LIMITS.max_bytes // 10_000 + 1
+
+
+def test_without_the_token_nothing_but_health_is_told(folder: Path) -> None:
+    service = Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), LIMITS, token=TOKEN)
+    with TestClient(build_app(service)) as client:
+        for path in ("/model", "/metrics"):
+            assert client.get(path).status_code == 401
+        wrong = client.post("/predict", files={"image": ("a.png", IMAGE)}, headers={"Authorization": "Bearer wrong"})
+        assert wrong.status_code == 401 and "Authorization: Bearer" in wrong.json()["error"]
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        assert client.post("/predict", files={"image": ("a.png", IMAGE)}, headers=right).status_code == 200
+        assert client.get("/model", headers=right).json()["class_names"] == ["cat", "dog"]
+        assert [client.get(path).status_code for path in ("/health", "/ready", "/")] == [200, 200, 200]
+
+
+def test_more_requests_than_may_wait_are_told_to_come_again(folder: Path) -> None:
+    begun, go_on = threading.Barrier(LIMITS.max_waiting + 1), threading.Event()
+
+    async def slow(question: Question) -> Answer:
+        def held() -> None:
+            begun.wait(timeout=30)
+            go_on.wait(timeout=30)
+
+        await run_in_threadpool(held)
+        return await detect(question)
+
+    service = Service(ModelInUse(str(folder), "torch", "cpu"), slow, Kept(), LIMITS)
+    statuses = []
+    with TestClient(build_app(service)) as client:
+
+        def ask() -> None:
+            statuses.append(client.post("/predict", files={"image": ("a.png", IMAGE)}).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(LIMITS.max_waiting)]
+        for thread in threads:
+            thread.start()
+        begun.wait(timeout=30)
+        refused = client.post("/predict", files={"image": ("a.png", IMAGE)})
+        assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
+        assert client.get("/ready").status_code == 503 and client.get("/health").status_code == 200
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert statuses == [200] * LIMITS.max_waiting
+        assert client.get("/ready").status_code == 200
+
+
+def test_requests_and_their_parts_are_measured(client: TestClient, service: Service) -> None:
+    kept = service.meter
+    assert isinstance(kept, Kept)
+    kept.statuses.clear()
+    kept.parts.clear()
+    client.post("/predict", files={"image": ("a.png", IMAGE)})
+    client.post("/predict", content=b"", headers=RAW)
+    client.get("/health")
+    assert kept.statuses == [200, 400]
+    (parts,) = kept.parts
+    assert set(parts) == {"decode", "wait", "network", "total"} and parts["total"] >= parts["network"] > 0
+    assert client.get("/metrics").text == "requests 2\n"
+
+
+def test_the_page_and_the_documentation_take_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for text in (
+        page.text,
+        client.get("/docs").text,
+        client.get("/page/page.js").text,
+        client.get("/page/page.css").text,
+    ):
+        assert "//cdn" not in text and 'src="http' not in text and 'href="http' not in text
+    described = client.get("/openapi.json").json()
+    assert set(described["paths"]["/predict"]["post"]["requestBody"]["content"]) == {
+        "multipart/form-data",
+        "application/json",
+        "image/*",
+    }
+    assert json.dumps(described).count("/predict") >= 1
+    assert client.get("/nothing").json() == {"error": "GET /nothing: not found. See /docs."}

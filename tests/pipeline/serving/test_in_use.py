@@ -1,0 +1,69 @@
+"""The model in use follows its alias, and stays what it is while the registry cannot be reached."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pipeline.serving.in_use import ModelInUse, check_reference
+from pipeline.serving.options import Options
+from pipeline.tracking.registry import CHAMPION, register
+from pipeline.tracking.store import DATABASE, connect, tracking_uri
+from tests.pipeline.tracking.test_registry import a_release
+from yolox_core.errors import InputError
+
+CHAMPIONS = f"models:/yolox-detector@{CHAMPION}"
+
+
+def test_a_moved_alias_is_taken_up_and_a_silent_store_changes_nothing(project: Path) -> None:
+    register(a_release(project, seed=1))
+    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    first = in_use.model
+    assert in_use.moves and (first.name, first.version) == ("yolox-detector", "1")
+    assert not in_use.refresh() and in_use.model is first
+
+    register(a_release(project, seed=2))
+    connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
+    assert in_use.refresh() and in_use.model.version == "2" and in_use.problem == ""
+
+    (project / DATABASE).rename(project / "away.db")
+    assert not in_use.refresh()
+    assert in_use.model.version == "2" and "no MLflow store" in in_use.problem
+    (project / "away.db").rename(project / DATABASE)
+    assert not in_use.refresh() and in_use.problem == ""
+
+
+def test_a_version_whose_files_were_lost_is_not_taken_up(project: Path) -> None:
+    register(a_release(project, seed=1))
+    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    register(a_release(project, seed=2))
+    connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
+    with sqlite3.connect(project / DATABASE) as store:
+        ((place,),) = store.execute("select storage_location from model_versions where version = 2").fetchall()
+    for weights in Path(place.removeprefix("file://")).rglob("model.safetensors"):
+        weights.write_bytes(b"damaged")
+    assert not in_use.refresh()
+    assert in_use.model.version == "1" and "not what was registered" in in_use.problem
+
+
+def test_a_number_or_a_folder_stays(project: Path) -> None:
+    made = a_release(project, seed=1)
+    register(made)
+    assert not ModelInUse("models:/yolox-detector/1", "torch", "cpu").moves
+    in_use = ModelInUse(str(made.folder), "torch", "cpu")
+    assert not in_use.moves and not in_use.refresh()
+    assert (in_use.model.name, in_use.model.version) == (made.folder.name, "")
+    with pytest.raises(InputError, match="has no such version"):
+        check_reference("models:/yolox-detector/9", "torch", "cpu")
+
+
+def test_options_are_checked() -> None:
+    assert Options.from_mapping({"model": "m", "queue": 3}).limits.max_waiting == 3
+    for given, words in (
+        ({"model": "m", "que": 3}, r"args: que: no such option.*queue"),
+        ({}, r"expected `model`"),
+        ({"model": "m", "replicas": 0}, r"--replicas: expected a whole number"),
+        ({"model": "m", "max_mib": float("nan")}, r"--max-mib: expected a number above 0"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Options.from_mapping(given)
