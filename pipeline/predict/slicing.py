@@ -13,10 +13,11 @@ import torch
 
 from yolox_core.boxes import area, intersection
 from yolox_core.errors import InputError
+from yolox_core.postprocess import check_threshold
 from yolox_core.predictor import Answer, Predictor, Source, checked, read_source
 from yolox_core.structures import BoolArray, Detections, FloatArray, ImageArray, IntArray
 
-EDGE_PX = 8  # a box that ends so near to a tile's edge is cut by it: the network's finest step
+EDGE_PX = 8.0  # a box that ends so near to a tile's edge is cut by it: the network's finest step, in its own px
 PART = 0.5  # a cut box of which a larger one covers this much is a part of the same object
 Tile = tuple[int, int, int, int]  # x1, y1, x2, y2 px
 
@@ -37,33 +38,29 @@ class SlicingPredictor:
         self._predictor = predictor
         self._size = (size, size) if size else predictor.spec.input_size
         self._overlap = overlap
-
-    def predict(
-        self, images: Sequence[ImageArray], confidence: float | None = None, nms_iou: float | None = None
-    ) -> list[Detections]:
-        """Detections of each BGR uint8 image [H, W, 3], best first."""
-        found = []
-        for answer in self.stream(images, confidence, nms_iou):
-            if isinstance(answer, InputError):
-                raise answer
-            found.append(answer[1])
-        return found
+        # in the network's own pixels a larger tile is shrunk
+        self._edge_px = EDGE_PX * max(
+            1.0, *(side / own for side, own in zip(self._size, self.spec.input_size, strict=True))
+        )
 
     def stream(
         self, images: Iterable[Source], confidence: float | None = None, nms_iou: float | None = None
     ) -> Iterator[Answer]:
         """As `Predictor.stream`; one image is in memory at a time, its tiles run as a stream."""
+        score = self.spec.confidence if confidence is None else confidence
         iou = self.spec.nms_iou if nms_iou is None else nms_iou
-        return (self._answer(source, confidence, iou) for source in images)
+        check_threshold("confidence", score)
+        check_threshold("nms_iou", iou)
+        return (self._answer(source, score, iou) for source in images)
 
-    def _answer(self, source: Source, confidence: float | None, nms_iou: float) -> Answer:
+    def _answer(self, source: Source, confidence: float, nms_iou: float) -> Answer:
         try:
             image = checked(read_source(source))
             return image, self._detections(image, confidence, nms_iou)
         except InputError as refused:
             return refused
 
-    def _detections(self, image: ImageArray, confidence: float | None, nms_iou: float) -> Detections:
+    def _detections(self, image: ImageArray, confidence: float, nms_iou: float) -> Detections:
         size = (image.shape[0], image.shape[1])
         views = tiles(size, self._size, self._overlap)
         cut = (image[y1:y2, x1:x2] for x1, y1, x2, y2 in views)
@@ -72,7 +69,7 @@ class SlicingPredictor:
             if isinstance(answer, InputError):
                 raise answer
             seen.append((view, answer[1]))
-        return merge(seen, size, nms_iou)
+        return merge(seen, size, nms_iou, self._edge_px)
 
 
 def tiles(image: tuple[int, int], tile: tuple[int, int], overlap: float) -> list[Tile]:
@@ -83,7 +80,9 @@ def tiles(image: tuple[int, int], tile: tuple[int, int], overlap: float) -> list
     return found if len(found) == 1 else [*found, (0, 0, width, height)]
 
 
-def merge(seen: Sequence[tuple[Tile, Detections]], image: tuple[int, int], nms_iou: float) -> Detections:
+def merge(
+    seen: Sequence[tuple[Tile, Detections]], image: tuple[int, int], nms_iou: float, edge_px: float = EDGE_PX
+) -> Detections:
     """Detections of all tiles in pixels of the image: parts of cut objects left out, then NMS within each class."""
     from torchvision.ops import batched_nms  # here: it brings torch's compiler along
 
@@ -92,7 +91,7 @@ def merge(seen: Sequence[tuple[Tile, Detections]], image: tuple[int, int], nms_i
     )
     scores_N = np.concatenate([found.scores_N for _, found in seen])
     labels_N = np.concatenate([found.labels_N for _, found in seen])
-    cut_N = np.concatenate([_is_cut(found.boxes_N4_source, tile, image) for tile, found in seen])
+    cut_N = np.concatenate([_is_cut(found.boxes_N4_source, tile, image, edge_px) for tile, found in seen])
     whole = np.flatnonzero(~_is_part(boxes_N4, labels_N, cut_N))
     best = batched_nms(*(torch.from_numpy(rows[whole]) for rows in (boxes_N4, scores_N, labels_N)), nms_iou).numpy()
     kept = whole[best]
@@ -108,12 +107,12 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
     return [round(place * (length - side) / (count - 1)) for place in range(count)]
 
 
-def _is_cut(boxes_N4: FloatArray, tile: Tile, image: tuple[int, int]) -> BoolArray:
+def _is_cut(boxes_N4: FloatArray, tile: Tile, image: tuple[int, int], edge_px: float) -> BoolArray:
     """Whether a box, in pixels of its tile, ends at an edge of the tile that is not the image's own."""
     x1, y1, x2, y2 = tile
     height, width = image
-    low = boxes_N4[:, :2] <= EDGE_PX
-    high = boxes_N4[:, 2:] >= np.array([x2 - x1 - EDGE_PX, y2 - y1 - EDGE_PX])
+    low = boxes_N4[:, :2] <= edge_px
+    high = boxes_N4[:, 2:] >= np.array([x2 - x1 - edge_px, y2 - y1 - edge_px])
     return np.asarray((low & [x1 > 0, y1 > 0]).any(axis=1) | (high & [x2 < width, y2 < height]).any(axis=1))
 
 
