@@ -9,7 +9,7 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation", "memory", "training", "overhead")
+SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation", "memory", "training", "overhead", "predict")
 
 
 def main() -> None:

@@ -1,0 +1,13 @@
+"""The product around the detector. Public in Python: `from pipeline import Predictor`, loaded when first used."""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {"Found": "predict.found", "Predictor": "predictor"}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    return getattr(import_module(f"pipeline.{_PUBLIC[name]}"), name)

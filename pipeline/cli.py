@@ -182,20 +182,35 @@ def study(
 
 @app.command()
 def predict(
-    source: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
+    source: Annotated[list[str], typer.Argument(help="Images, folders, globs in quotes, videos, camera:0.")],
     model: Model,
     conf: Annotated[float, typer.Option(help="Lowest score, 0 to 1.")] = 0.25,
     iou: Annotated[float, typer.Option(help="Overlap above which the weaker of two boxes is dropped, 0 to 1.")] = 0.65,
-    json: Annotated[Path | None, typer.Option(help="Write the detections here.")] = None,
-    save_dir: Annotated[Path | None, typer.Option(help="Write the images with boxes drawn here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the detections here: COCO results plus names.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write them here, a row each.")] = None,
+    coco: Annotated[Path | None, typer.Option(help="Write images and detections here, as a COCO data set.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="New folder: YOLO labels, with links to the images.")] = None,
+    crops: Annotated[Path | None, typer.Option(help="New folder: each object as an image, by class.")] = None,
+    save_dir: Annotated[Path | None, typer.Option(help="Write images and videos with boxes drawn here.")] = None,
+    slice: Annotated[bool, typer.Option("--slice", help="Large images in overlapping tiles: small objects.")] = False,
+    slice_size: Annotated[int | None, typer.Option(help="A tile's side, px. Default: the model's input size.")] = None,
+    overlap: Annotated[float | None, typer.Option(help="Share of a tile that the next one sees, too. [0.2]")] = None,
+    every: Annotated[int, typer.Option(help="Of a video or camera, each so many-th frame.")] = 1,
+    seconds: Annotated[float | None, typer.Option(help="Of a video or camera, the first so many seconds.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="torch, onnx or openvino. Default: torch for a folder; onnx is mostly faster.")
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="A line an image, also for more than 20.")] = False,
 ) -> None:
-    """Find objects in an image or a folder of images."""
+    """Find objects in images, videos and cameras. Ctrl-C ends it and keeps what was found."""
+    from pipeline.commands.predict import Outputs, Request, Slicing
     from pipeline.commands.predict import predict as run
+    from pipeline.predict.looking import Stretch
 
-    raise typer.Exit(run(source, model, conf, iou, json, save_dir, runtime))
+    is_sliced = slice or slice_size is not None or overlap is not None
+    tiles = Slicing(slice_size, 0.2 if overlap is None else overlap) if is_sliced else None
+    outputs = Outputs(json, csv, coco, labels, crops, save_dir)
+    raise typer.Exit(run(Request(source, model, conf, iou, runtime, tiles, Stretch(every, seconds), outputs, verbose)))
 
 
 @app.command()

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from yolox_core.datasets.images import read_image
+from yolox_core.datasets.images import decode_image, read_image
 from yolox_core.errors import InputError
 from yolox_core.loading.geometry import letterbox
 from yolox_core.postprocess import check_threshold, select, to_source
@@ -24,7 +24,7 @@ from yolox_core.runtimes import Decoder, Runtime, open_runtime
 from yolox_core.structures import Detections, FloatArray, ImageArray
 
 AHEAD = 2  # images in work for each core, or place of a batch, while one is waited for
-Source = Path | str | ImageArray
+Source = Path | str | bytes | ImageArray  # a file, an encoded file's bytes, or BGR pixels
 Answer = tuple[ImageArray, Detections] | InputError
 S = TypeVar("S")
 R = TypeVar("R")
@@ -92,7 +92,7 @@ class Predictor:
         confidence: float | None = None,
         nms_iou: float | None = None,
     ) -> Generator[Answer, None, None]:
-        """As `predict`, for any number of images or image files, in their order and in bounded memory.
+        """As `predict`, for any number of images, files or their bytes, in their order and in bounded memory.
 
         Reading, decoding and fitting overlap with the network; ONNX Runtime and OpenVINO run an image on each core.
         In the place of an image that cannot be read comes its InputError; the others go on.
@@ -158,17 +158,12 @@ class Predictor:
 
     def _read(self, source: Source) -> "Fitted | InputError":
         try:
-            return self._fit(read_image(Path(source)) if isinstance(source, (Path, str)) else source)
+            return self._fit(read_source(source))
         except InputError as refused:
             return refused
 
     def _fit(self, image: ImageArray) -> "Fitted":
-        given: Any = image
-        shape: tuple[int, ...] = getattr(given, "shape", ())
-        if getattr(given, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            got = f"{given.dtype} {list(shape)}" if isinstance(given, np.ndarray) else type(given).__name__
-            raise InputError(f"image: expected uint8 BGR [height, width, 3], got {got}. `read_image` gives such.")
-        return Fitted(image, *letterbox(image, self.spec.input_size))
+        return Fitted(image, *letterbox(checked(image), self.spec.input_size))
 
     def _finish(self, confidence: float | None, nms_iou: float | None) -> "Finish":
         """From fitted images to detections, with thresholds that have been checked."""
@@ -206,6 +201,23 @@ Finish = Callable[[Decoder, list[Fitted]], list[Detections]]
 
 def _detections(decoded_A: Tensor, fitted: Fitted, thresholds: Thresholds) -> Detections:
     return to_source(select(decoded_A, *thresholds), fitted.scale, fitted.image.shape[:2])
+
+
+def read_source(source: Source) -> ImageArray:
+    """The pixels of a source; InputError where they cannot be read."""
+    if isinstance(source, (Path, str)):
+        return read_image(Path(source))
+    return decode_image(source, "image") if isinstance(source, bytes) else source
+
+
+def checked(image: ImageArray) -> ImageArray:
+    """The image itself; InputError where it is not what a network can be given."""
+    given: Any = image
+    shape: tuple[int, ...] = getattr(given, "shape", ())
+    if getattr(given, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        got = f"{given.dtype} {list(shape)}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise InputError(f"image: expected uint8 BGR [height, width, 3], got {got}. `read_image` gives such.")
+    return image
 
 
 def _batch(letterboxed: Sequence[ImageArray]) -> Tensor:

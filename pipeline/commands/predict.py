@@ -1,96 +1,166 @@
-"""`yolox predict`: detections in an image, or in every image of a folder."""
+"""`yolox predict`: what is in images, folders of them, videos and cameras, in whatever form is asked for."""
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
-
-import cv2
 
 from pipeline.model_reference import locate
-from yolox_core.datasets.atomic import write_bytes, write_json
-from yolox_core.datasets.images import IMAGE_SUFFIXES
+from pipeline.predict import documents, folders
+from pipeline.predict.documents import Output
+from pipeline.predict.found import Found, in_words
+from pipeline.predict.looking import Detecting, Seen, Stretch, interruptible, see
+from pipeline.predict.progress import PredictProgress
+from pipeline.predict.slicing import SlicingPredictor
+from pipeline.predict.sources import Clip, Source, check_apart, find
+from pipeline.predict.video import expected_frames
+from pipeline.source import user_path
+from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
 from yolox_core.postprocess import check_threshold
 from yolox_core.predictor import Predictor
-from yolox_core.structures import Detections, ImageArray
-from yolox_core.visualize import draw_boxes
+
+FEW = 20  # images that get a line each without --verbose
+INTERRUPTED = 128 + 2  # as a shell reports Ctrl-C
 
 
-def predict(
-    source: Path,
-    model: str,
-    confidence: float,
-    nms_iou: float,
-    json_path: Path | None,
-    save_dir: Path | None,
-    runtime: str | None = None,
-) -> int:
-    """Print what is in each image; write JSON and drawings where asked. Exit code: 2 where an image was unreadable.
+@dataclass(frozen=True)
+class Outputs:
+    """Where to write what was found."""
 
-    An unreadable image among others gets its line and the rest is done; where there is no other, nothing is written.
+    json: Path | None = None
+    csv: Path | None = None
+    coco: Path | None = None
+    labels: Path | None = None
+    crops: Path | None = None
+    save_dir: Path | None = None
+
+    def check(self, words: Sequence[str], sources: Sequence[Source]) -> None:
+        """InputError where one would write on the sources, on another output, or where it cannot."""
+        given = {source.path.resolve() for source in sources if source.path}
+        taken: dict[Path, str] = {}
+        for name, path in self._asked():
+            option = f"--{name.replace('_', '-')}"
+            other = taken.setdefault(path.resolve(), option)
+            if other != option:
+                raise InputError(f"{option} {path}: expected a place of its own, got that of {other}.")
+            if path.resolve() in given:
+                raise InputError(f"{option} {path}: expected a place of its own, got one of the images or videos.")
+            if name in ("json", "csv", "coco"):
+                if path.is_dir():
+                    raise InputError(f"{option} {path}: expected a file, got a folder.")
+                continue
+            check_apart(option, path, words, sources)
+            if name != "save_dir":
+                folders.check_new(option, path)
+                folders.check_stems(option, sources)
+
+    @contextmanager
+    def opened(self, spec: DetectorSpec) -> Iterator[list[Output]]:
+        """All that were asked for, ready to take what is seen."""
+        kinds = {
+            "json": documents.json_file,
+            "csv": documents.csv_file,
+            "coco": documents.coco_file,
+            "labels": folders.labels_folder,
+            "crops": folders.crops_folder,
+            "save_dir": folders.drawn_folder,
+        }
+        with ExitStack() as stack:
+            yield [stack.enter_context(kinds[name](path, spec)) for name, path in self._asked()]
+
+    def _asked(self) -> list[tuple[str, Path]]:
+        """(name, place) of each output that is wanted."""
+        given = ((entry.name, getattr(self, entry.name)) for entry in fields(self))
+        return [(name, user_path(path)) for name, path in given if path is not None]
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """Large images in tiles."""
+
+    size: int | None = None  # px; None: the model's input size
+    overlap: float = 0.2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to look at, with what, and what to do with the answers."""
+
+    sources: Sequence[str]
+    model: str
+    confidence: float
+    nms_iou: float
+    runtime: str | None = None
+    slicing: Slicing | None = None
+    stretch: Stretch = field(default_factory=Stretch)
+    outputs: Outputs = field(default_factory=Outputs)
+    verbose: bool = False
+
+
+def predict(request: Request) -> int:
+    """Look at everything; exit code 2 where something was unreadable, 130 where Ctrl-C ended it.
+
+    What is unreadable among others gets its line and the rest is done; where there is no other, nothing is written.
     """
-    check_threshold("--conf", confidence)
-    check_threshold("--iou", nms_iou)
-    files = list(image_files(source))
-    _check_save_dir(save_dir, source)
-    predictor = Predictor.load(locate(model), runtime=runtime)
-    spec = predictor.spec
-    everything: list[dict[str, Any]] = []
-    unreadable = 0
-    answers = predictor.stream(files, confidence, nms_iou)
-    for image_id, (path, answer) in enumerate(zip(files, answers, strict=True), start=1):
-        name = path.name if source.is_file() else path.relative_to(source).as_posix()
-        if isinstance(answer, InputError):
-            print(f"error: {answer}", file=sys.stderr)
-            unreadable += 1
-            continue
-        image, found = answer
-        everything += found.to_json(name, image_id, spec.class_names, spec.category_ids)
-        print(f"{name}: {_in_words(found, spec.class_names)}")
-        if save_dir is not None:
-            _save(save_dir / name, image, found, spec.class_names)
-    if json_path is not None and unreadable < len(files):
-        write_json(json_path, everything)
-    return 2 if unreadable else 0
+    check_threshold("--conf", request.confidence)
+    check_threshold("--iou", request.nms_iou)
+    _check_stretch(request.stretch)
+    sources = find(request.sources)
+    request.outputs.check(request.sources, sources)
+    detecting = Detecting(_predictor(request), request.confidence, request.nms_iou)
+    many = len(sources) > FEW or any(isinstance(source, Clip) for source in sources)
+    progress = PredictProgress(_total(sources, request.stretch), shown=many and not request.verbose)
+    with interruptible() as stopped:
+        with progress, ExitStack() as outputs:
+            takers: list[Output] | None = None
+            for answer in see(sources, request.stretch, detecting, stopped):
+                if isinstance(answer, InputError):
+                    progress.refused(answer)
+                    continue
+                if takers is None:  # not before: where nothing can be read, nothing is written
+                    takers = outputs.enter_context(request.outputs.opened(detecting.predictor.spec))
+                for take in takers:
+                    take(answer)
+                progress.seen(len(answer.found))
+                if request.verbose or not many:
+                    print(_line(answer, detecting.predictor.spec), flush=True)
+        early = stopped() and not _only_cameras(sources)
+    if many or early:
+        progress.summary(". Interrupted: the rest was not looked at." if early else "")
+    return INTERRUPTED if early else 2 if progress.skipped else 0
 
 
-def image_files(source: Path) -> Iterator[Path]:
-    """The image itself, or every image below a folder, by name; InputError where there is none."""
-    if source.is_file():
-        yield source
-        return
-    if not source.is_dir():
-        raise InputError(f"{source}: no such image or folder.")
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    if not files:
-        raise InputError(f"{source}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none.")
-    yield from files
+def _predictor(request: Request) -> Predictor | SlicingPredictor:
+    predictor = Predictor.load(locate(request.model), runtime=request.runtime)
+    slicing = request.slicing
+    return SlicingPredictor(predictor, slicing.size, slicing.overlap) if slicing else predictor
 
 
-def _check_save_dir(save_dir: Path | None, source: Path) -> None:
-    """InputError where drawings would land among the images, or replace them."""
-    if save_dir is None:
-        return
-    folder = (source if source.is_dir() else source.parent).resolve()
-    if save_dir.resolve() == folder or (source.is_dir() and folder in save_dir.resolve().parents):
-        raise InputError(f"--save-dir {save_dir}: expected a folder apart from the images, got one among them.")
+def _check_stretch(stretch: Stretch) -> None:
+    if stretch.every < 1:
+        raise InputError(f"--every: expected 1 or more frames, got {stretch.every}.")
+    if stretch.seconds is not None and not stretch.seconds > 0:
+        raise InputError(f"--seconds: expected a time above 0, got {stretch.seconds}.")
 
 
-def _in_words(found: Detections, names: tuple[str, ...]) -> str:
-    """`dog 0.86 [132, 207, 325, 543]; ...`: best first, boxes as corners in source pixels."""
-    parts = [
-        f"{names[int(label)]} {score:.2f} [{', '.join(str(round(float(side))) for side in box)}]"
-        for box, score, label in zip(found.boxes_N4_source, found.scores_N, found.labels_N, strict=True)
-    ]
-    return "; ".join(parts) or "nothing"
+def _only_cameras(sources: Sequence[Source]) -> bool:
+    """Ctrl-C is how a camera is ended; it cuts short everything else."""
+    return all(isinstance(source, Clip) and source.path is None for source in sources)
 
 
-def _save(path: Path, image: ImageArray, found: Detections, names: tuple[str, ...]) -> None:
-    captions = [f"{names[int(label)]} {score:.2f}" for label, score in zip(found.labels_N, found.scores_N, strict=True)]
-    drawn = draw_boxes(image, found.boxes_N4_source, found.labels_N.tolist(), captions)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        path = path.with_name(f"{path.name}.png")
-    encoded, content = cv2.imencode(path.suffix, drawn)
-    assert encoded  # the suffix is one that OpenCV writes
-    write_bytes(path, content.tobytes())
+def _total(sources: Sequence[Source], stretch: Stretch) -> int | None:
+    """How many images are to come, as far as containers say; None with a camera or a bound in seconds."""
+    counts = [expected_frames(source) if isinstance(source, Clip) else 1 for source in sources]
+    clips = any(isinstance(source, Clip) for source in sources)
+    if None in counts or (clips and stretch.seconds is not None):
+        return None
+    return sum(
+        -(-(count or 0) // stretch.every) if isinstance(source, Clip) else 1
+        for source, count in zip(sources, counts, strict=True)
+    )
+
+
+def _line(seen: Seen, spec: DetectorSpec) -> str:
+    at = f" frame {seen.look.frame} ({seen.look.time_s} s)" if seen.look.place else ""
+    return f"{seen.look.name}{at}: {in_words(Found.of(seen.found, spec))}"

@@ -10,7 +10,7 @@ from tests.needs import ROOT
 FILE_LINES, FUNCTION_LINES = 400, 60
 FILES = sorted(
     path
-    for room in ("yolox_core", "pipeline", "tests", "benchmarks")
+    for room in ("yolox_core", "pipeline", "tests", "benchmarks", "examples")
     for path in (ROOT / room).rglob("*.py")
     if "__pycache__" not in path.parts
 )

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 LONGEST_NAME = 60  # characters of a name that its partial file repeats: file systems allow 255 bytes
 
@@ -41,6 +41,25 @@ def write_json(path: Path, document: Any) -> None:
 
 
 @contextmanager
+def new_text(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 text to write bit by bit; it takes the place of `path` at the end, or vanishes if the body fails."""
+    path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("w", encoding="utf-8") as device:
+            yield device
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
+    partial = _partial(path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `path` at the end, or vanishes if the body fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +81,11 @@ def _partial(path: Path) -> Path:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Delete what a process that was killed has left half-made of this folder."""
+    """Delete what a process that was killed has left half-made of this file or folder."""
     for partial in path.parent.glob(f".{path.name[:LONGEST_NAME]}.*.partial"):
         pid = partial.name.split(".")[-2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
-            shutil.rmtree(partial, ignore_errors=True)
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
+            else:
+                partial.unlink(missing_ok=True)
