@@ -6,6 +6,7 @@ a typing error in a path must not look like a machine without the data.
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ SHARED = ROOT.parent / "shared"
 PREFIX = "needs "
 POSTGRESQL = Path("/usr/lib/postgresql")
 SSHD = Path("/usr/sbin/sshd")
+CHROMIUM = Path("/usr/bin/chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def shared_folder(name: str) -> Path:
@@ -57,6 +60,14 @@ def sshd() -> Path:
     if not SSHD.exists():
         pytest.skip(f"{PREFIX}path {SSHD}: OpenSSH's server is not installed")
     return SSHD
+
+
+def chromium() -> Path:
+    """A browser that Playwright can drive, from the PATH; skips where there is none."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"{PREFIX}path {CHROMIUM}: none of {', '.join(BROWSERS)} is in the PATH")
+    return Path(found)
 
 
 def cuda_reason() -> str:
