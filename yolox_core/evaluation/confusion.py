@@ -19,8 +19,8 @@ def confusion(scenes: Sequence[Scene], classes: int, score: float) -> IntArray:
         taken_D = greedy(scene.overlap_DG, np.ones(scene.overlap_DG.shape, np.bool_), scene.ignore_G)
         hit_D = taken_D >= 0
         np.add.at(counts, (scene.labels_G[taken_D[hit_D]], scene.labels_D[hit_D]), 1)
-        np.add.at(counts, (classes, scene.labels_D[taken_D == NOTHING]), 1)
+        counts[classes] += np.bincount(scene.labels_D[taken_D == NOTHING], minlength=classes + 1)
         missed_G = ~scene.ignore_G
         missed_G[taken_D[hit_D]] = False
-        np.add.at(counts, (scene.labels_G[missed_G], classes), 1)
+        counts[:, classes] += np.bincount(scene.labels_G[missed_G], minlength=classes + 1)
     return counts

@@ -76,10 +76,11 @@ def overlap(found_D4: DoubleArray, boxes_G4: DoubleArray, ignore_G: BoolArray) -
     """[D, G] IoU of boxes xyxy; for a crowd, intersection over the detection's own area. 0 where there is no area."""
     low_DG2 = np.maximum(found_D4[:, None, :2], boxes_G4[None, :, :2])
     high_DG2 = np.minimum(found_D4[:, None, 2:], boxes_G4[None, :, 2:])
-    shared_DG = (high_DG2 - low_DG2).clip(min=0).prod(axis=2)
+    shared_DG: DoubleArray = (high_DG2 - low_DG2).clip(min=0).prod(axis=2)
     found_D, boxes_G = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (found_D4, boxes_G4))
     union_DG = np.where(ignore_G, found_D[:, None], found_D[:, None] + boxes_G - shared_DG)
-    return np.divide(shared_DG, union_DG, out=np.zeros_like(shared_DG), where=union_DG > 0)
+    share_DG: DoubleArray = np.divide(shared_DG, union_DG, out=np.zeros_like(shared_DG), where=union_DG > 0)
+    return share_DG
 
 
 def _scene(image: ImageRecord, entries: list[dict[str, Any]], label_of: dict[int, int]) -> Scene:
