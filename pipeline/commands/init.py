@@ -5,8 +5,10 @@ code's files depends on the package's release instead.
 """
 
 import io
+import shlex
 import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ IGNORES = (".gitignore", ".dvcignore", ".rayignore")
 
 def create(folder: Path, data: str | None, preset: str | None) -> None:
     """Make the project; InputError, and nothing written, where there is one or the data are not there."""
-    root = folder.expanduser()
+    root = user_path(folder)
     taken = next((name for name in OURS if (root / name).exists()), None)
     if taken or (root.exists() and not root.is_dir()):
         raise InputError(f"{folder}: expected a folder without a project, got {taken or 'a file'}. Take another one.")
@@ -52,7 +54,7 @@ def create(folder: Path, data: str | None, preset: str | None) -> None:
         write_text(root / "README.md", _replaced(shipped("README.md"), told))
     write_text(root / "params.yaml", parameters)
     write_text(root / "dvc.yaml", graph_text())  # last: its presence makes the folder a project
-    print(f"{folder}: a project. Next: cd {folder} && dvc repro")
+    print(f"{folder}: a project. Next: cd {shlex.quote(str(folder))} && dvc repro")
 
 
 def shipped(name: str) -> str:
@@ -104,18 +106,22 @@ def _source(data: str | None) -> str | None:
 
 def _init_dvc(root: Path) -> None:
     """Under git where it is installed, in a repository of its own where the folder lies in none; without git else."""
-    from dvc.repo import Repo
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False).stdout
-
     if shutil.which("git") is None:
-        Repo.init(str(root), no_scm=True).close()
-        return
-    top = git("rev-parse", "--show-toplevel").strip()
-    if not top:
-        git("init", "--quiet")
-    Repo.init(str(root), subdir=bool(top) and Path(top).resolve() != root.resolve()).close()
+        option = ["--no-scm"]
+    else:
+        top = _output("git", "-C", str(root), "rev-parse", "--show-toplevel")
+        if not top:
+            _output("git", "-C", str(root), "init", "--quiet")
+        option = ["--subdir"] if top and Path(top).resolve() != root.resolve() else []
+    # a process of its own: DVC's logger keeps the streams that it found at its import
+    dvc = [sys.executable, "-m", "dvc", "init", "--quiet", *option]
+    done = subprocess.run(dvc, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"{root}: DVC cannot be set up there: {done.stderr.strip()[:200]}.")
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _config(path: Path) -> str:

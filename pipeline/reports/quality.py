@@ -95,9 +95,9 @@ def _column(rows: Sequence[Row], name: str) -> list[tuple[float, float]]:
 
 
 def _at_best(rows: Sequence[Row], prefix: str) -> list[str]:
-    """By the rule of yolox_core/evaluation/thresholds.py: of equal ones the middle."""
+    """By the rule of yolox_core/evaluation/thresholds.py: of equal ones the middle; none where nothing is ever right."""
     highest = max(float(row[f"{prefix}f1"]) for row in rows)
     best = [row for row in rows if float(row[f"{prefix}f1"]) == highest]
     at = best[len(best) // 2]
-    values = [at["threshold"], *(at[f"{prefix}{name}"] for name in FIGURES)]
+    values = [at["threshold"] if highest else "", *(at[f"{prefix}{name}"] for name in FIGURES)]
     return [f"{float(value):.{2 if column == 0 else 3}f}" if value else "–" for column, value in enumerate(values)]

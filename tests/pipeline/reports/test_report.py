@@ -14,7 +14,7 @@ from pipeline.reports.data import size_shares, sizes_px
 from pipeline.reports.learning import phases
 from pipeline.reports.pictures import ImageScore, pick, score_images, verdict
 from pipeline.reports.plots import MANY, Band, curves
-from pipeline.reports.quality import BACKGROUND, confusion_table
+from pipeline.reports.quality import BACKGROUND, confusion_table, threshold_table
 from pipeline.settings import Settings
 from pipeline.stages import evaluate, report
 from tests.pipeline.reports.page_project import make
@@ -153,6 +153,13 @@ def test_nothing_found_is_a_page_too(project: Path) -> None:
     assert "precision" not in errors and errors["recall"] == 0.0 and errors["cost_map_50"]["missed"] == 1.0
     page = page_of()
     assert "0 found; 2 missed" in page and ">nan<" not in page
+
+
+def test_no_threshold_is_recommended_for_a_class_of_which_nothing_is_right() -> None:
+    whole = {"precision": "0.5", "recall": "0.5", "f1": "0.5"}
+    rows = [{"threshold": "0.4", **whole, **{f"class/a/{name}": "0.0" for name in whole}}]
+    (_, overall), (_, of_class) = threshold_table(rows)
+    assert overall == ["0.40", "0.500", "0.500", "0.500"] and of_class == ["–", "0.000", "0.000", "0.000"]
 
 
 def test_eighty_classes_stay_readable(project: Path) -> None:
