@@ -95,7 +95,7 @@ def _column(rows: Sequence[Row], name: str) -> list[tuple[float, float]]:
 
 
 def _at_best(rows: Sequence[Row], prefix: str) -> list[str]:
-    """By the rule of yolox_core/evaluation/thresholds.py: of equal ones the middle; none where nothing is ever right."""
+    """By the rule of yolox_core/evaluation/thresholds.py: of equal ones the middle; none where nothing is right."""
     highest = max(float(row[f"{prefix}f1"]) for row in rows)
     best = [row for row in rows if float(row[f"{prefix}f1"]) == highest]
     at = best[len(best) // 2]
