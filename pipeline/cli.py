@@ -38,6 +38,18 @@ def doctor(
     raise typer.Exit(examine(path, format, json))
 
 
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The project's folder; made where it is not there.")],
+    data: Annotated[str | None, typer.Option(help="Your annotated images. Default: the embedded scenes.")] = None,
+    preset: Annotated[str | None, typer.Option(help="few-images, fine-tune or from-nothing: docs/recipes.md.")] = None,
+) -> None:
+    """Set up a project of your own: dvc.yaml, params.yaml, what git and DVC need. Then: dvc repro."""
+    from pipeline.commands.init import create
+
+    create(folder, data, preset)
+
+
 def _run(stage: str) -> None:
     from importlib import import_module
 

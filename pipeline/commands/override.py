@@ -25,7 +25,7 @@ PRESETS = Path(__file__).parents[1] / "presets"
 def arguments(given: list[str], preset: str | None = None, data: str | None = None) -> list[str]:
     """`-S ++key=value` for each setting. InputError where one is unknown, or makes params.yaml illegal."""
     source = [("data.source", data)] if data else []
-    settings = [*(_preset(preset) if preset else ()), *source, *map(_parsed, given)]
+    settings = [*(preset_values(preset) if preset else ()), *source, *map(_parsed, given)]
     merged = _merged(settings)
     if data:
         source_digest(merged.data)  # refuses a folder that is not there, before params.yaml names it
@@ -44,7 +44,7 @@ def _hydra(value: Any) -> str:
 
 def preset_settings(preset: str, given: list[str]) -> Settings:
     """params.yaml with a preset and settings given by hand, as `make repro` would run it."""
-    return _merged([*_preset(preset), *map(_parsed, given)])
+    return _merged([*preset_values(preset), *map(_parsed, given)])
 
 
 def _merged(settings: list[tuple[str, Any]]) -> Settings:
@@ -55,7 +55,8 @@ def _merged(settings: list[tuple[str, Any]]) -> Settings:
     return settings_from(plain)
 
 
-def _preset(name: str) -> Iterator[tuple[str, Any]]:
+def preset_values(name: str) -> Iterator[tuple[str, Any]]:
+    """A preset's settings under their dotted names; InputError where there is none of that name."""
     path = PRESETS / f"{name}.yaml"
     if not path.is_file():
         known = [entry.stem for entry in PRESETS.glob("*.yaml")]

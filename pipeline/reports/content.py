@@ -15,6 +15,7 @@ from pipeline import paths
 from pipeline.git_state import ProjectState
 from pipeline.reports.plots import Series
 from pipeline.settings import Settings
+from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
 
 Facts = list[tuple[str, str]]  # a table of names and values
@@ -28,7 +29,6 @@ HEADLINES = (
     ("map_large", "large", "mAP, over 96² px"),
     ("ar_100", "recall", "mean of 100 detections"),
 )
-LOSSES = ("loss", "loss/iou", "loss/objectness", "loss/class", "loss/l1")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class Inputs:
     history: Sequence[Mapping[str, float]]
     per_class: Sequence[Mapping[str, str]]
     precision_recall: Sequence[Mapping[str, str]]
+    threshold: Sequence[Mapping[str, str]]
+    confusion: Sequence[Mapping[str, str]]
+    errors: Mapping[str, Any]
 
 
 def read_inputs() -> Inputs:
@@ -58,6 +61,9 @@ def read_inputs() -> Inputs:
         history=[{name: float(text) for name, text in row.items() if text} for row in _read_csv(paths.HISTORY)],
         per_class=_read_csv(paths.PER_CLASS),
         precision_recall=_read_csv(paths.PRECISION_RECALL),
+        threshold=_read_csv(paths.THRESHOLD),
+        confusion=_read_csv(paths.CONFUSION),
+        errors=read_json(paths.ERRORS),
     )
 
 
@@ -69,25 +75,6 @@ def read_json(path: Path) -> Any:
 def headlines(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(figure, name, explanation) of those that exist."""
     return [(f"{metrics[key]:.3f}", name, about) for key, name, about in HEADLINES if key in metrics]
-
-
-def loss_series(history: Sequence[Mapping[str, float]]) -> Series:
-    """The whole loss and its parts over epochs; a part that is always zero is left out."""
-    names = {name: name.removeprefix("loss/") if name != "loss" else "all" for name in LOSSES}
-    series = {label: _points(history, name) for name, label in names.items()}
-    return {label: points for label, points in series.items() if any(y for _, y in points)}
-
-
-def map_series(history: Sequence[Mapping[str, float]]) -> Series:
-    """map and map_50 in the epochs that were evaluated; empty without a validation split."""
-    series = {name: _points(history, name) for name in ("map", "map_50")}
-    return {name: points for name, points in series.items() if points}
-
-
-def rate_series(history: Sequence[Mapping[str, float]]) -> Series:
-    """The learning rate over epochs."""
-    points = _points(history, "learning_rate")
-    return {"learning rate": points} if points else {}
 
 
 def precision_series(rows: Sequence[Mapping[str, str]]) -> Series:
@@ -105,12 +92,8 @@ def class_table(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def data_facts(manifest: Mapping[str, Any], settings: Settings) -> Facts:
-    """Where the images come from and how they were split."""
-    facts = [("source", settings.data.source), ("classes", ", ".join(manifest["class_names"]))]
-    for split, count in manifest["images"].items():
-        boxes = sum(manifest["boxes"].get(split, {}).values())
-        facts.append((f"{split} split", f"{count} images, {boxes} boxes" if count else "empty"))
-    return facts
+    """Where the images come from."""
+    return [("source", settings.data.source), ("classes", str(len(manifest["class_names"])))]
 
 
 def plain_facts(report: Mapping[str, Any]) -> Facts:
@@ -127,19 +110,31 @@ def plain_facts(report: Mapping[str, Any]) -> Facts:
     return facts
 
 
-def training_facts(training: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> Facts:
+def training_facts(inputs: Inputs, settings: Settings) -> Facts:
     """How long and on what it was trained."""
+    training, history = inputs.training, inputs.history
     seconds = training.get("train_seconds")
     released = {"best": "best by validation mAP", "last": "last, averaged (EMA)"}.get(str(training.get("released")))
+    drawn = history[-1].get("step", 0) * settings.train.batch_size if history else 0
     facts = [
         ("epochs", str(training.get("epochs", len(history)))),
         ("released weights", released),
         ("best epoch", training.get("best_epoch")),
         ("training time", None if seconds is None else f"{seconds / 60:.1f} min"),
+        ("images a second", f"{drawn / seconds:.1f}" if seconds and drawn else None),
         ("device", training.get("device")),
         ("workers", training.get("workers")),
     ]
     return [(name, str(value)) for name, value in facts if value is not None]
+
+
+def cost_facts(cost: Mapping[str, float], spec: DetectorSpec) -> Facts:
+    """What the detector costs wherever it runs."""
+    height, width = spec.input_size
+    return [
+        ("parameters", f"{cost['parameters'] / 1e6:.2f} million"),
+        ("operations an image", f"{cost['gflops']:.3g} GFLOPs at {width} × {height} px (width × height)"),
+    ]
 
 
 def export_facts(export: Mapping[str, Any]) -> Facts:
@@ -151,6 +146,15 @@ def export_facts(export: Mapping[str, Any]) -> Facts:
         "map_loss": "mAP lost",
     }
     return [(about, f"{export[key]:.3g}") for key, about in named.items() if isinstance(export.get(key), (int, float))]
+
+
+def export_forms(export: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """(columns, rows) of the exported forms, whatever was measured of them; none where only ONNX was."""
+    forms: Mapping[str, Mapping[str, Any]] = export.get("forms", {})
+    known = [key for form in forms.values() for key, value in form.items() if not isinstance(value, (dict, list))]
+    columns = list(dict.fromkeys(known))
+    rows = [(name, [_shown(form.get(column)) for column in columns]) for name, form in forms.items()]
+    return [column.replace("_", " ") for column in columns], rows
 
 
 def lineage_facts(inputs: Inputs, state: ProjectState) -> Facts:
@@ -170,8 +174,10 @@ def lineage_facts(inputs: Inputs, state: ProjectState) -> Facts:
     return [(name, str(value)) for name, value in facts if value is not None]
 
 
-def _points(history: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
-    return [(row["epoch"] + 1, row[name]) for row in history if name in row]
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _rounded(text: str) -> str:

@@ -1,53 +1,51 @@
 """The report as one HTML page that needs nothing else: pictures inlined, no script, no address of another machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.git_state import ProjectState
-from pipeline.reports import content
+from pipeline.reports import content, data, learning, quality
 from pipeline.reports.content import Inputs
-from pipeline.reports.pictures import IOU, Picture
-from pipeline.reports.plots import MANY, Series, curves
+from pipeline.reports.pictures import Picture
+from pipeline.reports.plots import MANY, Series, curves, steps
 from pipeline.settings import Settings
+from yolox_core.config import STRIDES, DetectorSpec
 
 TEMPLATE = "report.html.j2"
+Figures = list[tuple[Markup, str]]  # each with its caption
 
 
-def render(
-    inputs: Inputs,
-    settings: Settings,
-    state: ProjectState,
-    params: content.Facts,
-    pictures: Sequence[Picture],
-    confidence: float,
-) -> str:
+@dataclass(frozen=True)
+class Evidence:
+    """What the page shows besides the reports of the stages before."""
+
+    spec: DetectorSpec
+    state: ProjectState
+    params: content.Facts
+    splits: data.Splits
+    pictures: Sequence[Picture]
+    cost: Mapping[str, float]
+
+
+def render(inputs: Inputs, settings: Settings, evidence: Evidence) -> str:
     """The page. Equal inputs give equal bytes."""
-    metrics, registration = inputs.metrics, inputs.registration
     return template(TEMPLATE).render(
-        title=registration["name"],
-        version=registration["version"],
-        alias=registration["alias"],
-        images=metrics.get("images"),
-        boxes=metrics.get("boxes"),
-        headlines=content.headlines(metrics),
-        learning=learning_figures(inputs),
-        columns=[key for key in (inputs.per_class[0] if inputs.per_class else {}) if key != "class"],
-        precision=_figure(precision_recall(inputs)),
-        many_classes=len(inputs.per_class) > MANY,
-        classes=content.class_table(inputs.per_class),
-        pictures=[(group, list(members)) for group, members in groupby(pictures, key=lambda picture: picture.group)],
-        picture_iou=IOU,
-        confidence=confidence,
-        data=content.data_facts(inputs.manifest, settings),
-        validation=content.plain_facts({key: value for key, value in inputs.validation.items() if key != "list"}),
-        training=content.training_facts(inputs.training, inputs.history),
-        params=params,
+        **_head(inputs),
+        **_quality(inputs, evidence),
+        **_learning(inputs, settings),
+        **_data(inputs, settings, evidence),
+        training=content.training_facts(inputs, settings),
+        cost=content.cost_facts(evidence.cost, evidence.spec),
+        params=evidence.params,
         export=content.export_facts(inputs.export),
-        lineage=content.lineage_facts(inputs, state),
+        forms=content.export_forms(inputs.export),
+        lineage=content.lineage_facts(inputs, evidence.state),
     )
 
 
@@ -62,19 +60,83 @@ def template(name: str) -> Template:
     ).get_template(name)
 
 
-def learning_figures(inputs: Inputs) -> list[tuple[Markup, str]]:
-    """Losses, validation figures where there are any, learning rate; each with its caption."""
-    rate = content.rate_series(inputs.history)
-    drawn = [
-        ("Training loss by epoch", content.loss_series(inputs.history), "loss", None),
-        ("Validation mAP by epoch", content.map_series(inputs.history), "fraction", 1.0),
-        ("Learning rate by epoch", rate, "learning rate", _above(rate)),
-    ]
-    return [
-        (_figure(curves(series, title=title, x="epoch", y=y, top=top)), title)
-        for title, series, y, top in drawn
-        if series
-    ]
+def _head(inputs: Inputs) -> dict[str, Any]:
+    metrics, registration = inputs.metrics, inputs.registration
+    return {
+        "title": registration["name"],
+        "version": registration["version"],
+        "alias": registration["alias"],
+        "images": metrics.get("images"),
+        "boxes": metrics.get("boxes"),
+        "headlines": content.headlines(metrics),
+    }
+
+
+def _quality(inputs: Inputs, evidence: Evidence) -> dict[str, Any]:
+    threshold, confidence = inputs.errors["threshold"], evidence.spec.confidence
+    causes = quality.cause_table(inputs.errors)
+    return {
+        "columns": [key for key in (inputs.per_class[0] if inputs.per_class else {}) if key != "class"],
+        "classes": content.class_table(inputs.per_class),
+        "precision": _figure(precision_recall(inputs)),
+        "many_classes": len(inputs.per_class) > MANY,
+        "threshold": threshold,
+        "confidence": confidence,
+        "threshold_figures": threshold_figures(inputs, threshold),
+        "thresholds": quality.threshold_table(inputs.threshold),
+        "confusion": quality.confusion_table(inputs.confusion),
+        "causes": causes,
+        "dearest": max(causes[0][3], 1e-9),  # a detector without mistakes pays nothing
+        "right": inputs.errors["count"]["right"],
+        "pictures": [
+            (group, list(members)) for group, members in groupby(evidence.pictures, key=lambda picture: picture.group)
+        ],
+    }
+
+
+def _learning(inputs: Inputs, settings: Settings) -> dict[str, Any]:
+    history = inputs.history
+    rate, points = learning.rate_series(history), learning.points_series(history)
+    bands = learning.phases(settings, len(history))
+
+    def drawn(plans: Sequence[tuple[str, Series, str, float | None]]) -> Figures:
+        return [
+            (_figure(curves(series, title=title, x="epoch", y=y, top=top, bands=bands)), title)
+            for title, series, y, top in plans
+            if series
+        ]
+
+    return {
+        "learning": drawn(
+            [
+                ("Training loss by epoch", learning.loss_series(history), "loss", None),
+                ("Validation mAP by epoch", learning.map_series(history), "fraction", 1.0),
+                ("Learning rate by epoch", rate, "learning rate", _above(rate)),
+            ]
+        ),
+        "assignment": drawn(
+            [
+                ("Anchor points an object by epoch", points, "anchor points", _above(points)),
+                ("Objects without a point by epoch", learning.unmatched_series(history), "share of objects", None),
+                ("Points on each level by epoch", learning.level_series(history), "share of points", 1.0),
+            ]
+        ),
+    }
+
+
+def _data(inputs: Inputs, settings: Settings, evidence: Evidence) -> dict[str, Any]:
+    shares = data.size_shares(evidence.splits, evidence.spec.input_size)
+    marks = {f"stride {stride}": float(stride) for stride in STRIDES}
+    told = ("list", "boxes_per_class")  # the list is long, the classes stand in a table of their own
+    title = "Size of objects as the network sees them"
+    sizes = steps(shares, title=title, x="square root of the area, px", y="share", marks=marks) if shares else ""
+    return {
+        "data": content.data_facts(inputs.manifest, settings),
+        "splits": data.split_table(evidence.splits),
+        "class_counts": data.class_table(evidence.splits),
+        "sizes": _figure(sizes),
+        "validation": content.plain_facts({key: value for key, value in inputs.validation.items() if key not in told}),
+    }
 
 
 def precision_recall(inputs: Inputs) -> str:
@@ -83,6 +145,20 @@ def precision_recall(inputs: Inputs) -> str:
     if not series:
         return ""
     return curves(series, title="Precision over recall at IoU 0.50, by class", x="recall", y="precision", top=1.02)
+
+
+def threshold_figures(inputs: Inputs, threshold: float) -> Figures:
+    """All classes together with the recommended score, and F1 of each class."""
+    marks = {f"recommended: {threshold:.2f}": threshold}
+    drawn = [
+        ("Precision, recall and F1 by score, all classes", quality.threshold_series(inputs.threshold), "fraction"),
+        ("F1 by score, by class", quality.f1_series(inputs.threshold), "F1"),
+    ]
+    return [
+        (_figure(curves(series, title=title, x="score", y=y, top=1.02, marks=marks)), title)
+        for title, series, y in drawn
+        if series
+    ]
 
 
 def _above(series: Series) -> float | None:

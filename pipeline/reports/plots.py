@@ -16,6 +16,8 @@ from yolox_core.visualize import PALETTE
 Series = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y) points
 
 INK = "#010203"  # stands for the page's text colour and is replaced by `currentColor`
+WIDTH_IN = 5.2  # narrow: texts stay readable where a phone shrinks the drawing
+LEGEND_LETTERS = 72  # of its font, side by side
 MANY = 8  # more lines than this are drawn thin and unnamed
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it takes the page's font and can be searched
@@ -47,10 +49,29 @@ class Interval:
     strong: bool
 
 
-def curves(series: Series, *, title: str, x: str, y: str, top: float | None = None) -> str:
-    """Lines over a common axis. `top`: where the y axis ends (it then starts at 0)."""
+@dataclass(frozen=True)
+class Band:
+    """A stretch of the x axis that has a name."""
+
+    name: str
+    low: float
+    high: float
+
+
+def curves(
+    series: Series,
+    *,
+    title: str,
+    x: str,
+    y: str,
+    top: float | None = None,
+    bands: Sequence[Band] = (),
+    marks: Mapping[str, float] | None = None,
+) -> str:
+    """Lines over a common axis. `top`: where the y axis ends (it then starts at 0). `marks`: places on the x axis."""
 
     def draw(axes: Axes) -> None:
+        _draw_bands(axes, bands)
         many = len(series) > MANY
         for index, (name, points) in enumerate(series.items()):
             xs, ys = [point[0] for point in points], [point[1] for point in points]
@@ -64,10 +85,61 @@ def curves(series: Series, *, title: str, x: str, y: str, top: float | None = No
             axes.set_ylim(0, top)
         if x == "epoch":
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _draw_marks(axes, marks or {})
         if 1 < len(series) <= MANY:
-            axes.legend(fontsize=10)
+            _legend_below(axes, list(series))
 
     return _svg(draw, title)
+
+
+def steps(series: Series, *, title: str, x: str, y: str, marks: Mapping[str, float]) -> str:
+    """Histograms of common bins, given by (lower edge, height), over an axis that doubles; bins are half an octave."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_xscale("log", base=2)
+        for index, (name, bins) in enumerate(series.items()):
+            lows = [low for low, _ in bins]
+            edges = [*lows, lows[-1] * 2**0.5]
+            color = PALETTE[index % len(PALETTE)]
+            axes.stairs([height for _, height in bins], edges, label=name, color=color, linewidth=2.0)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        _draw_marks(axes, marks)
+        _legend_below(axes, list(series))
+
+    return _svg(draw, title)
+
+
+def _legend_below(axes: Axes, names: Sequence[str]) -> None:
+    """Names under the drawing, where they hide no line; as many in a row as there is room for."""
+    columns = max(1, min(len(names), 5, LEGEND_LETTERS // (max(map(len, names)) + 6)))
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # _svg has made it
+    figure.legend(loc="outside lower center", ncols=columns, fontsize=10, columnspacing=1.2, handlelength=1.5)
+
+
+def _draw_bands(axes: Axes, bands: Sequence[Band]) -> None:
+    """Every second stretch shaded, names above: the first at the left, the last at the right, others in the middle."""
+    for index, band in enumerate(bands):
+        if index % 2 == 0:
+            axes.axvspan(band.low, band.high, color=INK, alpha=0.07, linewidth=0)
+        side, place = "center", (band.low + band.high) / 2
+        if index == 0:
+            side, place = "left", band.low
+        elif index == len(bands) - 1:
+            side, place = "right", band.high
+        top = axes.get_xaxis_transform()
+        axes.text(place, 1.02, band.name, transform=top, ha=side, va="bottom", fontsize=9)
+    if bands:
+        axes.set_xlim(bands[0].low, bands[-1].high)
+
+
+def _draw_marks(axes: Axes, marks: Mapping[str, float]) -> None:
+    for name, place in marks.items():
+        axes.axvline(place, color=INK, linewidth=1.2, linestyle="--")
+        top = axes.get_xaxis_transform()
+        axes.text(place, 1.02, name, transform=top, ha="center", va="bottom", fontsize=9)
 
 
 def intervals(rows: Sequence[Interval], *, title: str, x: str) -> str:
@@ -161,18 +233,21 @@ def by_value(values: Sequence[tuple[str, Sequence[float]]], *, title: str, x: st
 
 def as_file(svg: str) -> str:
     """A drawing for a file of its own, where no page gives it a text colour: dark on white."""
+    svg = re.sub(r"var\(--series-\d+, (#\w+)\)", r"\1", svg)
     return svg.replace("currentColor", "#1c2330").replace("<svg", '<svg style="background: #fff"', 1) + "\n"
 
 
-def _svg(draw: Callable[[Axes], None], title: str, height: float = 3.6) -> str:
+def _svg(draw: Callable[[Axes], None], title: str, height: float = 3.4) -> str:
     # the salt makes ids repeatable, and different between the figures of one page
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=(6.4, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
         draw(figure.add_subplot())
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     body = text[text.index("<svg") :].replace(INK, "currentColor")
+    for number, color in enumerate(PALETTE):  # a dark page has lighter ones; outside a page these stand
+        body = body.replace(color, f"var(--series-{number}, {color})")
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'(<svg[^>]*?) width="[^"]*pt"', r"\1", body, count=1)
     body = re.sub(r'(<svg[^>]*?) height="[^"]*pt"', r"\1", body, count=1)

@@ -8,33 +8,39 @@ from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
 from pipeline.reports.content import Facts, read_inputs, read_json
-from pipeline.reports.html import render
+from pipeline.reports.html import Evidence, render
 from pipeline.reports.pictures import Picture, draw_pair, pick, score_images
 from pipeline.settings import Settings
+from pipeline.sweep.cost import size_of
 from yolox_core.config import DetectorSpec
 from yolox_core.datasets.atomic import write_text
+from yolox_core.datasets.coco import read_coco
+from yolox_core.datasets.records import DatasetRecords
+from yolox_core.datasets.split import SPLITS
 
 
 def run(settings: Settings) -> None:
     """Write the page."""
     spec = DetectorSpec.from_dict(read_json(paths.RELEASED / "model.json"), str(paths.RELEASED / "model.json"))
-    page = render(
-        inputs=read_inputs(),
-        settings=settings,
+    inputs = read_inputs()
+    splits = {name: read_coco(paths.prepared(name), paths.RAW_IMAGES) for name in SPLITS}
+    evidence = Evidence(
+        spec=spec,
         state=project_state(),
         params=parameters(yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {}),
-        pictures=pictures(spec),
-        confidence=spec.confidence,
+        splits=splits,
+        pictures=pictures(spec, splits["test"], inputs.errors["threshold"]),
+        cost=size_of(spec),
     )
+    page = render(inputs, settings, evidence)
     write_text(paths.REPORT, page)
     print(f"{paths.REPORT}: written, {len(page) // 1024} KiB")
 
 
-def pictures(spec: DetectorSpec) -> list[Picture]:
-    """The worst, middle and best test images at the threshold that the released model predicts with."""
-    names = dict(zip(spec.category_ids, spec.class_names, strict=True))
-    scores = score_images(read_json(paths.prepared("test")), read_json(paths.DETECTIONS), spec.confidence)
-    return [draw_pair(paths.RAW_IMAGES, group, score, names) for group, score in pick(scores)]
+def pictures(spec: DetectorSpec, truth: DatasetRecords, threshold: float) -> list[Picture]:
+    """The worst, middle and best test images, with what scores at least `threshold`."""
+    scores = score_images(truth, read_json(paths.DETECTIONS), threshold)
+    return [draw_pair(paths.RAW_IMAGES, group, score, spec) for group, score in pick(scores)]
 
 
 def parameters(plain: dict[str, Any], prefix: str = "") -> Facts:

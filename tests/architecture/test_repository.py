@@ -31,6 +31,9 @@ COMMITTED = (
     paths.HISTORY,
     paths.PER_CLASS,
     paths.PRECISION_RECALL,
+    paths.THRESHOLD,
+    paths.CONFUSION,
+    paths.ERRORS,
     paths.EXPORT,
     paths.REGISTRATION,
 )

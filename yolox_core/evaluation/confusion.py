@@ -1,0 +1,26 @@
+"""Which class is taken for which: counts of objects by their class and the class they were found as.
+
+Classes do not matter for who belongs to whom here: best first, each detection takes the free object that it overlaps
+most, at IoU .5 or more. What is left on either side stands against the background.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from yolox_core.evaluation.scenes import NOTHING, Scene, greedy
+from yolox_core.structures import IntArray
+
+
+def confusion(scenes: Sequence[Scene], classes: int, score: float) -> IntArray:
+    """[classes + 1, classes + 1] truth by detection, of those that score at least `score`; the background is last."""
+    counts = np.zeros((classes + 1, classes + 1), np.int64)
+    for scene in (scene.above(score) for scene in scenes):
+        taken_D = greedy(scene.overlap_DG, np.ones(scene.overlap_DG.shape, np.bool_), scene.ignore_G)
+        hit_D = taken_D >= 0
+        np.add.at(counts, (scene.labels_G[taken_D[hit_D]], scene.labels_D[hit_D]), 1)
+        counts[classes] += np.bincount(scene.labels_D[taken_D == NOTHING], minlength=classes + 1)
+        missed_G = ~scene.ignore_G
+        missed_G[taken_D[hit_D]] = False
+        counts[:, classes] += np.bincount(scene.labels_G[missed_G], minlength=classes + 1)
+    return counts
