@@ -5,7 +5,7 @@ version that its training started from.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from pipeline.model_reference import RANDOM
 from pipeline.stages.fingerprint import weights_digest
 from pipeline.tracking import evidence
 from pipeline.tracking.promotion import ADVICE, BEFORE, WHY, reference
+from pipeline.tracking.registry import refused_by
 from pipeline.tracking.resolve import PREFIX, WEIGHTS_TAG, lookup, resolve
 from pipeline.tracking.store import connect, is_missing
 from yolox_core.errors import InputError
@@ -49,30 +50,40 @@ class Part:
 
 def chain(name: str, wanted: str) -> list[Part]:
     """The version, then the one that it started from, and so on; InputError where the first is not there."""
-    version, uri = lookup(reference(name, wanted))
+    first, uri = lookup(reference(name, wanted))
     client = connect(uri, advice=ADVICE)
-    parts: list[Part] = []
+    with refused_by(uri, ADVICE):
+        links = [(version, _links(client, version, uri)) for version in _ancestry(first)]
+        before = str(client.get_registered_model(name).tags.get(BEFORE) or "none")
+        links[0][1].append(Link("champions before", before, checked=False))
+        return [Part(_title(client, version), tuple(of)) for version, of in links]
+
+
+def _ancestry(version: "ModelVersion") -> Iterator["ModelVersion"]:
+    """The version and those it started from, as far as they are there: what is lost is said by its link."""
     seen: set[str] = set()
     while True:
+        yield version
         seen.add(f"{version.name}/{version.version}")
-        parts.append(_part(client, version, uri))
         parent = version.tags.get("parent")
         if parent is None or parent in seen:
-            return parts
+            return
         try:
             version, _ = lookup(f"{PREFIX}{parent}")
-        except InputError:  # said by the link
-            return parts
+        except InputError:
+            return
 
 
-def _part(client: "MlflowClient", version: "ModelVersion", uri: str) -> Part:
-    model = client.get_registered_model(version.name)
-    number = str(version.version)
-    aliases = sorted(alias for alias, holder in model.aliases.items() if str(holder) == number)
+def _title(client: "MlflowClient", version: "ModelVersion") -> str:
+    holders = client.get_registered_model(version.name).aliases
+    aliases = sorted(alias for alias, holder in holders.items() if str(holder) == str(version.version))
     made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).date()
-    title = f"{PREFIX}{version.name}/{number} ({', '.join(aliases) or 'no alias'}), registered {made}"
-    files = _refusal(lambda: resolve(f"{PREFIX}{version.name}/{number}"))
-    links = [
+    return f"{PREFIX}{version.name}/{version.version} ({', '.join(aliases) or 'no alias'}), registered {made}"
+
+
+def _links(client: "MlflowClient", version: "ModelVersion", uri: str) -> list[Link]:
+    files = _refusal(lambda: resolve(f"{PREFIX}{version.name}/{version.version}"))
+    return [
         Link("model", f"sha256 {_short(version.tags.get(WEIGHTS_TAG))}", files),
         *_run_links(client, version),
         _weights_link(version),
@@ -80,9 +91,7 @@ def _part(client: "MlflowClient", version: "ModelVersion", uri: str) -> Part:
         *_data_links(version, uri),
         _test_link(version, uri),
         _promotion_link(version),
-        Link("champions before", str(model.tags.get(BEFORE) or "none"), checked=False),
     ]
-    return Part(title, tuple(links))
 
 
 def _run_links(client: "MlflowClient", version: "ModelVersion") -> list[Link]:

@@ -195,14 +195,16 @@ def _average_precision(
     at_RN = np.searchsorted((found_RP + lift_R1).ravel(), needed_RN + lift_R1) - order_R1 * points
     reached = at_RN < points
     sampled_RN = np.take_along_axis(best_RP, np.where(reached, at_RN, 0), axis=1)
-    return np.where(reached, sampled_RN, 0.0).mean(axis=1)
+    averages: Figures = np.where(reached, sampled_RN, 0.0).mean(axis=1)
+    return averages
 
 
 def _mean(maps_CR: Figures) -> Figures:
     """[R]: over the classes that occur; NaN where none does."""
     occurs = ~np.isnan(maps_CR)
     with np.errstate(invalid="ignore"):
-        return np.where(occurs, maps_CR, 0.0).sum(axis=0) / occurs.sum(axis=0)
+        means: Figures = np.where(occurs, maps_CR, 0.0).sum(axis=0) / occurs.sum(axis=0)
+    return means
 
 
 def _difference(first: float, second: float, spread_R: Figures) -> Difference:
