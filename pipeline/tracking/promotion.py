@@ -13,7 +13,7 @@ from pipeline.git_state import project_state
 from pipeline.tracking import evidence
 from pipeline.tracking.registry import CHAMPION, refused_by
 from pipeline.tracking.resolve import PREFIX, lookup, resolve
-from pipeline.tracking.store import connect, shown, tracking_uri
+from pipeline.tracking.store import connect, tracking_uri
 from yolox_core.errors import InputError
 from yolox_core.evaluation.bootstrap import Comparison, compare
 
@@ -109,10 +109,8 @@ def promote(case: Case) -> None:
 
 def rollback(name: str) -> tuple[str, str]:
     """Make the champion before this one champion again; (from, to). InputError where there is none."""
-    uri = tracking_uri()
-    if (champion := _champion(connect(uri, advice=ADVICE), name, uri)) is None:
-        raise InputError(f"{name}: expected a champion at {shown(uri)}, got none. Name one: `yolox promote VERSION`.")
-    client = connect(uri, advice=ADVICE)
+    current, uri = lookup(reference(name, CHAMPION))
+    client, champion = connect(uri, advice=ADVICE), str(current.version)
     with refused_by(uri, "and try again: nothing was moved."):
         before = _before(client, name, champion)
     if not before:

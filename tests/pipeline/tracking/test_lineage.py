@@ -20,7 +20,7 @@ GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "
 # the data of the real stages, put under DVC by stages of the same names
 STAGES = {
     "ingest": {"cmd": "true", "outs": [str(paths.RAW)]},
-    "validate": {"cmd": "true", "outs": [str(paths.VALID_ANNOTATIONS)]},
+    "validate": {"cmd": "true", "outs": [str(paths.VALID_ANNOTATIONS), {str(paths.VALIDATION): {"cache": False}}]},
     "prepare": {"cmd": "true", "outs": [str(paths.PREPARED)]},
 }
 
@@ -29,6 +29,8 @@ STAGES = {
 def followed(versions: Versions, models: Models) -> Versions:
     """Version 1, and version 2 that was trained from it; code in git, data in DVC."""
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}), encoding="utf-8")
+    paths.VALIDATION.parent.mkdir()
+    paths.VALIDATION.write_text("{}", encoding="utf-8")  # as in the real stage: beside the data, and not cached
     Path(".gitignore").write_text("/data/\n/ml*\n/models/\n/reports/\n/runs/\n", encoding="utf-8")
     dvc = [sys.executable, "-m", "dvc"]
     for words in (

@@ -152,13 +152,19 @@ def test_a_model_that_cannot_be_fetched_serves_nobody(yolox: Yolox, versions: Ve
 def test_the_first_needs_no_evidence(yolox: Yolox, versions: Versions, models: Models) -> None:
     versions.register(models.early)
     connect(tracking_uri()).delete_registered_model_alias(NAME, "champion")
-    yolox("rollback").refused("expected a champion")
+    yolox("rollback").refused("has no alias 'champion'")
     ended = yolox("promote", "1", "--name", NAME)
     assert ended.code == 0 and "there was none; rule: first" in ended.out
     assert versions.champion() == "1" and versions.tags("1")["promotion.rule"] == "first"
     yolox("promote", "7").refused("no such version. Known: 1.")
     yolox("promote", "1", "--name", "other").refused("no registered model 'other'")
-    yolox("rollback", "--name", "other").refused("other")
+    yolox("rollback", "--name", "other").refused("no registered model 'other'")
+
+
+def test_without_a_store_none_is_made(yolox: Yolox) -> None:
+    for words in (("promote", "1"), ("rollback",), ("lineage", "1")):
+        yolox(*words, "--name", NAME).refused("no MLflow store")
+    assert not list(Path().iterdir())
 
 
 def test_a_moved_alias_is_noticed_before_training(versions: Versions, models: Models) -> None:
