@@ -262,6 +262,41 @@ def runs(
     run(clean, yes)
 
 
+Name = Annotated[str | None, typer.Option("--name", help="The registered model. Default: that of params.yaml.")]
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A number, or an alias such as challenger.")],
+    name: Name = None,
+    if_cheaper: Annotated[
+        bool, typer.Option("--if-cheaper", help="Also where it needs fewer operations and is at most 0.01 map worse.")
+    ] = False,
+) -> None:
+    """Make a version champion, if it is better on the champion's test images. Exit code 2 where it is not."""
+    from pipeline.commands.promote import promote as run
+
+    run(version, name, if_cheaper)
+
+
+@app.command()
+def rollback(name: Name = None) -> None:
+    """Make the champion before this one champion again."""
+    from pipeline.commands.promote import rollback as run
+
+    run(name)
+
+
+@app.command()
+def lineage(
+    version: Annotated[str, typer.Argument(help="A number, or an alias such as champion.")], name: Name = None
+) -> None:
+    """Where a version came from, and whether all of it is still there. Exit code 1 where something is lost."""
+    from pipeline.commands.lineage import lineage as run
+
+    raise typer.Exit(run(version, name))
+
+
 @app.command()
 def assign(
     image: Annotated[Path, typer.Argument(help="An annotated image.")],

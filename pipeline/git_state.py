@@ -36,6 +36,11 @@ def project_state(root: Path = Path()) -> ProjectState:
     )
 
 
+def has_commit(commit: str, root: Path = Path()) -> bool:
+    """Whether the repository around `root` has this commit."""
+    return _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+
 def sha256(path: Path) -> str:
     """The digest of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -1,12 +1,18 @@
 """What `--model` may be: a released folder, a .pt, a Megvii .pth, an .onnx, an .xml, or models:/name@alias."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.source import user_path
-from pipeline.tracking.resolve import PREFIX, resolve
+from pipeline.tracking.resolve import PREFIX, lookup, registered_digest, resolve
 from yolox_core.config import ModelConfig
+from yolox_core.errors import InputError
 from yolox_core.model.weights import load_weights, read_weights
 from yolox_core.model.yolox import YOLOX
+
+RANDOM = "random"  # where a run started from no weights
+STARTED_FROM = "started_from"  # in a run's summary: which initial weights these were
 
 
 def locate(reference: str) -> Path:
@@ -21,3 +27,30 @@ def initial_weights(reference: str | None, model: ModelConfig) -> str | None:
     path = locate(reference).resolve()
     load_weights(YOLOX(model), read_weights(path))
     return str(path)
+
+
+def origin(reference: str | None, digest: str | None) -> dict[str, Any] | None:
+    """Which weights a run starts from, for those who ask later: an alias may move, a file may be replaced.
+
+    `digest` is what the fingerprint stage saw; InputError where an alias has moved since.
+    """
+    if reference is None:
+        return None
+    if not reference.startswith(PREFIX):
+        return {"reference": reference, "digest": digest}
+    version, _ = lookup(reference)
+    if registered_digest(reference) != digest:
+        raise InputError(
+            f"model.weights: expected {reference} as the fingerprint stage found it, got version {version.version}: "
+            "the alias has moved since. Run `dvc repro` again."
+        )
+    return {"reference": reference, "digest": digest, "version": f"{version.name}/{version.version}"}
+
+
+def origin_tags(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Tags about the weights that a run started from, of its summary; none where it was made before they were kept."""
+    if STARTED_FROM not in summary:
+        return {}
+    found = summary[STARTED_FROM] or {"reference": RANDOM}
+    names = {"reference": "initial.weights", "digest": "initial.digest", "version": "parent"}
+    return {tag: str(found[name]) for name, tag in names.items() if found.get(name) is not None}

@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from yolox_core.datasets.atomic import new_folder, write_json
 from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.images import content_digests
-from yolox_core.datasets.records import DatasetRecords, ImageRecord
+from yolox_core.datasets.records import DatasetRecords, ImageRecord, described
 from yolox_core.datasets.split import SPLITS, split
 from yolox_core.errors import InputError
 
@@ -55,9 +55,7 @@ def data_digest(parts: Mapping[str, DatasetRecords], content: Mapping[str, str])
 
 
 def _line(record: ImageRecord, part: DatasetRecords, content: Mapping[str, str]) -> str:
-    objects = zip(record.boxes_G4.tolist(), record.labels_G, record.ignore_G, strict=True)
-    described = sorted(f"{part.class_names[int(label)]} {box} {bool(ignore)}" for box, label, ignore in objects)
-    return f"{record.file_name}\t{content[record.file_name]}\t{described}"
+    return f"{record.file_name}\t{content[record.file_name]}\t{described(record, part.class_names)}"
 
 
 def _manifest(valid: DatasetRecords, digests: Sequence[str], parts: Mapping[str, DatasetRecords]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from pipeline.distributed.train import fit
 from pipeline.distributed.worker import WorkerOrder, alone
 from pipeline.entry import stage_main
 from pipeline.git_state import project_state
-from pipeline.model_reference import initial_weights
+from pipeline.model_reference import STARTED_FROM, initial_weights, origin, origin_tags
 from pipeline.progress import TrainingProgress
 from pipeline.run_folder import add_timing, run_folder, train_seconds, write_history
 from pipeline.settings import Settings
@@ -123,15 +123,16 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
 
 def _train(settings: Settings, order: WorkerOrder, hosting: Hosting) -> None:
     folder = Path(order.run)
+    started_from = origin(settings.model.weights, _read_json(paths.WEIGHTS, "fingerprint")["digest"])
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog.open(
         folder,
         experiment=settings.registered_name,
         run_name=folder.name,
         params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")),
-        tags=project_state().tags(),
+        tags=project_state().tags() | origin_tags({STARTED_FROM: started_from}),
     )
-    facts = _Facts(folder, hosting)
+    facts = _Facts(folder, hosting, started_from)
     status, left = "FAILED", None
     try:
         with TrainingProgress() as progress, cluster(hosting), asked_to_end() as leave:
@@ -176,8 +177,8 @@ def asked_to_end() -> Iterator[threading.Event]:
 class _Facts:
     """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
 
-    def __init__(self, folder: Path, hosting: Hosting) -> None:
-        self.folder, self.hosting = folder, hosting
+    def __init__(self, folder: Path, hosting: Hosting, started_from: dict[str, Any] | None) -> None:
+        self.folder, self.hosting, self.started_from = folder, hosting, started_from
         self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")
 
     def add(self, report: Any) -> None:
@@ -195,6 +196,7 @@ class _Facts:
             "workers": self.hosting.workers,
             "device": "cuda" if self.hosting.gpu else "cpu",
             "initial_weights": self.initial,
+            STARTED_FROM: self.started_from,
         }
         write_json(self.folder / "summary.json", summary)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.git_state import sha256
+from pipeline.tracking import evidence
 from pipeline.tracking.history import metric_name, send_metrics
 from pipeline.tracking.packaging import package
 from pipeline.tracking.resolve import PREFIX, WEIGHTS_FILE, WEIGHTS_TAG, resolve, versions
@@ -48,6 +49,8 @@ class Release:
     name: str  # of the registered model
     run: RunSpec  # the training it came from
     test_metrics: Mapping[str, float]
+    evidence: evidence.Evidence  # what those figures were measured from
+    cost: Mapping[str, float]  # parameters, gflops
     data: DataSource
     tags: Mapping[str, str]  # of the version: git commit, digests
     files: tuple[Path, ...] = ()  # kept with the run: dvc.lock, params.yaml, reports
@@ -75,18 +78,20 @@ def register(release: Release) -> Registration:
     with refused_by(uri):
         run_id = attach(client, release.run, uri)
         last_epoch = send_missing(client, run_id, release.run, uri) - 1
-        _complete_run(client, run_id, release, max(last_epoch, 0))
+        figures = _figures(release)
+        _complete_run(client, run_id, release, figures, max(last_epoch, 0))
+        tags = dict(release.tags) | {name: f"{value:.6g}" for name, value in figures.items()}
+        tags |= {evidence.RUN_TAG: run_id} | evidence.keep(client, run_id, release.evidence, digest)
         version = _version_of(client, release.name, digest) or _new_version(client, run_id, release, digest)
         number = str(version.version)
-        tags = dict(release.tags) | {f"test/{name}": f"{value:.6g}" for name, value in release.test_metrics.items()}
-        for key, value in ({"mlflow.run_id": run_id} | tags).items():
+        for key, value in tags.items():
             client.set_model_version_tag(release.name, number, metric_name(key), str(value))
         alias = _give_alias(client, release.name, number)
     return Registration(release.name, number, alias, digest, run_id, shown(uri))
 
 
 @contextmanager
-def refused_by(uri: str) -> Iterator[None]:
+def refused_by(uri: str, advice: str = f"Set it right, {AGAIN}") -> Iterator[None]:
     """What the store refuses or drops midway, as one line: it is the store's state, not a defect of ours."""
     from mlflow.exceptions import MlflowException
 
@@ -94,16 +99,24 @@ def refused_by(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{shown(uri)}: MLflow failed: {reason} Set it right, {AGAIN}") from error
+        raise InputError(f"{shown(uri)}: MLflow failed: {reason} {advice}") from error
 
 
-def _complete_run(client: "MlflowClient", run_id: str, release: Release, step: int) -> None:
-    """Test figures, data and files that say how to repeat the run."""
+def _figures(release: Release) -> dict[str, float]:
+    """Measured on the test images, and the cost, under the names they have in MLflow."""
+    figures = {f"test/{name}": value for name, value in release.test_metrics.items()}
+    return figures | {f"cost/{name}": value for name, value in release.cost.items()}
+
+
+def _complete_run(
+    client: "MlflowClient", run_id: str, release: Release, figures: Mapping[str, float], step: int
+) -> None:
+    """Figures, data and files that say how to repeat the run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     known = client.get_run(run_id)
-    figures = {metric_name(f"test/{name}"): value for name, value in release.test_metrics.items()}
-    changed = {name: value for name, value in figures.items() if known.data.metrics.get(name) != value}
+    legal = {metric_name(name): value for name, value in figures.items()}
+    changed = {name: value for name, value in legal.items() if known.data.metrics.get(name) != value}
     send_metrics(client, run_id, changed, step)
     data = release.data
     # MLflow keeps 36 characters of a digest: a DVC directory's md5 fits whole

@@ -36,17 +36,18 @@ def registered(reference: str) -> Registered:
 
 def resolve(reference: str) -> Path:
     """The released folder of a registered model; InputError names what the registry knows where it is not there."""
-    version, uri = _lookup(reference)
+    version, uri = lookup(reference)
     return _released_folder(_download(version, uri, reference), version, reference)
 
 
 def registered_digest(reference: str) -> str:
     """sha256 of the weights that the reference stands for today: an alias may move."""
-    version, _ = _lookup(reference)
+    version, _ = lookup(reference)
     return version.tags.get(WEIGHTS_TAG) or f"{version.name}/{version.version}"
 
 
-def _lookup(reference: str) -> tuple["ModelVersion", str]:
+def lookup(reference: str) -> tuple["ModelVersion", str]:
+    """The version that the reference stands for, and the store's address."""
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
         raise InputError(f"{reference}: expected models:/<name>@<alias> or models:/<name>/<version>.")

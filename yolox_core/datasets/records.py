@@ -55,6 +55,12 @@ class DatasetRecords:
         return self.image_root / record.file_name
 
 
+def described(record: ImageRecord, class_names: Sequence[str]) -> list[str]:
+    """What the annotation says of the image, a text an object, whatever the order: equal lists mean equal truth."""
+    objects = zip(record.boxes_G4.tolist(), record.labels_G, record.ignore_G, strict=True)
+    return sorted(f"{class_names[int(label)]} {box} {bool(ignore)}" for box, label, ignore in objects)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing wrong with a data set; its texts stay on one line, whatever a file name holds."""

@@ -60,15 +60,9 @@ def measure(
     """Detections as COCO results (`image_id`, `category_id`, `bbox` xywh source px, `score`) against the truth."""
     if not any(len(image.labels_G) and not image.ignore_G.all() for image in truth.images):
         return Measurement({}, ())
-    coco_class, eval_class = _backend(backend)
     with contextlib.redirect_stdout(io.StringIO()):  # both libraries print progress and tables
-        ground_truth = coco_class()
-        ground_truth.dataset = as_coco(truth)
-        ground_truth.createIndex()
-        found = (
-            ground_truth.loadRes([_plain(entry) for entry in detections]) if detections else _none(coco_class, truth)
-        )
-        evaluation = eval_class(ground_truth, found, "bbox")
+        _, eval_class = _backend(backend)
+        evaluation = eval_class(*as_pair(truth, detections, backend), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -76,6 +70,18 @@ def measure(
     classes = _classes(truth, evaluation.eval["precision"], evaluation.eval["recall"])
     metrics |= {f"class/{figures.name}/map": figures.map for figures in classes}
     return Measurement(metrics, classes)
+
+
+def as_pair(
+    truth: DatasetRecords, detections: Sequence[dict[str, Any]], backend: Backend = "pycocotools"
+) -> tuple[Any, Any]:
+    """The truth and the detections as the library's own data sets; it prints while it makes them."""
+    coco_class, _ = _backend(backend)
+    ground_truth = coco_class()
+    ground_truth.dataset = as_coco(truth)
+    ground_truth.createIndex()
+    found = ground_truth.loadRes([_plain(entry) for entry in detections]) if detections else _none(coco_class, truth)
+    return ground_truth, found
 
 
 def as_coco(records: DatasetRecords) -> dict[str, Any]:

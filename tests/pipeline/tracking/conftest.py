@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.tracking.store import DATABASE, connect
+from tests.pipeline.commands_project import Yolox
+from tests.pipeline.tracking.versions_project import Models, Versions, train_models
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,19 @@ def write_history(tmp_path: Path) -> Callable[[Path, int], list[dict[str, Any]]]
         return rows
 
     return write
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """Small detectors of which one is better; not to be changed."""
+    return train_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def versions(yolox: Yolox, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Versions:
+    """A project with data and an empty store, in the folder where `yolox` is called."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, DATABASE)
+    made = Versions()
+    made.data(range(60))
+    return made

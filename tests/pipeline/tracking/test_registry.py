@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from pipeline.git_state import sha256
+from pipeline.tracking.evidence import Evidence, HeldOut
 from pipeline.tracking.registry import CHALLENGER, CHAMPION, DataSource, Release, register, resolve
 from pipeline.tracking.resolve import versions
 from pipeline.tracking.run import RunSpec
 from pipeline.tracking.store import connect, shown, tracking_uri, unreachable
 from yolox_core.config import DetectorSpec, ModelConfig
+from yolox_core.datasets.records import Category, DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.model.weights import release as write_release
 from yolox_core.model.yolox import build_model
@@ -43,6 +45,8 @@ def a_release(project: Path, seed: int, **changes: Any) -> Release:
         name="yolox-detector",
         run=RunSpec(run_dir, "yolox-detector", run_dir.name, {"seed": seed}, {"data.digest": "d" * 32}),
         test_metrics={"map": 0.5, "map_50": 0.75, "class/cat/map": 0.25},
+        evidence=Evidence(HeldOut(DatasetRecords(Path(), (Category(1, "cat"), Category(7, "dog")), []), {}), []),
+        cost={"parameters": 1234.0, "gflops": 0.5},
         data=DataSource("detector", "synthetic", "d" * 64),
         tags={"git.commit": "0" * 40},
         files=(project / "params.yaml", project / "dvc.lock"),
@@ -63,13 +67,14 @@ def test_registering_twice_makes_one_version_with_the_newest_figures(project: Pa
     assert version.tags["test/map"] == "0.625"
     assert version.tags["model.sha256"] == first.weights_sha256 == sha256(release.folder / "model.safetensors")
     assert version.tags["git.commit"] == "0" * 40
+    assert version.tags["cost/gflops"] == "0.5" and version.tags["cost/parameters"] == "1234"
 
     run = client.get_run(first.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/class/cat/map"] == 0.25 and run.data.metrics["test/map"] == 0.625
     assert [metric.step for metric in client.get_metric_history(first.run_id, "loss")] == [0, 1, 2]
     assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["d" * 36]
-    assert [file.path for file in client.list_artifacts(first.run_id)] == ["params.yaml"]
+    assert [file.path for file in client.list_artifacts(first.run_id)] == ["evidence", "params.yaml"]
 
 
 def test_aliases_follow_the_rule(project: Path) -> None:
