@@ -30,7 +30,7 @@ class Registered:
 
 def registered(reference: str) -> Registered:
     """What the reference stands for now: an alias may move. InputError where the registry knows no such model."""
-    version, _ = _lookup(reference)
+    version, _ = lookup(reference)
     return Registered(version.name, str(version.version))
 
 
