@@ -20,9 +20,11 @@ import yaml
 
 from pipeline import paths
 from yolox_core.config import (
+    EXPORT_FORMS,
     AssignConfig,
     AugmentConfig,
     EvaluateConfig,
+    ExportForm,
     LossConfig,
     ModelConfig,
     Recipe,
@@ -99,13 +101,27 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What the exported model must hold to."""
+    """Which forms the released model takes, and what each must hold to (docs/export.md)."""
 
-    max_map_loss: float = 0.005  # largest fall of the test map from PyTorch to ONNX Runtime
+    formats: tuple[ExportForm, ...] = ("onnx",)
+    max_difference: float = 0.5  # px or probability: largest difference of any output from PyTorch, forms in float32
+    max_map_loss: float = 0.005  # largest fall of the test map from PyTorch, forms in float32
+    max_map_loss_int8: float = 0.02  # the same, forms in integers
+    int8_images: int = 100  # training images whose values set the integers' ranges
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_map_loss <= 1:
-            raise InputError(f"export.max_map_loss: expected a fraction from 0 to 1, got {self.max_map_loss!r}.")
+        for name in ("max_map_loss", "max_map_loss_int8"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"export.{name}: expected a fraction from 0 to 1, got {getattr(self, name)!r}.")
+        if not self.max_difference >= 0:
+            raise InputError(f"export.max_difference: expected 0 px or more, got {self.max_difference!r}.")
+        if self.int8_images < 1:
+            raise InputError(f"export.int8_images: expected at least 1, got {_shown(self.int8_images)}.")
+        if "onnx" not in self.formats or len(set(self.formats)) != len(self.formats):
+            raise InputError(
+                f"export.formats: expected onnx and others, each once, got {_shown(list(self.formats))}. "
+                f"Others: {', '.join(EXPORT_FORMS[1:])}."
+            )
 
 
 @dataclass(frozen=True)

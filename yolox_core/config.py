@@ -32,6 +32,8 @@ AssignRule = Literal["yolox-2021", "yolox-2023"]
 ASSIGN_RULES: tuple[AssignRule, ...] = ("yolox-2021", "yolox-2023")
 RuntimeName = Literal["torch", "onnx", "openvino"]
 RUNTIMES: tuple[RuntimeName, ...] = ("torch", "onnx", "openvino")
+ExportForm = Literal["onnx", "nms", "openvino", "int8", "int8-openvino"]
+EXPORT_FORMS: tuple[ExportForm, ...] = ("onnx", "nms", "openvino", "int8", "int8-openvino")  # docs/export.md
 Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["sgd", "adamw"]
 

@@ -1,4 +1,4 @@
-"""A released model as ONNX, and how far the two are apart.
+"""A released model as ONNX and as OpenVINO's IR. With NMS inside: nms_graph.py. In integers: quantize.py.
 
 The graph takes float32 [B, 3, H, W] (BGR 0-255, letterboxed) of the released input size and any batch, and gives
 decoded predictions [B, A, 4+1+C]: boxes xyxy px, then probabilities. model.json travels in its metadata.
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
+from yolox_core.config import ONNX_SPEC_KEY, STRIDES, DetectorSpec
 from yolox_core.model.fuse import fused
 from yolox_core.model.weights import read_weights
 from yolox_core.model.yolox import YOLOX
 from yolox_core.postprocess import decode
-from yolox_core.runtimes import import_openvino, read_openvino
+from yolox_core.runtimes import PREDICTIONS, import_openvino, read_openvino
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -51,7 +51,7 @@ def export_onnx(released: Path, target: Path) -> None:
         dynamo=True,
         opset_version=OPSET,
         input_names=["images"],
-        output_names=["predictions"],
+        output_names=[PREDICTIONS],
         dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
         verbose=False,
     )
@@ -65,8 +65,15 @@ def export_onnx(released: Path, target: Path) -> None:
 
 
 def _describe(proto: "ModelProto", spec: DetectorSpec) -> None:
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = ONNX_SPEC_KEY, json.dumps(spec.to_dict(), ensure_ascii=False)
+    plain = {  # what other programs look for, in the form that Ultralytics' files made usual: Python literals
+        ONNX_SPEC_KEY: json.dumps(spec.to_dict(), ensure_ascii=False),
+        "task": "detect",
+        "names": str(dict(enumerate(spec.class_names))),
+        "imgsz": str(list(spec.input_size)),  # height, width
+        "stride": str(max(STRIDES)),
+    }
+    for key, value in plain.items():
+        proto.metadata_props.add(key=key, value=value)
     proto.doc_string = "YOLOX detector: BGR 0-255 letterboxed images -> boxes xyxy px, objectness, class probabilities"
 
 

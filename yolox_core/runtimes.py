@@ -19,6 +19,7 @@ from yolox_core.model.weights import SPEC_FILE, read_weights
 from yolox_core.postprocess import decode
 
 ONNX_FILE = "model.onnx"
+PREDICTIONS = "predictions"  # the output, before any selection
 # which runtimes can run a file, the preferred one first
 BY_SUFFIX: dict[str, tuple[RuntimeName, ...]] = {".onnx": ("onnx", "openvino"), ".xml": ("openvino",)}
 CUDA_BATCH = 16
@@ -78,23 +79,42 @@ def _torch(path: Path, device: torch.device | str) -> Runtime:
 
 
 def _onnx(path: Path) -> Runtime:
-    import onnxruntime
-
-    def session(threads: int) -> Any:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        try:
-            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as refused:  # onnxruntime raises kinds of its own for each way a file can be broken
-            raise InputError(f"{path}: not an ONNX model that can be run ({str(refused)[:120]}).") from refused
-
     def decoder(threads: int) -> Decoder:
-        opened = session(threads)
+        opened = onnx_session(path, threads)
         name = opened.get_inputs()[0].name
         return lambda images_BCHW: torch.from_numpy(opened.run(None, {name: images_BCHW.numpy()})[0])
 
-    entry = session(1).get_modelmeta().custom_metadata_map.get(ONNX_SPEC_KEY)
-    return Runtime(_spec(entry, path), _once_needed(lambda: decoder(0)), lambda: decoder(1), fixed_size=True)
+    opened = onnx_session(path, 1)
+    spec = onnx_spec(opened, path)
+    _require_predictions([output.name for output in opened.get_outputs()], path)
+    return Runtime(spec, _once_needed(lambda: decoder(0)), lambda: decoder(1), fixed_size=True)
+
+
+def onnx_session(path: Path, threads: int) -> Any:
+    """An ONNX file in ONNX Runtime on so many cores, 0 for all; InputError where it cannot be run."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors: it would warn of the thresholds in nms_graph.py that one may set
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as refused:  # onnxruntime raises kinds of its own for each way a file can be broken
+        raise InputError(f"{path}: not an ONNX model that can be run ({str(refused)[:120]}).") from refused
+
+
+def onnx_spec(session: Any, path: Path) -> DetectorSpec:
+    """What the file of a session says of itself; InputError where it is none of ours."""
+    return _spec(session.get_modelmeta().custom_metadata_map.get(ONNX_SPEC_KEY), path)
+
+
+def _require_predictions(outputs: list[str], path: Path) -> None:
+    """InputError for a file of ours whose graph ends in detections."""
+    if PREDICTIONS not in outputs:
+        raise InputError(
+            f"{path}: expected an output '{PREDICTIONS}', got {', '.join(outputs)}. "
+            f"This file selects by itself, for other programs: take {ONNX_FILE}."
+        )
 
 
 def _openvino(path: Path) -> Runtime:
@@ -117,6 +137,7 @@ def _openvino(path: Path) -> Runtime:
         return run
 
     spec = _spec(entry, path)
+    _require_predictions([name for output in model.outputs for name in output.get_names()], path)
     one_image = model.clone()
     one_image.reshape([1, 3, *spec.input_size])  # an unknown batch costs it a third
     together = _once_needed(lambda: decoder("LATENCY"))

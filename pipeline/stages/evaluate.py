@@ -6,13 +6,14 @@ Images go one by one through the same Predictor that people use, and pycocotools
 import csv
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import Settings
-from yolox_core.config import EvaluateConfig
+from yolox_core.config import DetectorSpec, EvaluateConfig
 from yolox_core.datasets.atomic import write_json, write_text
 from yolox_core.datasets.coco import read_coco
 from yolox_core.datasets.images import read_image
@@ -24,6 +25,7 @@ from yolox_core.evaluation.confusion import confusion
 from yolox_core.evaluation.scenes import Scene, scenes
 from yolox_core.evaluation.thresholds import THRESHOLDS, Curve, curve
 from yolox_core.predictor import Predictor
+from yolox_core.structures import Detections, ImageArray
 
 RECALLS = [index / 100 for index in range(101)]  # where COCO samples precision
 BACKGROUND = "(background)"  # in confusion.csv, where on one side there is no object
@@ -64,7 +66,16 @@ def test_split() -> DatasetRecords:
     return truth
 
 
-def detect_all(predictor: Predictor, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
+class Finder(Protocol):
+    """What finds objects in images: a Predictor, or another form of the same model."""
+
+    spec: DetectorSpec
+
+    def predict(self, images: Sequence[ImageArray], confidence: float, nms_iou: float) -> list[Detections]:
+        """Detections of each image, best first."""
+
+
+def detect_all(predictor: Finder, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
     """Detections of every image, one by one, as DESIGN's JSON."""
     spec = predictor.spec
     found: list[dict[str, Any]] = []

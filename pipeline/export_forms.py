@@ -1,0 +1,146 @@
+"""The forms in which a detector is served: written into a folder, compared with PyTorch, and timed."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from yolox_core.config import ExportForm, RuntimeName
+from yolox_core.datasets.images import read_image
+from yolox_core.export import export_onnx, export_openvino
+from yolox_core.model.weights import read_weights
+from yolox_core.nms_graph import NmsModel, export_nms
+from yolox_core.predictor import Predictor
+from yolox_core.quantize import quantize
+from yolox_core.runtimes import ONNX_FILE, open_runtime
+from yolox_core.structures import ImageArray
+
+# form -> its file and what runs it
+FILES: dict[ExportForm, tuple[str, RuntimeName]] = {
+    "onnx": (ONNX_FILE, "onnx"),
+    "nms": ("model_nms.onnx", "onnx"),
+    "openvino": ("model.xml", "openvino"),
+    "int8": ("model_int8.onnx", "onnx"),
+    "int8-openvino": ("model_int8.xml", "openvino"),
+}
+INT8: tuple[ExportForm, ...] = ("int8", "int8-openvino")
+WARM_UP, ROUNDS = 3, 9
+
+Call = Callable[[], object]
+
+
+def write_forms(weights: Path, forms: Sequence[ExportForm], folder: Path, calibration: Sequence[Path]) -> None:
+    """Write the model at `weights` in each of `forms` into `folder`; `calibration` are the images for integers."""
+    spec = read_weights(weights).spec
+    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        work = Path(name)
+        onnx = work / ONNX_FILE  # what all others are made of
+        export_onnx(weights, onnx)
+        for form in forms:
+            target = folder / FILES[form][0]
+            if form == "onnx":
+                target.write_bytes(onnx.read_bytes())
+            elif form == "nms":
+                export_nms(onnx, target, spec)
+            elif form == "openvino":
+                export_openvino(onnx, target)
+            elif form == "int8":
+                quantize(onnx, target, map(read_image, calibration))
+            else:
+                quantize(onnx, work / "int8.onnx", map(read_image, calibration), for_openvino=True)
+                export_openvino(work / "int8.onnx", target)
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """`count` of the paths, evenly spaced, always the same; all where there are fewer."""
+    places = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
+    return [paths[place] for place in places]
+
+
+def load_form(folder: Path, form: ExportForm) -> Predictor | NmsModel:
+    """One of the forms in `folder`, ready for images."""
+    file, runtime = FILES[form]
+    return NmsModel(folder / file) if form == "nms" else Predictor.load(folder / file, runtime=runtime)
+
+
+def describe(weights: Path, folder: Path, forms: Sequence[ExportForm], images: Sequence[ImageArray]) -> dict[str, Any]:
+    """For PyTorch and each form: file, bytes, the largest difference from PyTorch on `images`, ms an image.
+
+    The difference is of all outputs before selection, px or probability; of `nms` of its detections, in the images'
+    own pixels, and None where rounding at a threshold gave another number of them.
+    """
+    reference = Predictor.load(weights)
+    times = _milliseconds(weights, folder, forms)
+    rows: dict[str, Any] = {"torch": times["torch"]}
+    for form in forms:
+        file, runtime = FILES[form]
+        parts = [folder / file, *([(folder / file).with_suffix(".bin")] if runtime == "openvino" else [])]
+        rows[form] = {
+            "file": file,
+            "runtime": runtime,
+            "bytes": sum(part.stat().st_size for part in parts),
+            "max_difference": _difference(reference, load_form(folder, form), images),
+            **times[form],
+        }
+    return rows
+
+
+def _difference(reference: Predictor, form: Predictor | NmsModel, images: Iterable[ImageArray]) -> float | None:
+    largest = 0.0
+    for image in images:
+        if isinstance(form, Predictor):
+            largest = max(largest, float(np.abs(reference.decoded(image) - form.decoded(image)).max()))
+            continue
+        spec = form.spec
+        first, second = (model.predict([image], spec.confidence, spec.nms_iou)[0] for model in (reference, form))
+        if first.labels_N.tolist() != second.labels_N.tolist():
+            return None
+        boxes = np.abs(first.boxes_N4_source - second.boxes_N4_source).max(initial=0)
+        largest = max(largest, float(boxes), float(np.abs(first.scores_N - second.scores_N).max(initial=0)))
+    return largest
+
+
+def _milliseconds(weights: Path, folder: Path, forms: Sequence[ExportForm]) -> dict[str, dict[str, float]]:
+    """Medians of one image through the network, on one thread and on all, the forms in turn."""
+    images = np.zeros((1, 3, *read_weights(weights).spec.input_size), np.float32)
+    with_torch = open_runtime(weights, "torch", "cpu").decode
+    one: dict[str, Call] = {"torch": lambda: with_torch(torch.from_numpy(images))}
+    every: dict[str, Call] = dict(one)
+    for form in forms:
+        one[form], every[form] = _callers(folder, form, images)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = in_turn(one)
+    finally:
+        torch.set_num_threads(threads)
+    together = in_turn(every)
+    return {name: {"ms_one_thread": alone[name], "ms_all_threads": together[name]} for name in one}
+
+
+def _callers(folder: Path, form: ExportForm, images: np.ndarray[Any, np.dtype[np.float32]]) -> tuple[Call, Call]:
+    """One image through a form: on one thread, and on all."""
+    file, runtime = FILES[form]
+    if form == "nms":
+        alone, together = NmsModel(folder / file, threads=1), NmsModel(folder / file)
+        return lambda: alone.run(images), lambda: together.run(images)
+    opened = open_runtime(folder / file, runtime, "cpu")
+    assert opened.single_core is not None  # torch alone has none
+    single, batch = opened.single_core(), torch.from_numpy(images)
+    return lambda: single(batch), lambda: opened.decode(batch)
+
+
+def in_turn(calls: dict[str, Call]) -> dict[str, float]:
+    """Median milliseconds of each, a round of all after the other: what else runs here slows all alike."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(WARM_UP + ROUNDS):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            taken[name].append(1000 * (time.perf_counter() - began))
+    return {name: round(statistics.median(times[WARM_UP:]), 3) for name, times in taken.items()}
