@@ -9,7 +9,18 @@ import torch
 
 from pipeline.entry import refusals
 
-SUBJECTS = ("assignment", "step", "loader", "inference", "evaluation", "memory", "training", "overhead", "predict")
+SUBJECTS = (
+    "assignment",
+    "step",
+    "loader",
+    "inference",
+    "evaluation",
+    "memory",
+    "training",
+    "overhead",
+    "predict",
+    "export",
+)
 
 
 def main() -> None:
@@ -18,7 +29,7 @@ def main() -> None:
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--reference", type=Path, help="an unmodified checkout of Megvii-BaseDetection/YOLOX")
     parser.add_argument("--data", type=Path, help="a folder of annotated images, for subjects that need one")
-    parser.add_argument("--weights", type=Path, help="a Megvii .pth of YOLOX-nano, for inference")
+    parser.add_argument("--weights", type=Path, help="Megvii's YOLOX-nano for inference, a released folder for export")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     told = parser.parse_args()

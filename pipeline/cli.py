@@ -145,9 +145,19 @@ def evaluate() -> None:
 
 
 @app.command()
-def export() -> None:
-    """Stage by hand: ONNX beside safetensors, compared on the test images."""
-    _run("export")
+def export(
+    model: Annotated[str | None, typer.Option(help="Released folder, .pt, Megvii .pth, or models:/name@alias.")] = None,
+    formats: Annotated[str, typer.Option(help="Of --model: onnx, nms, openvino, int8, int8-openvino.")] = "onnx",
+    output: Annotated[Path, typer.Option(help="Of --model: a new folder for its files.")] = Path("exported"),
+    images: Annotated[Path | None, typer.Option(help="Of --model: what to compare and calibrate on.")] = None,
+) -> None:
+    """Stage by hand: the forms that params.yaml names, each held to the test images. With --model: any model."""
+    if model is None:
+        _run("export")
+        return
+    from pipeline.commands.export import export as run
+
+    run(model, formats, output, images)
 
 
 @app.command()

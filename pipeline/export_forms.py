@@ -1,6 +1,5 @@
 """The forms in which a detector is served: written into a folder, compared with PyTorch, and timed."""
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -68,14 +67,16 @@ def load_form(folder: Path, form: ExportForm) -> Predictor | NmsModel:
     return NmsModel(folder / file) if form == "nms" else Predictor.load(folder / file, runtime=runtime)
 
 
-def describe(weights: Path, folder: Path, forms: Sequence[ExportForm], images: Sequence[ImageArray]) -> dict[str, Any]:
+def describe(
+    weights: Path, folder: Path, forms: Sequence[ExportForm], images: Sequence[ImageArray], rounds: int = ROUNDS
+) -> dict[str, Any]:
     """For PyTorch and each form: file, bytes, the largest difference from PyTorch on `images`, ms an image.
 
     The difference is of all outputs before selection, px or probability; of `nms` of its detections, in the images'
     own pixels, and None where rounding at a threshold gave another number of them.
     """
     reference = Predictor.load(weights)
-    times = _milliseconds(weights, folder, forms)
+    times = _milliseconds(weights, folder, forms, rounds)
     rows: dict[str, Any] = {"torch": times["torch"]}
     for form in forms:
         file, runtime = FILES[form]
@@ -105,9 +106,11 @@ def _difference(reference: Predictor, form: Predictor | NmsModel, images: Iterab
     return largest
 
 
-def _milliseconds(weights: Path, folder: Path, forms: Sequence[ExportForm]) -> dict[str, dict[str, float]]:
-    """Medians of one image through the network, on one thread and on all, the forms in turn."""
-    images = np.zeros((1, 3, *read_weights(weights).spec.input_size), np.float32)
+def _milliseconds(weights: Path, folder: Path, forms: Sequence[ExportForm], rounds: int) -> dict[str, dict[str, float]]:
+    """One image through the network, on one thread and on all, the forms in turn."""
+    # noise: an even image would leave numbers so small that some runtimes slow down
+    shape = (1, 3, *read_weights(weights).spec.input_size)
+    images = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     with_torch = open_runtime(weights, "torch", "cpu").decode
     one: dict[str, Call] = {"torch": lambda: with_torch(torch.from_numpy(images))}
     every: dict[str, Call] = dict(one)
@@ -116,10 +119,10 @@ def _milliseconds(weights: Path, folder: Path, forms: Sequence[ExportForm]) -> d
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = in_turn(one)
+        alone = _in_turn(one, rounds)
     finally:
         torch.set_num_threads(threads)
-    together = in_turn(every)
+    together = _in_turn(every, rounds)
     return {name: {"ms_one_thread": alone[name], "ms_all_threads": together[name]} for name in one}
 
 
@@ -135,12 +138,12 @@ def _callers(folder: Path, form: ExportForm, images: np.ndarray[Any, np.dtype[np
     return lambda: single(batch), lambda: opened.decode(batch)
 
 
-def in_turn(calls: dict[str, Call]) -> dict[str, float]:
-    """Median milliseconds of each, a round of all after the other: what else runs here slows all alike."""
+def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, float]:
+    """Fewest milliseconds of each over rounds of all in turn: what else the machine does can only add to them."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(WARM_UP + ROUNDS):
+    for _ in range(WARM_UP + rounds):
         for name, call in calls.items():
             began = time.perf_counter()
             call()
             taken[name].append(1000 * (time.perf_counter() - began))
-    return {name: round(statistics.median(times[WARM_UP:]), 3) for name, times in taken.items()}
+    return {name: round(min(times[WARM_UP:]), 3) for name, times in taken.items()}

@@ -104,6 +104,7 @@ def test_a_value_of_another_type_is_refused(key: str, value: Any, expected: str)
         ("augment.mosaic", 1.01),
         ("augment.flip", -1),
         ("export.max_map_loss", 3),
+        ("export.max_map_loss_int8", -0.5),
         ("evaluate.confidence", float("nan")),
     ],
 )
