@@ -17,7 +17,7 @@ from yolox_core.nms_graph import NmsModel, export_nms
 from yolox_core.predictor import Predictor
 from yolox_core.quantize import quantize
 from yolox_core.runtimes import ONNX_FILE, open_runtime
-from yolox_core.structures import ImageArray
+from yolox_core.structures import FloatArray, ImageArray
 
 # form -> its file and what runs it
 FILES: dict[ExportForm, tuple[str, RuntimeName]] = {
@@ -72,8 +72,8 @@ def describe(
 ) -> dict[str, Any]:
     """For PyTorch and each form: file, bytes, the largest difference from PyTorch on `images`, ms an image.
 
-    The difference is of all outputs before selection, px or probability; of `nms` of its detections, in the images'
-    own pixels, and None where rounding at a threshold gave another number of them.
+    The difference is of all outputs before selection, px or probability, boxes cut at the input's frame; of `nms` of
+    its detections, in the images' own pixels, and None where rounding at a threshold gave another number of them.
     """
     reference = Predictor.load(weights)
     times = _milliseconds(weights, folder, forms, rounds)
@@ -95,15 +95,26 @@ def _difference(reference: Predictor, form: Predictor | NmsModel, images: Iterab
     largest = 0.0
     for image in images:
         if isinstance(form, Predictor):
-            largest = max(largest, float(np.abs(reference.decoded(image) - form.decoded(image)).max()))
+            first, second = (_within(model.decoded(image), model.spec.input_size) for model in (reference, form))
+            largest = max(largest, float(np.abs(first - second).max()))
             continue
         spec = form.spec
-        first, second = (model.predict([image], spec.confidence, spec.nms_iou)[0] for model in (reference, form))
-        if first.labels_N.tolist() != second.labels_N.tolist():
+        ours, its = (model.predict([image], spec.confidence, spec.nms_iou)[0] for model in (reference, form))
+        if ours.labels_N.tolist() != its.labels_N.tolist():
             return None
-        boxes = np.abs(first.boxes_N4_source - second.boxes_N4_source).max(initial=0)
-        largest = max(largest, float(boxes), float(np.abs(first.scores_N - second.scores_N).max(initial=0)))
+        boxes = np.abs(ours.boxes_N4_source - its.boxes_N4_source).max(initial=0)
+        largest = max(largest, float(boxes), float(np.abs(ours.scores_N - its.scores_N).max(initial=0)))
     return largest
+
+
+def _within(decoded_A: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """The same with boxes cut at the input's frame (height, width), as all that use them do.
+
+    A barely trained network says sides of 1e30 px, an exponential, whose rounding would be all that one measured.
+    """
+    height, width = size
+    limit = np.array([width, height, width, height], np.float32)
+    return np.concatenate((decoded_A[:, :4].clip(0, limit), decoded_A[:, 4:]), axis=1)
 
 
 def _milliseconds(weights: Path, folder: Path, forms: Sequence[ExportForm], rounds: int) -> dict[str, dict[str, float]]:

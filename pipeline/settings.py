@@ -104,7 +104,7 @@ class ExportSettings:
     """Which forms the released model takes, and what each must hold to (docs/export.md)."""
 
     formats: tuple[ExportForm, ...] = ("onnx",)
-    max_difference: float = 0.5  # px or probability: largest difference of any output from PyTorch, forms in float32
+    max_difference: float = 0.5  # px or probability: largest difference of an output from PyTorch, float32 forms
     max_map_loss: float = 0.005  # largest fall of the test map from PyTorch, forms in float32
     max_map_loss_int8: float = 0.02  # the same, forms in integers
     int8_images: int = 100  # training images whose values set the integers' ranges

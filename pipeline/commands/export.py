@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.commands.predict import image_files
 from pipeline.export_forms import INT8, describe, spread, write_forms
 from pipeline.model_reference import locate
+from pipeline.predict.sources import Still, find
 from yolox_core.config import EXPORT_FORMS, ExportForm
 from yolox_core.datasets.atomic import new_folder, write_json
 from yolox_core.datasets.images import read_image
@@ -35,7 +35,7 @@ def export(model: str, formats: str, output: Path, images: Path | None) -> None:
         )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"--output {output}: expected a new or empty folder, got one that is in use. Name another.")
-    files = list(image_files(images)) if images is not None else []
+    files = _images(images) if images is not None else []
     weights = locate(model)
     if weights.suffix.lower() in BY_SUFFIX:
         raise InputError(f"{model}: expected weights (a released folder, .pt or .pth), got a form made of them.")
@@ -46,6 +46,13 @@ def export(model: str, formats: str, output: Path, images: Path | None) -> None:
         write_json(target / RESULT, {"model": model, "images_compared": len(compared), "forms": rows})
     for form in forms:
         print(f"{output / rows[form]['file']}: {_in_words(rows[form])}")
+
+
+def _images(folder: Path) -> list[Path]:
+    files = [source.path for source in find([str(folder)]) if isinstance(source, Still)]
+    if not files:
+        raise InputError(f"--images {folder}: expected images, got videos alone.")
+    return files
 
 
 def _forms(formats: str) -> list[ExportForm]:
