@@ -20,6 +20,7 @@ SUBJECTS = (
     "overhead",
     "predict",
     "export",
+    "serving",
 )
 
 
