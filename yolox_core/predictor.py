@@ -59,21 +59,23 @@ class Predictor:
         return finish(self._runtime.decode, [self._fit(image) for image in images])
 
     def predict_each(
-        self, images: Sequence[ImageArray], thresholds: Sequence[tuple[float | None, float | None]]
+        self,
+        images: Sequence[ImageArray],
+        thresholds: Sequence[tuple[float | None, float | None]],
+        one_core: bool = False,
     ) -> list[Detections]:
         """As `predict`, each image with a (confidence, nms_iou) of its own: what a server does with what waits.
 
-        An image alone gets all cores; of several, ONNX Runtime and OpenVINO run one on each core, and a GPU takes
-        `batch` together. For one caller at a time.
+        A GPU takes `batch` together; a CPU one after the other, with all cores, for one caller at a time. `one_core`:
+        on one core where the runtime can, for as many callers at a time as there are cores.
         """
         checked = [self._thresholds(*pair) for pair in thresholds]
         fitted = [self._fit(image) for image in images]
-        if len(fitted) > 1 and self._runtime.single_core is not None:
-
-            def alone(one: Fitted, pair: Thresholds) -> Detections:
-                return _detections(self._one_core(_batch([one.letterboxed]))[0], one, pair)
-
-            return list(self._cores.map(alone, fitted, checked))
+        if one_core and self._runtime.single_core is not None:
+            return [
+                _detections(self._one_core(_batch([one.letterboxed]))[0], one, pair)
+                for one, pair in zip(fitted, checked, strict=True)
+            ]
         found: list[Detections] = []
         for start in range(0, len(fitted), self.batch):
             group = slice(start, start + self.batch)
@@ -132,10 +134,6 @@ class Predictor:
         """Runs an image on one core, in as many threads as one likes."""
         assert self._runtime.single_core is not None
         return self._runtime.single_core()
-
-    @functools.cached_property
-    def _cores(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="core")
 
     def _batched(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
         """Batches of images that were read and fitted while the one before was run."""

@@ -89,12 +89,12 @@ def build_app(service: Service) -> FastAPI:
     return app
 
 
-def answer(question: Question) -> Answer:
-    """Run one image by itself: what a deployment does with several at once."""
-    return answer_all([question])[0]
+def answer(question: Question, one_core: bool = False) -> Answer:
+    """Run one image by itself, with all cores, or on one beside others."""
+    return answer_all([question], one_core)[0]
 
 
-def answer_all(questions: list[Question]) -> list[Answer]:
+def answer_all(questions: list[Question], one_core: bool = False) -> list[Answer]:
     """Run several images, those of one model together."""
     answers: dict[int, Answer] = {}
     for model in {id(question.model): question.model for question in questions}.values():
@@ -103,6 +103,7 @@ def answer_all(questions: list[Question]) -> list[Answer]:
         found = model.predictor.predict_each(
             [questions[index].image for index in mine],
             [(questions[index].confidence, questions[index].nms_iou) for index in mine],
+            one_core,
         )
         took_ms = (time.perf_counter() - began) * 1e3
         answers |= {index: Answer(one, took_ms) for index, one in zip(mine, found, strict=True)}

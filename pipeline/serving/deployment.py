@@ -19,7 +19,7 @@ from ray import serve
 from ray.serve.metrics import Counter, Histogram
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.serving.app import Answer, Question, Service, answer_all, build_app
+from pipeline.serving.app import Answer, Question, Service, answer, answer_all, build_app
 from pipeline.serving.in_use import Model, ModelInUse
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.structures import Detections
@@ -72,18 +72,32 @@ class Detector:
     def __init__(self, options: Options) -> None:
         self._in_use = ModelInUse(options.model, options.runtime, options.device)
         self._service = Service(self._in_use, self._detect, RayMeter(), options.limits, os.environ.get(TOKEN) or None)
-        self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
-        # as many at a time as run side by side: an image that waits longer gains nothing by an earlier start
-        handle: Any = self._detect
-        handle.set_max_batch_size(max(options.threads, self._in_use.model.predictor.batch))
+        batch = self._in_use.model.predictor.batch
+        self._together = batch > 1  # on a GPU; a CPU is fastest with an image on each core
+        self._network = ThreadPoolExecutor(1 if self._together else options.threads, thread_name_prefix="network")
+        self._at_work = 0
+        handle: Any = self._detect_batch
+        handle.set_max_batch_size(batch)
         if self._in_use.moves:
             threading.Thread(target=self._watch, args=(options.watch_s,), name="watch", daemon=True).start()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self._service)
 
+    async def _detect(self, question: Question) -> Answer:
+        if self._together:
+            batched: Any = self._detect_batch  # of one here, of a list below: what the decorator makes of it
+            answered: Answer = await batched(question)
+            return answered
+        self._at_work += 1
+        try:
+            beside_others = self._at_work > 1
+            return await asyncio.get_running_loop().run_in_executor(self._network, answer, question, beside_others)
+        finally:
+            self._at_work -= 1
+
     @serve.batch(batch_wait_timeout_s=0.0)
-    async def _detect(self, questions: list[Question]) -> list[Answer]:
+    async def _detect_batch(self, questions: list[Question]) -> list[Answer]:
         """What came while the images before were run; nobody waits for company."""
         return await asyncio.get_running_loop().run_in_executor(self._network, answer_all, questions)
 

@@ -72,9 +72,8 @@ def _warm_up(predictor: Predictor) -> None:
     """Run once, so that the first request does not pay for what is made at the first call."""
     height, width = predictor.spec.input_size
     grey = np.full((height, width, 3), 114, np.uint8)
-    cores_worth = 2  # alone, and beside another: each has a form of its own
-    for images in ([grey], [grey] * cores_worth):
-        predictor.predict_each(images, [(None, None)] * len(images))
+    for one_core in (False, True):  # each has a form of its own
+        predictor.predict_each([grey], [(None, None)], one_core)
 
 
 def check_reference(reference: str, runtime: str | None, device: str) -> None:

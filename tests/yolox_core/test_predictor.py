@@ -220,7 +220,7 @@ def test_each_with_thresholds_of_its_own_gives_what_it_gives_alone(
     together = predictor.predict_each(images, thresholds)
     for one, pair, found in zip(images, thresholds, together, strict=True):
         assert_close(found, predictor.predict([one], *pair)[0], atol=0.01)
-        assert_close(found, predictor.predict_each([one], [pair])[0], atol=0.01)
+        assert_close(found, predictor.predict_each([one], [pair], one_core=True)[0], atol=0.01)
     assert predictor.predict_each([], []) == []
     with pytest.raises(InputError, match="nms_iou"):
         predictor.predict_each([image], [(None, 1.5)])
