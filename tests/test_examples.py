@@ -1,4 +1,4 @@
-"""Every script of examples/ runs as its first line says (call_server.py: tests/pipeline/serving)."""
+"""Every script of examples/ runs as its first line says (call_server.py: tests/pipeline/serving/test_app.py)."""
 
 import re
 import runpy

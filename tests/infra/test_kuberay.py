@@ -2,6 +2,7 @@
 
 import copy
 import gzip
+import importlib
 import json
 from functools import cache
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import BaseModel
+from ray.serve.schema import HTTPOptionsSchema, LoggingConfig, ServeApplicationSchema, ServeDeploySchema
 
+from pipeline.serving.deployment import LEAVE_WITHIN_S
+from pipeline.serving.options import TOKEN, Options
 from tests.needs import ROOT
 
 POLICY = ROOT / "infra" / "kuberay" / "network.yaml"
@@ -50,7 +55,7 @@ def problems(document: dict[str, Any]) -> list[str]:
 def ray_of(document: dict[str, Any]) -> dict[str, Any]:
     """The cluster's part."""
     spec: dict[str, Any] = document["spec"]
-    cluster: dict[str, Any] = spec.get("rayClusterSpec", spec)
+    cluster: dict[str, Any] = spec.get("rayClusterSpec") or spec.get("rayClusterConfig") or spec
     return cluster
 
 
@@ -63,8 +68,8 @@ def pods_of(document: dict[str, Any]) -> list[dict[str, Any]]:
 ALL = [(path.name, document) for path in MANIFESTS for document in documents(path.read_text(encoding="utf-8"))]
 
 
-def test_there_is_a_job_and_a_cluster() -> None:
-    assert {document["kind"] for _, document in ALL} == {"RayJob", "RayCluster"}
+def test_there_is_a_job_a_cluster_and_a_service() -> None:
+    assert {document["kind"] for _, document in ALL} == {"RayJob", "RayCluster", "RayService"}
 
 
 def test_the_operator_may_ask_and_strangers_may_not() -> None:
@@ -112,10 +117,47 @@ def test_what_keeps_it_safe_and_alive(name: str, document: dict[str, Any]) -> No
             assert container["resources"]["requests"] == container["resources"]["limits"]
             mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
             assert volumes[mounts["/dev/shm"]]["emptyDir"]["medium"] == "Memory"
-            assert "persistentVolumeClaim" in volumes[mounts["/shared"]]
+            if document["kind"] != "RayService":  # its model comes from the registry
+                assert "persistentVolumeClaim" in volumes[mounts["/shared"]]
     if document["kind"] == "RayJob":
         assert "RAY_JOB_STOP_WAIT_TIME_S" in document["spec"]["runtimeEnvYAML"]  # 3 s are not enough to save
         assert document["spec"]["backoffLimit"] >= 1 and document["spec"]["shutdownAfterJobFinishes"]
+
+
+def service() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The manifest, its application, and the service's own settings."""
+    (document,) = (document for _, document in ALL if document["kind"] == "RayService")
+    settings = yaml.safe_load(document["spec"]["serveConfigV2"])
+    return document, settings["applications"][0], settings
+
+
+def unknown(model: type[BaseModel], given: dict[str, Any]) -> set[str]:
+    """Ray's schema takes any name, so that newer settings do no harm; a misspelled one is one that it ignores."""
+    return set(given) - set(model.model_fields)
+
+
+def test_ray_serve_knows_every_setting_of_the_service() -> None:
+    _, application, settings = service()
+    ServeDeploySchema.model_validate(settings)
+    assert not unknown(ServeDeploySchema, settings) and not unknown(HTTPOptionsSchema, settings["http_options"])
+    assert not unknown(ServeApplicationSchema, application)
+    assert not unknown(LoggingConfig, settings["logging_config"])
+    assert unknown(ServeApplicationSchema, {**application, "import_paths": ""}) == {"import_paths"}
+
+
+def test_the_service_fits_its_pods_and_asks_for_a_token() -> None:
+    document, application, _ = service()
+    module, _, builder = application["import_path"].partition(":")
+    assert callable(getattr(importlib.import_module(module), builder))
+    options = Options.from_mapping(application["args"])
+    (group,) = ray_of(document)["workerGroupSpecs"]
+    (container,) = group["template"]["spec"]["containers"]
+    in_a_pod = int(container["resources"]["requests"]["cpu"]) // options.threads
+    assert in_a_pod * group["minReplicas"] >= options.replicas  # else the first start waits for ever
+    assert group["template"]["spec"]["terminationGracePeriodSeconds"] > LEAVE_WITHIN_S
+    (secret,) = (source["secretRef"]["name"] for source in container["envFrom"])
+    head = (ROOT / "infra/kuberay/rayservice.yaml").read_text(encoding="utf-8").split("apiVersion", 1)[0]
+    assert f"secret generic {secret} " in head and TOKEN in head and "MLFLOW_TRACKING_URI" in head
 
 
 @pytest.mark.parametrize("path", [*MANIFESTS, POLICY], ids=lambda path: path.name)

@@ -3,22 +3,31 @@
 import asyncio
 import base64
 import json
+import os
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.serving.app import Answer, Question, Service, answer_all, build_app
 from pipeline.serving.in_use import Model, ModelInUse
 from pipeline.serving.upload import Limits
+from tests.needs import ROOT
+from tests.servers import free_port
+from tests.waiting import until
 from yolox_core.config import DetectorSpec, ModelConfig
 from yolox_core.datasets.images import decode_image
 from yolox_core.model.weights import release
@@ -83,6 +92,20 @@ def png_header(height: int, width: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts
     )
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The application at an address, for those who are no test client."""
+    server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, 30)
+        yield f"http://127.0.0.1:{server.config.port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 IMAGE = encoded()
@@ -184,6 +207,25 @@ def test_without_the_token_nothing_but_health_is_told(folder: Path) -> None:
         assert client.post("/predict", files={"image": ("a.png", IMAGE)}, headers=right).status_code == 200
         assert client.get("/model", headers=right).json()["class_names"] == ["cat", "dog"]
         assert [client.get(path).status_code for path in ("/health", "/ready", "/")] == [200, 200, 200]
+
+
+def test_the_example_asks_a_server(folder: Path, tmp_path: Path) -> None:
+    """As its first line says: with the token, with a wrong one, and with a file that is no image."""
+    (tmp_path / "photo.png").write_bytes(IMAGE)
+    (tmp_path / "notes.png").write_text("no image")
+    service = Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), LIMITS, token=TOKEN)
+
+    def call(name: str, **token: str) -> "subprocess.CompletedProcess[str]":
+        words = [sys.executable, str(ROOT / "examples/call_server.py"), url, str(tmp_path / name)]
+        return subprocess.run(words, env=os.environ | token, capture_output=True, text=True, timeout=60)
+
+    with listening(build_app(service)) as url:
+        first, *objects = call("photo.png", YOLOX_TOKEN=TOKEN).stdout.splitlines()
+        assert first.startswith("released , 80 x 50 px, {") and objects
+        assert all(line.startswith(("cat 0.", "dog 0.")) for line in objects)
+        for name, token, status in (("photo.png", "wrong", "401: "), ("notes.png", TOKEN, "400: ")):
+            refused = call(name, YOLOX_TOKEN=token)
+            assert refused.returncode == 1 and refused.stderr.startswith(status) and refused.stdout == ""
 
 
 def test_more_requests_than_may_wait_are_told_to_come_again(folder: Path) -> None:
