@@ -32,6 +32,9 @@ FILES = (
     paths.METRICS,
     paths.PER_CLASS,
     paths.PRECISION_RECALL,
+    paths.THRESHOLD,
+    paths.CONFUSION,
+    paths.ERRORS,
     paths.EXPORT,
 )
 SPEC = paths.RELEASED / "model.json"
