@@ -6,42 +6,53 @@ Format: cocodataset.org/#format-data.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from yolox_core.datasets.atomic import write_text
+from yolox_core.datasets.atomic import new_text
+from yolox_core.datasets.coco_document import KEYS, Document, open_document
 from yolox_core.datasets.objects import Objects, finite_numbers
+from yolox_core.datasets.outline import box_of_outline
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_word
 from yolox_core.datasets.text import is_utf8, on_one_line
 from yolox_core.errors import InputError
 
-KEYS = ("images", "annotations", "categories")
-
 
 def write_coco(records: DatasetRecords, path: Path) -> None:
     """Write `records` as COCO JSON in one step; equal records give equal bytes."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for record in records.images:
-        extra = {"split": record.split, "annotation": record.annotation}
-        images.append(
-            {
-                "id": record.image_id,
-                "file_name": record.file_name,
-                "height": record.height,
-                "width": record.width,
-                **{key: value for key, value in extra.items() if value},
-            }
-        )
-        for entry in _annotations(record, records.category_ids):
-            annotations.append({"id": len(annotations) + 1, **entry})
+    number = count(1)
+    annotations = (
+        {"id": next(number), **entry}
+        for record in records.images
+        for entry in _annotations(record, records.category_ids)
+    )
     categories = [{"id": category.category_id, "name": category.name} for category in records.categories]
-    sections = {"images": images, "annotations": annotations, "categories": categories}
-    # one entry a line: readable, and a change of the data is a small diff
-    body = ",\n".join(f'"{key}": [\n{_lines(entries)}\n]' for key, entries in sections.items())
-    write_text(path, "{\n" + body + "\n}\n")
+    with new_text(path) as file:  # one entry a line: readable, and a change of the data is a small diff
+        file.write("{\n")
+        _write_list(file, "images", map(_image, records.images), ",\n")
+        _write_list(file, "annotations", annotations, ",\n")
+        _write_list(file, "categories", categories, "\n}\n")
+
+
+def _image(record: ImageRecord) -> dict[str, Any]:
+    extra = {"split": record.split, "annotation": record.annotation}
+    return {
+        "id": record.image_id,
+        "file_name": record.file_name,
+        "height": record.height,
+        "width": record.width,
+        **{key: value for key, value in extra.items() if value},
+    }
+
+
+def _write_list(file: TextIO, key: str, entries: Iterable[dict[str, Any]], end: str) -> None:
+    file.write(f'"{key}": [\n')
+    for at, entry in enumerate(entries):
+        file.write((",\n" if at else "") + json.dumps(entry, ensure_ascii=False, allow_nan=False))
+    file.write(f"\n]{end}")
 
 
 def read_coco(path: Path, image_root: Path) -> DatasetRecords:
@@ -52,29 +63,24 @@ def read_coco(path: Path, image_root: Path) -> DatasetRecords:
     return DatasetRecords(image_root, categories, images)
 
 
-def load(path: Path) -> Mapping[str, Any]:
+def load(path: Path) -> Document:
     """The JSON document at `path`; InputError unless it has the shape of COCO."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = open_document(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Run the stage that writes it.") from None
     except (OSError, ValueError, RecursionError) as broken:
         raise InputError(f"{path}: expected COCO JSON, got an unreadable file: {broken}.") from broken
-    if not is_coco(document):
+    if document is None:
         raise InputError(f"{path}: expected COCO JSON with lists {', '.join(KEYS)}, got something else.")
-    return document  # type: ignore[no-any-return]  # is_coco has looked
-
-
-def is_coco(document: object) -> bool:
-    """Whether a JSON document has COCO's three lists."""
-    return isinstance(document, dict) and all(isinstance(document.get(key), list) for key in KEYS)
+    return document
 
 
 def parse(
-    document: Mapping[str, Any], where: str, locate: Callable[[str], str | None], split: str | None = None
+    document: Document, where: str, locate: Callable[[str], str | None], split: str | None = None
 ) -> tuple[tuple[Category, ...], list[ImageRecord], list[Finding]]:
     """Categories and images of one document. `locate` turns its file names into the data set's, None if missing."""
-    categories = parse_categories(document, where)
+    categories = parse_categories(document.categories, where)
     findings: list[Finding] = []
     names = _image_entries(document, where, findings)
     objects = _objects(document, where, set(names), categories, findings)
@@ -94,9 +100,9 @@ def parse(
     return categories, images, findings
 
 
-def parse_categories(document: Mapping[str, Any], where: str) -> tuple[Category, ...]:
+def parse_categories(entries: Iterable[Any], where: str) -> tuple[Category, ...]:
     """The categories by id; InputError where ids or names are missing or double, for then no box has a meaning."""
-    found = [_category(entry, f"{where}: category {at}") for at, entry in enumerate(document["categories"], 1)]
+    found = [_category(entry, f"{where}: category {at}") for at, entry in enumerate(entries, 1)]
     for kind, values in (("id", [str(c.category_id) for c in found]), ("name", [c.name for c in found])):
         double = next((value for value in values if values.count(value) > 1), None)
         if double is not None:
@@ -114,9 +120,9 @@ def _category(entry: Any, where: str) -> Category:
     return Category(category_id, str(name))
 
 
-def _image_entries(document: Mapping[str, Any], where: str, findings: list[Finding]) -> dict[Any, Mapping[str, Any]]:
+def _image_entries(document: Document, where: str, findings: list[Finding]) -> dict[Any, Mapping[str, Any]]:
     entries: dict[Any, Mapping[str, Any]] = {}
-    for position, entry in enumerate(document["images"], 1):
+    for position, entry in enumerate(document.images, 1):
         place = f"{where}: image entry {position}"
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), (int, str)) or not entry.get("file_name"):
             findings.append(Finding("unreadable-annotation", place, "expected id and file_name", "entry dropped"))
@@ -128,7 +134,7 @@ def _image_entries(document: Mapping[str, Any], where: str, findings: list[Findi
 
 
 def _objects(
-    document: Mapping[str, Any],
+    document: Document,
     where: str,
     image_ids: set[Any],
     categories: tuple[Category, ...],
@@ -136,19 +142,27 @@ def _objects(
 ) -> dict[Any, Objects]:
     label_of = {category.category_id: label for label, category in enumerate(categories)}
     objects = {key: Objects() for key in image_ids}
-    for position, entry in enumerate(document["annotations"], 1):
-        problem = _problem(entry, objects, label_of)
+    outlined = 0
+    for position, entry in enumerate(document.annotations(), 1):
+        outline = box_of_outline(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
+        problem = _problem(entry, objects, label_of, outline)
         if problem:
             name = entry.get("id", position) if isinstance(entry, dict) else position
             findings.append(Finding(problem[0], f"{where}: annotation {name}", problem[1], "box dropped"))
             continue
-        x, y, width, height = map(float, entry["bbox"])
+        x, y, width, height = outline or map(float, entry["bbox"])
+        outlined += outline is not None
         label = label_of[entry["category_id"]]
         objects[entry["image_id"]].add((x, y, x + width, y + height), label, bool(entry.get("iscrowd", 0)))
+    if outlined:
+        what = f"expected a bbox, got {outlined} annotations with a segmentation alone"
+        findings.append(Finding("box-from-outline", where, what, "box put around each outline"))
     return objects
 
 
-def _problem(entry: Any, objects: Mapping[Any, Objects], label_of: Mapping[int, int]) -> tuple[str, str] | None:
+def _problem(
+    entry: Any, objects: Mapping[Any, Objects], label_of: Mapping[int, int], outline: tuple[float, ...] | None
+) -> tuple[str, str] | None:
     """(code, what is wrong) with an annotation, or None."""
     if not isinstance(entry, dict):
         return "unreadable-annotation", f"expected an object with a bbox, got {entry!r}"
@@ -157,7 +171,7 @@ def _problem(entry: Any, objects: Mapping[Any, Objects], label_of: Mapping[int, 
         return "unknown-image", f"expected the id of an image, got {image!r}"
     if not isinstance(category, int) or category not in label_of:
         return "unknown-class", f"expected the id of a category, got {category!r}"
-    if not isinstance(bbox, list) or len(bbox) != 4 or finite_numbers(bbox) is None:
+    if outline is None and (not isinstance(bbox, list) or len(bbox) != 4 or finite_numbers(bbox) is None):
         return "box-not-numbers", f"expected bbox [x, y, width, height] in finite numbers, got {bbox!r}"
     return None
 
@@ -181,7 +195,3 @@ def _annotations(record: ImageRecord, category_ids: tuple[int, ...]) -> list[dic
             }
         )
     return entries
-
-
-def _lines(entries: list[dict[str, Any]]) -> str:
-    return ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries)

@@ -4,25 +4,24 @@ Known layouts: Roboflow (train/_annotations.coco.json beside its images), COCO 2
 CVAT (annotations/instances_default.json, images/), and a single JSON file anywhere.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from yolox_core.datasets import coco
+from yolox_core.datasets.coco_document import Document, open_document
 from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_file
 from yolox_core.errors import InputError
 
-Documents = Mapping[str, Mapping[str, Any]]
+Documents = Mapping[str, Document]
 
 
-def documents(listing: Listing) -> tuple[dict[str, Mapping[str, Any]], list[Finding]]:
+def documents(listing: Listing) -> tuple[dict[str, Document], list[Finding]]:
     """The folder's COCO files by name. COCO itself has captions and key points of the same shape: instances win."""
     names = listing.ending(".json")
     for preferred in (_is_roboflow, _is_instances, lambda name: True):
@@ -32,12 +31,12 @@ def documents(listing: Listing) -> tuple[dict[str, Mapping[str, Any]], list[Find
     found, findings = {}, []
     for name in chosen:
         try:
-            document = json.loads((listing.root / name).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as broken:
+            document = open_document(listing.root / name)
+        except (OSError, ValueError, RecursionError, InputError) as broken:
             what = f"expected JSON, got an unreadable file: {broken}"
             findings.append(Finding("unreadable-annotation", name, what, "file left out"))
             continue
-        if coco.is_coco(document):
+        if document is not None:
             found[name] = document
     return found, findings
 
@@ -88,8 +87,10 @@ def _splits(listing: Listing, found: Documents) -> dict[str, str | None]:
 
 def _shared_categories(listing: Listing, found: Documents) -> tuple[Category, ...]:
     """Every file's categories in one list; InputError where an id or a name means two things."""
-    shared = {category for name, document in found.items() for category in coco.parse_categories(document, name)}
-    merged = {"categories": [{"id": category.category_id, "name": category.name} for category in shared]}
+    shared = {
+        category for name, document in found.items() for category in coco.parse_categories(document.categories, name)
+    }
+    merged = [{"id": category.category_id, "name": category.name} for category in shared]
     return coco.parse_categories(merged, f"{listing.root}: {', '.join(found)}")
 
 
@@ -102,7 +103,7 @@ def _without_umbrella(
     categories: tuple[Category, ...], images: list[ImageRecord], found: Documents
 ) -> tuple[tuple[Category, ...], list[ImageRecord]]:
     """Leave out a category that only names the group of the others, as Roboflow's exports begin with."""
-    entries = [entry for document in found.values() for entry in document["categories"]]
+    entries = [entry for document in found.values() for entry in document.categories]
     # a category may stand above itself (cat: cat); that is a class even without objects
     parents = {str(entry.get("supercategory")) for entry in entries if entry.get("supercategory") != entry["name"]}
     used = {int(label) for record in images for label in record.labels_G}
