@@ -1,6 +1,6 @@
 """Ask `yolox serve` what is in an image: python examples/call_server.py http://127.0.0.1:8000 IMAGE
 
-Nothing but the standard library is needed. A token, where the server wants one, is read from YOLOX_TOKEN.
+Nothing but the standard library is needed. A token, where the server wants one, is read from YOLOX_SERVE_TOKEN.
 """
 
 import json
@@ -17,8 +17,8 @@ def main(url: str, image: str) -> None:
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{Path(image).name}"\r\n'
     body = head.encode() + b"Content-Type: application/octet-stream\r\n\r\n" + Path(image).read_bytes()
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    if "YOLOX_TOKEN" in os.environ:
-        headers["Authorization"] = f"Bearer {os.environ['YOLOX_TOKEN']}"
+    if "YOLOX_SERVE_TOKEN" in os.environ:
+        headers["Authorization"] = f"Bearer {os.environ['YOLOX_SERVE_TOKEN']}"
     request = Request(f"{url.rstrip('/')}/predict", body + f"\r\n--{boundary}--\r\n".encode(), headers)
     try:
         with urlopen(request, timeout=30) as response:

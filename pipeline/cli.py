@@ -243,7 +243,7 @@ def serve(
     runtime: Annotated[str, typer.Option(help="onnx, openvino or torch.")] = "onnx",
     device: Annotated[str, typer.Option(help="cpu or cuda (with --runtime torch).")] = "cpu",
     replicas: Annotated[int, typer.Option(help="Processes that answer.")] = 1,
-    threads: Annotated[int | None, typer.Option(help="CPU cores of each. Default: all, shared evenly.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU cores of each. Default: all; 1 on a cluster.")] = None,
     watch_s: Annotated[float, typer.Option(help="Seconds between two looks at an alias that may have moved.")] = 10.0,
     max_mib: Annotated[float, typer.Option(help="Largest request.")] = 20.0,
     max_megapixels: Annotated[float, typer.Option(help="Largest image.")] = 50.0,
@@ -256,9 +256,10 @@ def serve(
     from pipeline.commands import serve as command
     from pipeline.serving.options import Options
 
-    cores = threads if threads is not None else command.default_threads(max(1, replicas))
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    cores = threads if threads is not None else command.default_threads(max(1, replicas), address)
     options = Options(model, runtime, device, replicas, cores, watch_s, max_mib, max_megapixels, queue)
-    command.serve(options, host, port, address or os.environ.get("RAY_ADDRESS") or None)
+    command.serve(options, host, port, address)
 
 
 @app.command()

@@ -15,9 +15,9 @@ RANDOM = "random"  # where a run started from no weights
 STARTED_FROM = "started_from"  # in a run's summary: which initial weights these were
 
 
-def locate(reference: str) -> Path:
-    """Where the model lies on this machine; InputError where there is none."""
-    return resolve(reference) if reference.startswith(PREFIX) else user_path(reference)
+def locate(reference: str, into: Path | None = None) -> Path:
+    """Where the model lies on this machine, fetched `into` a folder if need be; InputError where there is none."""
+    return resolve(reference, into) if reference.startswith(PREFIX) else user_path(reference)
 
 
 def initial_weights(reference: str | None, model: ModelConfig) -> str | None:

@@ -78,7 +78,8 @@ class Predictor:
     def stream(self, images: "Iterable[Picture]") -> Iterator[tuple[ImageArray, Found] | InputError]:
         """(BGR pixels, what is in them) of any number of images, in bounded memory; reading overlaps with the network.
 
-        In the place of an image that cannot be read comes its InputError; the others go on.
+        In the place of an image that cannot be read comes its InputError; the others go on. What is no image at all
+        (a number, say) ends it with an InputError.
         """
         for answer in self._core.stream(map(_source, images), self._confidence, self._nms_iou):
             yield answer if isinstance(answer, InputError) else (answer[0], Found.of(answer[1], self.spec))

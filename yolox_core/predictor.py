@@ -38,13 +38,15 @@ class Predictor:
         self._runtime = runtime
 
     @classmethod
-    def load(cls, reference: Path | str, device: torch.device | str = "cpu", runtime: str | None = None) -> "Predictor":
+    def load(
+        cls, reference: Path | str, device: torch.device | str = "cpu", runtime: str | None = None, threads: int = 0
+    ) -> "Predictor":
         """From a released folder, a .pt checkpoint, a Megvii .pth, an .onnx or an OpenVINO .xml file.
 
-        `runtime` "torch" (what a folder is run by), "onnx" or "openvino": the last two for a folder and an .onnx.
-        InputError for anything else.
+        `runtime` "torch" (what a folder is run by), "onnx" or "openvino": the last two for a folder and an .onnx, on
+        `threads` cores (0: all). InputError for anything else.
         """
-        return cls(open_runtime(Path(reference), runtime, device))
+        return cls(open_runtime(Path(reference), runtime, device, threads))
 
     def predict(
         self, images: Sequence[ImageArray], confidence: float | None = None, nms_iou: float | None = None
@@ -82,6 +84,11 @@ class Predictor:
             decoded_BA = self._runtime.decode(_batch([one.letterboxed for one in fitted[group]]))
             found += map(_detections, decoded_BA, fitted[group], checked[group])
         return found
+
+    @property
+    def many_at_once(self) -> bool:
+        """Whether `predict_each(one_core=True)` may be called from several threads."""
+        return self._runtime.single_core is not None
 
     @property
     def batch(self) -> int:

@@ -39,10 +39,11 @@ class Runtime:
     fixed_size: bool = False  # of the input: exported for it
 
 
-def open_runtime(path: Path, runtime: str | None, device: torch.device | str) -> Runtime:
+def open_runtime(path: Path, runtime: str | None, device: torch.device | str, threads: int = 0) -> Runtime:
     """The network at `path` in the runtime asked for, or in the one its form asks for; InputError where that fails.
 
-    A released folder holds weights for PyTorch, which is the default, and the same network as ONNX.
+    A released folder holds weights for PyTorch, which is the default, and the same network as ONNX. `threads` is how
+    many cores `decode` takes in ONNX Runtime and OpenVINO, 0 for all; PyTorch has torch.set_num_threads.
     """
     if runtime is not None and runtime not in RUNTIMES:
         raise InputError(f"runtime: expected one of {', '.join(RUNTIMES)}, got {runtime!r}.")
@@ -61,7 +62,7 @@ def open_runtime(path: Path, runtime: str | None, device: torch.device | str) ->
             raise InputError(f"{path}: no such file: this model was not exported. Run the export stage, or use torch.")
     if not path.is_file():
         raise InputError(f"{path}: no such model.")
-    return _onnx(path) if runtime == "onnx" else _openvino(path)
+    return _onnx(path, threads) if runtime == "onnx" else _openvino(path, threads)
 
 
 def _torch(path: Path, device: torch.device | str) -> Runtime:
@@ -78,7 +79,7 @@ def _torch(path: Path, device: torch.device | str) -> Runtime:
     return Runtime(weights.spec, run, batch=CUDA_BATCH if torch.device(device).type == "cuda" else 1)
 
 
-def _onnx(path: Path) -> Runtime:
+def _onnx(path: Path, threads: int) -> Runtime:
     def decoder(threads: int) -> Decoder:
         opened = onnx_session(path, threads)
         name = opened.get_inputs()[0].name
@@ -87,7 +88,7 @@ def _onnx(path: Path) -> Runtime:
     opened = onnx_session(path, 1)
     spec = onnx_spec(opened, path)
     _require_predictions([output.name for output in opened.get_outputs()], path)
-    return Runtime(spec, _once_needed(lambda: decoder(0)), lambda: decoder(1), fixed_size=True)
+    return Runtime(spec, _once_needed(lambda: decoder(threads)), lambda: decoder(1), fixed_size=True)
 
 
 def onnx_session(path: Path, threads: int) -> Any:
@@ -117,14 +118,16 @@ def _require_predictions(outputs: list[str], path: Path) -> None:
         )
 
 
-def _openvino(path: Path) -> Runtime:
+def _openvino(path: Path, threads: int) -> Runtime:
     model = read_openvino(path)
     place = ["framework", ONNX_SPEC_KEY]
     entry = model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None
 
     def decoder(hint: str, model: Any = model) -> Decoder:
         # float32 as trained: by itself OpenVINO takes bfloat16 where the processor has it, even where that is slower
-        options = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+        options: dict[str, Any] = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            options["INFERENCE_NUM_THREADS"] = threads
         compiled = openvino_core().compile_model(model, "CPU", options)
         of_thread = threading.local()
 

@@ -35,6 +35,8 @@ def export(model: str, formats: str, output: Path, images: Path | None) -> None:
         )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"--output {output}: expected a new or empty folder, got one that is in use. Name another.")
+    if output.resolve() == Path.cwd():
+        raise InputError(f"--output {output}: expected a folder to make, got the one that this runs in. Name another.")
     files = _images(images) if images is not None else []
     weights = locate(model)
     if weights.suffix.lower() in BY_SUFFIX:

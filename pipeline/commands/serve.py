@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from dataclasses import replace
 
 from pipeline.distributed.launch import Hosting, cluster, cores
 from pipeline.serving.in_use import check_reference
@@ -18,10 +19,13 @@ from yolox_core.errors import InputError
 
 def serve(options: Options, host: str, port: int, address: str | None) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first. InputError before anything is started."""
-    _check_port(host, port)
-    check_reference(options.model, options.runtime, options.device)
+    if address is None:  # elsewhere other ports are free, and other processors there
+        _check_port(host, port)
+        _check_processors(options)
+    check_reference(options.model, options.runtime, options.device if address is None else "cpu")
     if not _is_loopback(host) and not os.environ.get(TOKEN):
         print(f"warning: {host}: anybody who reaches this port may use the model. Set {TOKEN}.", file=sys.stderr)
+    options = replace(options, require_token=bool(os.environ.get(TOKEN)))
     if not options.model.startswith(PREFIX):
         options = _absolute(options)
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri()  # replicas have other folders
@@ -31,16 +35,33 @@ def serve(options: Options, host: str, port: int, address: str | None) -> None:
             signal.signal(number, lambda *_: leave.set())
         from pipeline.serving.deployment import deployed  # Ray reads its environment when it is imported
 
-        with deployed(options, host, port, every_node=address is not None):
-            print(f"{options.model}: http://{_shown(host)}:{port} (page), /predict, /docs, /metrics. Ctrl-C stops it.")
-            sys.stdout.flush()
+        with deployed(options, host, port, address is not None, leave):
+            if not leave.is_set():
+                place = f"http://{_shown(host)}:{port}"
+                print(f"{options.model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it.", flush=True)
             leave.wait()
             print("stopping: requests under way are answered first")
 
 
-def default_threads(replicas: int) -> int:
-    """CPU cores of a replica where nobody says: those of this machine, shared evenly."""
-    return max(1, cores() // replicas)
+def default_threads(replicas: int, address: str | None) -> int:
+    """CPU cores of a replica where nobody says: those of this machine, shared evenly; one on a cluster."""
+    return max(1, cores() // replicas) if address is None else 1
+
+
+def _check_processors(options: Options) -> None:
+    """InputError where this machine has less than was asked for: Ray would wait for more."""
+    asked = options.replicas * options.threads
+    if asked > cores():
+        raise InputError(
+            f"--replicas {options.replicas} --threads {options.threads}: expected at most {cores()} cores together, "
+            f"got {asked}. Ask for fewer."
+        )
+    if options.device == "cuda":
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if options.replicas > gpus:
+            raise InputError(f"--device cuda --replicas {options.replicas}: expected a GPU for each, got {gpus}.")
 
 
 def _check_port(host: str, port: int) -> None:
@@ -70,6 +91,4 @@ def _shown(host: str) -> str:
 
 
 def _absolute(options: Options) -> Options:
-    from dataclasses import replace
-
     return replace(options, model=str(user_path(options.model).resolve()))

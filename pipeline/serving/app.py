@@ -1,8 +1,10 @@
 """The web service: a page, `POST /predict`, and what an operator asks. FastAPI alone; deployment.py runs it.
 
-Detections are DESIGN.md's JSON, the same boxes as `yolox predict`. Every refusal is {"error": "<one line>"}.
+Detections are DESIGN.md's JSON, the same boxes as `yolox predict` in the same runtime. Every refusal is
+{"error": "<one line>"}.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +26,7 @@ from yolox_core.datasets.images import decode_image
 from yolox_core.errors import InputError
 from yolox_core.structures import Detections, ImageArray
 
+logger = logging.getLogger("ray.serve")
 PAGE = Path(__file__).parent / "page"
 # nothing from elsewhere, nothing that a stranger could slip in
 POLICY = (
@@ -155,10 +158,10 @@ def _add_questions(app: FastAPI, service: Service) -> None:
 
     @app.get("/ready")
     async def ready() -> dict[str, Any]:
-        """A model is loaded and there is room for a request; 503 where there is none."""
+        """A model is loaded and there is room for a request; 503 where there is none. Needs no token."""
         if service.waiting >= service.limits.max_waiting:
             raise Refused(503, f"busy: {service.waiting} requests are at work.")
-        return {"status": "ready"} | _named(service.in_use.model)
+        return {"status": "ready"}
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics(request: Request) -> PlainTextResponse:
@@ -228,7 +231,11 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     @app.middleware("http")
     async def measured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         began = time.perf_counter()
-        response = await call_next(request)
+        try:
+            response = await call_next(request)
+        except Exception:  # a defect of ours: told without its insides, which go to the log
+            logger.exception("%s %s", request.method, request.url.path)
+            response = JSONResponse({"error": "the server failed; its log says why."}, 500)
         if request.url.path == "/predict":
             service.meter.answered(response.status_code, time.perf_counter() - began)
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -241,7 +248,7 @@ def _add_errors(app: FastAPI, service: Service) -> None:
             503: {"Retry-After": RETRY_AFTER_S},
         }.get(error.status)
         # the rest of a body that nobody reads would be taken for the next request
-        closing = {"Connection": "close"} if error.status in (401, 404, 413, 503) else {}
+        closing = {"Connection": "close"} if error.status in (401, 404, 408, 413, 503) else {}
         return JSONResponse({"error": error.reason}, error.status, (headers or {}) | closing)
 
     @app.exception_handler(HTTPException)
@@ -313,6 +320,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
             (400, "No image, or a damaged one"),
             (401, "Wrong token"),
             (404, "Another version is served"),
+            (408, "Sent too slowly"),
             (413, "Too many bytes or pixels"),
             (415, "A content type that is not known"),
             (422, "A threshold outside 0 to 1"),

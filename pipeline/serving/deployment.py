@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +15,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+import torch
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.metrics import Counter, Histogram
+from ray.serve.schema import ApplicationStatus, LoggingConfig
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.serving.app import Answer, Question, Service, answer, answer_all, build_app
 from pipeline.serving.in_use import Model, ModelInUse
 from pipeline.serving.options import TOKEN, Options
+from yolox_core.errors import InputError
 from yolox_core.structures import Detections
 
 NAME = "yolox"
@@ -29,6 +33,8 @@ SPARE = 16  # requests beyond the limit that a replica still takes, to refuse th
 LEAVE_WITHIN_S = 30.0  # for requests under way when a replica is stopped
 SECONDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]  # of the histograms
 METRICS_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.3
+TELL_AFTER_S = 20.0
 OURS = "ray_yolox_"  # of all that a node tells; Ray's own endpoint has the rest
 
 
@@ -39,30 +45,74 @@ def detector(args: dict[str, Any]) -> serve.Application:
 
 def application(options: Options) -> serve.Application:
     """Replicas of Detector, as many and as large as the options say."""
-    gpus = 1 if options.device.startswith("cuda") else 0
+    gpus = 1 if options.device == "cuda" else 0
+    # beside the look at each header: a decoder that reads a header otherwise still stops there
+    largest = {"OPENCV_IO_MAX_IMAGE_PIXELS": str(options.limits.max_pixels)}
     deployed = serve.deployment(
         name=NAME,
         num_replicas=options.replicas,
         max_ongoing_requests=options.queue + SPARE,
         max_queued_requests=options.queue,
         graceful_shutdown_timeout_s=LEAVE_WITHIN_S,
-        ray_actor_options={"num_cpus": options.threads, "num_gpus": gpus},
+        ray_actor_options={
+            "num_cpus": options.threads,
+            "num_gpus": gpus,
+            "runtime_env": {"env_vars": largest},
+        },
     )
     return deployed(Detector).bind(options)
 
 
 @contextmanager
-def deployed(options: Options, host: str, port: int, every_node: bool) -> Iterator[None]:
-    """The service for the time of the block, on the cluster that this process has joined."""
-    quiet = {"enable_access_log": False, "log_level": "WARNING"}
+def deployed(options: Options, host: str, port: int, every_node: bool, leave: threading.Event) -> Iterator[None]:
+    """The service for the time of the block, on the cluster that this process has joined.
+
+    InputError where the cluster serves already, or a replica cannot start. Once `leave` is set nobody waits for one.
+    """
+    quiet = LoggingConfig(enable_access_log=False, log_level="WARNING")
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    others = serve.status().applications
+    if others:  # the address is theirs, too
+        raise InputError(
+            f"this cluster serves {', '.join(sorted(others))} already. Stop that first, or give both to "
+            "Ray Serve in one configuration file (docs/serving.md)."
+        )
     location = "EveryNode" if every_node else "HeadOnly"
     serve.start(proxy_location=location, http_options={"host": host, "port": port}, logging_config=quiet)
     try:
-        serve.run(application(options), name=NAME, logging_config=quiet)
+        target = serve.RunTarget(application(options), name=NAME, logging_config=quiet)
+        serve.run_many([target], wait_for_applications_running=False)
+        _wait(options, leave)
         yield
-    finally:  # not serve.shutdown, which would end what others serve on the cluster
+    finally:
         serve.delete(NAME)
+        if not serve.status().applications:
+            stop: Any = serve.shutdown  # without types of its own
+            stop()
+
+
+def _wait(options: Options, leave: threading.Event) -> None:
+    """Until all replicas answer, or nobody wants them any more."""
+    began, told = time.monotonic(), False
+    while not leave.wait(LOOK_EVERY_S):
+        state = serve.status().applications[NAME]
+        if state.status == ApplicationStatus.RUNNING:
+            return
+        if state.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
+            reason = state.message or " ".join(one.message for one in state.deployments.values())
+            raise InputError(f"a replica could not start: {_last_line(reason)}")
+        if not told and time.monotonic() - began > TELL_AFTER_S:
+            told = True
+            resources: Any = ray.cluster_resources  # as is this
+            there = resources().get("CPU", 0)
+            asked = f"{options.replicas} replicas of {options.threads} cores"
+            print(f"waiting for {asked}; the cluster has {there:g} cores in all", flush=True)
+
+
+def _last_line(text: str) -> str:
+    """What a traceback ends with."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "Ray Serve does not say why; see its logs."
 
 
 @serve.ingress()
@@ -70,11 +120,17 @@ class Detector:
     """One replica: a model, a queue of images, and the routes of app.py."""
 
     def __init__(self, options: Options) -> None:
-        self._in_use = ModelInUse(options.model, options.runtime, options.device)
-        self._service = Service(self._in_use, self._detect, RayMeter(), options.limits, os.environ.get(TOKEN) or None)
-        batch = self._in_use.model.predictor.batch
+        token = os.environ.get(TOKEN) or None
+        if options.require_token and token is None:
+            raise InputError(f"expected {TOKEN} in the environment of this node, got none.")
+        torch.set_num_threads(options.threads)
+        self._in_use = ModelInUse(options.model, options.runtime, options.device, options.threads)
+        self._service = Service(self._in_use, self._detect, RayMeter(), options.limits, token)
+        predictor = self._in_use.model.predictor
+        batch = predictor.batch
         self._together = batch > 1  # on a GPU; a CPU is fastest with an image on each core
-        self._network = ThreadPoolExecutor(1 if self._together else options.threads, thread_name_prefix="network")
+        at_once = options.threads if predictor.many_at_once else 1
+        self._network = ThreadPoolExecutor(at_once, thread_name_prefix="network")
         self._at_work = 0
         handle: Any = self._detect_batch
         handle.set_max_batch_size(batch)

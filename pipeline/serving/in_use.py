@@ -1,6 +1,7 @@
 """The model that answers, and its successor: an alias of the registry is looked up again and again."""
 
 import logging
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,10 @@ class Model:
 class ModelInUse:
     """What `reference` stands for, loaded. `refresh` takes up another version where an alias was moved."""
 
-    def __init__(self, reference: str, runtime: str | None, device: str) -> None:
-        self._reference, self._runtime, self._device = reference, runtime, device
+    def __init__(self, reference: str, runtime: str | None, device: str, threads: int = 0) -> None:
+        self._reference, self._runtime, self._device, self._threads = reference, runtime, device, threads
+        self._refused: Registered | None = None  # a version that was fetched and cannot be loaded
+        self._fetched = tempfile.TemporaryDirectory(prefix="yolox-serve-")  # what is in use, where it was fetched
         self.problem = ""  # why the newest version is not in use; empty where it is
         self.model = self._load(self._look_up())
 
@@ -44,6 +47,8 @@ class ModelInUse:
             found = self._look_up()
             if found is None or found.version == self.model.version:
                 self.problem = ""
+                return False
+            if found == self._refused:
                 return False
             self.model = self._load(found)  # requests under way keep the one that they began with
         except Exception as failed:  # of a store or a download that is away for a while; the next look may succeed
@@ -61,8 +66,15 @@ class ModelInUse:
     def _load(self, found: Registered | None) -> Model:
         # by its number: the alias may move while it is fetched
         reference = self._reference if found is None else f"{PREFIX}{found.name}/{found.version}"
-        predictor = Predictor.load(locate(reference), self._device, self._runtime)
-        _warm_up(predictor)
+        fetched = tempfile.TemporaryDirectory(prefix="yolox-serve-")
+        path = locate(reference, Path(fetched.name))
+        try:
+            predictor = Predictor.load(path, self._device, self._runtime, self._threads)
+            _warm_up(predictor)
+        except Exception:
+            self._refused = found
+            raise
+        self._fetched, self._refused = fetched, None  # of the one before nothing is read any more
         if found is None:
             return Model(predictor, Path(reference).name, "", time.time())
         return Model(predictor, found.name, found.version, time.time())
@@ -77,7 +89,7 @@ def _warm_up(predictor: Predictor) -> None:
 
 
 def check_reference(reference: str, runtime: str | None, device: str) -> None:
-    """InputError where the model cannot be loaded: before a cluster is started for it."""
+    """InputError where the model cannot be loaded on `device`: before a cluster is started for it."""
     if not reference:
         raise InputError("--model: expected a model, got nothing.")
     Predictor.load(locate(reference), device, runtime)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.serving.upload import Limits
+from yolox_core.config import RUNTIMES
 from yolox_core.errors import InputError, nearest
 
 TOKEN = "YOLOX_SERVE_TOKEN"  # environment: what clients must send; secrets are no options, these are shown
@@ -25,8 +26,16 @@ class Options:
     max_mib: float = 20.0  # of a request
     max_megapixels: float = 50.0  # of an image
     queue: int = 64  # requests at once at a replica; more are answered 503
+    require_token: bool = False  # a replica whose environment has no TOKEN does not start
 
     def __post_init__(self) -> None:
+        if self.runtime not in (None, *RUNTIMES):
+            near = nearest(str(self.runtime), RUNTIMES)
+            raise InputError(f"--runtime: expected one of {', '.join(RUNTIMES)}, got {self.runtime!r}. {near}")
+        if self.device not in ("cpu", "cuda"):
+            raise InputError(f"--device: expected cpu or cuda, got {self.device!r}.")
+        if self.device == "cuda" and self.runtime != "torch":
+            raise InputError(f"--device cuda: expected --runtime torch with it, got {self.runtime}.")
         for name, lowest in (("replicas", 1), ("threads", 1), ("queue", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:

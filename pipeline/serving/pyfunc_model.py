@@ -5,7 +5,6 @@ detector, which travels beside it; the weights are read as safetensors or ONNX, 
 """
 
 import base64
-import binascii
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def _encoded(image: object, row: int) -> bytes:
         raise InputError(f"row {row}: expected an encoded image as bytes or base64 text, got {type(image).__name__}.")
     try:
         return base64.b64decode(image, validate=True)
-    except binascii.Error as broken:
+    except ValueError as broken:
         raise InputError(f"row {row}: expected an image as base64 text: {broken}.") from broken
 
 

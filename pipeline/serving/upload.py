@@ -4,8 +4,8 @@ Nothing is held that is larger than allowed: a body is measured while it arrives
 decoded.
 """
 
+import asyncio
 import base64
-import binascii
 import json
 import math
 from collections.abc import AsyncIterator, Mapping
@@ -20,6 +20,7 @@ from yolox_core.datasets.image_header import declared_size
 
 IMAGE_FIELD = "image"
 THRESHOLDS = ("confidence", "nms_iou")
+SENT_WITHIN_S = 30.0  # a body; who sends nothing keeps others out
 RAW_TYPES = ("image/", "application/octet-stream")
 FORMATS = "JPEG, PNG, WebP or BMP"
 
@@ -39,6 +40,7 @@ class Limits:
     max_bytes: int = 20 * 2**20  # of a body
     max_pixels: int = 50_000_000  # of an image: 150 MB decoded
     max_waiting: int = 64  # requests at once; more are told to come again
+    sent_within_s: float = SENT_WITHIN_S
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,11 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
     """What the request carries; Refused where it is too large, of no known type, or not what it says."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     given: dict[str, Any] = {name: request.query_params.get(name) for name in THRESHOLDS}
-    body = await _body(request, limits.max_bytes)
+    try:
+        async with asyncio.timeout(limits.sent_within_s):
+            body = await _body(request, limits.max_bytes)
+    except TimeoutError:
+        raise Refused(408, f"body: expected all of it within {limits.sent_within_s:g} s. Send it again.") from None
     if kind == "multipart/form-data":
         image, fields = await _form(request, body)
         given |= fields
@@ -144,7 +150,7 @@ def _json(body: bytes) -> tuple[bytes, dict[str, Any]]:
         raise Refused(400, f'body: expected {{"{IMAGE_FIELD}": "<base64 of the file>"}}, got no text under that name.')
     try:
         image = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as broken:
+    except ValueError as broken:
         raise Refused(400, f"{IMAGE_FIELD}: not base64 ({broken}).") from broken
     return image, {name: content[name] for name in THRESHOLDS if name in content}
 
@@ -154,7 +160,7 @@ def _threshold(name: str, value: Any) -> float | None:
         return None
     try:
         threshold = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         threshold = math.nan
     if isinstance(value, bool) or not 0.0 <= threshold <= 1.0:
         raise Refused(422, f"{name}: expected a threshold from 0 to 1, got {str(value)[:40]!r}.")

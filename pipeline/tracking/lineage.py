@@ -17,7 +17,7 @@ from pipeline.model_reference import RANDOM
 from pipeline.stages.fingerprint import weights_digest
 from pipeline.tracking import evidence
 from pipeline.tracking.promotion import ADVICE, BEFORE, WHY, reference
-from pipeline.tracking.registry import refused_by
+from pipeline.tracking.registry import CHAMPION, refused_by
 from pipeline.tracking.resolve import PREFIX, WEIGHTS_TAG, lookup, resolve
 from pipeline.tracking.store import connect, is_missing
 from yolox_core.errors import InputError
@@ -54,7 +54,7 @@ def chain(name: str, wanted: str) -> list[Part]:
     client = connect(uri, advice=ADVICE)
     with refused_by(uri, ADVICE):
         links = [(version, _links(client, version, uri)) for version in _ancestry(first)]
-        before = str(client.get_registered_model(name).tags.get(BEFORE) or "none")
+        before = _before(client, name)
         links[0][1].append(Link("champions before", before, checked=False))
         return [Part(_title(client, version), tuple(of)) for version, of in links]
 
@@ -90,7 +90,7 @@ def _links(client: "MlflowClient", version: "ModelVersion", uri: str) -> list[Li
         _commit_link(version),
         *_data_links(version, uri),
         _test_link(version, uri),
-        _promotion_link(version),
+        _promotion_link(client, version),
     ]
 
 
@@ -163,9 +163,16 @@ def _test_link(version: "ModelVersion", uri: str) -> Link:
     return Link("test images", shown, _refusal(lambda: evidence.read(version, uri)))
 
 
-def _promotion_link(version: "ModelVersion") -> Link:
+def _before(client: "MlflowClient", name: str) -> str:
+    return str(client.get_registered_model(name).tags.get(BEFORE) or "none")
+
+
+def _promotion_link(client: "MlflowClient", version: "ModelVersion") -> Link:
     why = {name.removeprefix(WHY): value for name, value in version.tags.items() if name.startswith(WHY)}
-    if not why:
+    champion = client.get_registered_model(version.name).aliases.get(CHAMPION)
+    was_once = "rollback.date" in version.tags
+    if not why or not (was_once or str(version.version) in (str(champion), *_before(client, version.name).split())):
+        # a promotion that was cut short has left its reasons
         return Link("promoted", "never", checked=False)
     text = f"{why.get('date')} by rule {why.get('rule')}"
     if "over" in why:

@@ -1,9 +1,13 @@
 """`models:/name@alias` and `models:/name/3` -> a released folder on this machine."""
 
+import atexit
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlparse
 
 from pipeline.git_state import sha256
 from pipeline.tracking.store import DATABASE, connect, is_default, is_missing, shown, tracking_uri
@@ -34,10 +38,14 @@ def registered(reference: str) -> Registered:
     return Registered(version.name, str(version.version))
 
 
-def resolve(reference: str) -> Path:
-    """The released folder of a registered model; InputError names what the registry knows where it is not there."""
+def resolve(reference: str, into: Path | None = None) -> Path:
+    """The released folder of a registered model; InputError names what the registry knows where it is not there.
+
+    In the store itself where that is on this machine; otherwise fetched `into` a folder, which is the caller's to
+    remove (None: one that goes when this process ends).
+    """
     version, uri = lookup(reference)
-    return _released_folder(_download(version, uri, reference), version, reference)
+    return _released_folder(_download(version, uri, reference, into), version, reference)
 
 
 def registered_digest(reference: str) -> str:
@@ -103,18 +111,30 @@ def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     return found
 
 
-def _download(version: "ModelVersion", uri: str, reference: str) -> Path:
-    """The model's files: where they are, for a store on this machine; otherwise in a new temporary folder."""
+def _download(version: "ModelVersion", uri: str, reference: str, into: Path | None) -> Path:
+    """The model's files: where they are, for a store on this machine; otherwise fetched."""
+    from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
+    address = f"{PREFIX}{version.name}/{version.version}"
     try:
-        return Path(download_artifacts(artifact_uri=f"{PREFIX}{version.name}/{version.version}", tracking_uri=uri))
+        kept_at = MlflowClient(uri).get_model_version_download_uri(version.name, str(version.version))
+        here = urlparse(kept_at).scheme in ("", "file")
+        target = None if here else str(into or _until_the_end())
+        return Path(download_artifacts(artifact_uri=address, tracking_uri=uri, dst_path=target))
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{reference}: version {version.version} cannot be fetched from {shown(uri)}: {reason}"
         ) from error
+
+
+def _until_the_end() -> str:
+    """A new temporary folder that goes when this process ends."""
+    folder = tempfile.mkdtemp(prefix="yolox-model-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _released_folder(model: Path, version: "ModelVersion", reference: str) -> Path:

@@ -1,5 +1,6 @@
 """The service that infra/kuberay/rayservice.yaml describes, given to a Ray cluster the way KubeRay's operator does."""
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 
 from pipeline.serving.options import TOKEN
 from tests.integration.nodes import Nodes
-from tests.integration.project import Project
+from tests.integration.project import YOLOX, Project
 from tests.needs import ROOT
 from tests.pipeline.commands_project import SPEC, released
 from tests.servers import answers, free_port
@@ -72,3 +73,10 @@ def test_the_manifests_service_answers(head: Nodes, tmp_path: Path) -> None:
     assert answered.status_code == 200, answered.text
     assert {found["category_name"] for found in answered.json()["detections"]} <= set(SPEC.class_names)
     assert answered.json()["detections"]
+
+    words = [*YOLOX, "serve", "--model", str(tmp_path / "released"), "--runtime", "torch", "--port", str(free_port())]
+    environment = Project(ROOT).environment(**head.environment)
+    second = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert second.returncode == 2 and second.stderr.count("\n") == 1, second.stderr
+    assert "this cluster serves yolox already" in second.stderr
+    assert requests.post(url, data=body, headers=kind, timeout=60).status_code == 401  # and goes on doing so

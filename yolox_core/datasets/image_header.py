@@ -5,7 +5,9 @@ JPEG: ITU T.81 annex B; EXIF orientation: TIFF tag 0x0112 in the APP1 segment; P
 BITMAPCOREHEADER and BITMAPINFOHEADER.
 """
 
+import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,9 @@ from yolox_core.errors import InputError
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SOS = 0xDA
+_FILL = re.compile(rb"\xff+")  # of any number before a marker
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers that no length follows
+_MOST_SEGMENTS = 2_000  # a file with more before its first scan was made to keep a reader busy
 _APP1 = 0xE1
 # every start-of-frame marker; C4, C8 and CC lie in the range but are tables
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -68,26 +73,33 @@ def is_complete(data: bytes) -> bool:
     return True
 
 
-def _segments(data: bytes) -> list[tuple[int, int, int]]:
-    """(marker, start, end of payload) of a JPEG's segments, up to and including the first scan's header."""
-    found, at = [], 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end of payload) of a JPEG's segments, up to and including the first scan's header.
+
+    Ends at whatever decoders could take for something else than is read here, so that a header means one thing.
+    """
+    at = 2
+    for _ in range(_MOST_SEGMENTS):
+        fill = _FILL.match(data, at)
+        if fill is None or fill.end() + 3 > len(data):
+            return
+        at = fill.end()  # of the marker's second byte
+        marker = data[at]
+        if marker in _ALONE:
             at += 1
             continue
-        end = at + 2 + int(struct.unpack(">H", data[at + 2 : at + 4])[0])
-        found.append((marker, at + 4, end))
+        length = int(struct.unpack_from(">H", data, at + 1)[0])
+        if marker == 0 or length < 2:
+            return
+        yield marker, at + 3, at + 1 + length
         if marker == _SOS:
-            break
-        at = end
-    return found
+            return
+        at += 1 + length
 
 
 def _jpeg_scan(data: bytes) -> int:
     """Where the first scan begins: an end marker before it belongs to an embedded thumbnail."""
-    segments = _segments(data)
-    return segments[-1][2] if segments and segments[-1][0] == _SOS else len(data)
+    return next((end for marker, _, end in _segments(data) if marker == _SOS), len(data))
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

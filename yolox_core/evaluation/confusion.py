@@ -1,7 +1,8 @@
 """Which class is taken for which: counts of objects by their class and the class they were found as.
 
 Classes do not matter for who belongs to whom here: best first, each detection takes the free object that it overlaps
-most, at IoU .5 or more. What is left on either side stands against the background.
+most, at IoU .5 or more; of objects with equal boxes one of its own class. What is left on either side stands against
+the background.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ def confusion(scenes: Sequence[Scene], classes: int, score: float) -> IntArray:
     """[classes + 1, classes + 1] truth by detection, of those that score at least `score`; the background is last."""
     counts = np.zeros((classes + 1, classes + 1), np.int64)
     for scene in (scene.above(score) for scene in scenes):
-        taken_D = greedy(scene.overlap_DG, np.ones(scene.overlap_DG.shape, np.bool_), scene.ignore_G)
+        any_DG = np.ones(scene.overlap_DG.shape, np.bool_)
+        taken_D = greedy(scene.overlap_DG, any_DG, scene.ignore_G, scene.labels_D[:, None] == scene.labels_G)
         hit_D = taken_D >= 0
         np.add.at(counts, (scene.labels_G[taken_D[hit_D]], scene.labels_D[hit_D]), 1)
         counts[classes] += np.bincount(scene.labels_D[taken_D == NOTHING], minlength=classes + 1)

@@ -55,8 +55,13 @@ def scenes(truth: DatasetRecords, detections: Sequence[dict[str, Any]]) -> list[
     return [_scene(image, by_image[image.image_id], label_of) for image in images]
 
 
-def greedy(overlap_DG: DoubleArray, allowed_DG: BoolArray, ignore_G: BoolArray) -> IntArray:
-    """[D] the object that each detection takes among those it may have, NOTHING or IN_CROWD."""
+def greedy(
+    overlap_DG: DoubleArray, allowed_DG: BoolArray, ignore_G: BoolArray, preferred_DG: BoolArray | None = None
+) -> IntArray:
+    """[D] the object that each detection takes among those it may have, NOTHING or IN_CROWD.
+
+    The one that it overlaps most; of equals the first, but one that is preferred comes before the others.
+    """
     taken_D = np.full(len(overlap_DG), NOTHING, np.int64)
     if not len(ignore_G):
         return taken_D
@@ -65,7 +70,10 @@ def greedy(overlap_DG: DoubleArray, allowed_DG: BoolArray, ignore_G: BoolArray) 
     for detection, close_G in enumerate(close_DG):
         open_G = close_G & free_G
         if open_G.any():
-            best = int(np.where(open_G, overlap_DG[detection], -1.0).argmax())
+            overlap_G = np.where(open_G, overlap_DG[detection], -1.0)
+            equal_G = overlap_G == overlap_G.max()
+            own_G = equal_G & preferred_DG[detection] if preferred_DG is not None else equal_G
+            best = int((own_G if own_G.any() else equal_G).argmax())
             taken_D[detection], free_G[best] = best, False
         elif (close_G & ignore_G).any():
             taken_D[detection] = IN_CROWD

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import os
 import struct
 import subprocess
@@ -11,6 +10,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,7 @@ def test_other_formats_are_read(client: TestClient, suffix: str) -> None:
 
 
 RAW = {"Content-Type": "image/jpeg"}
+JSON = {"Content-Type": "application/json"}
 JPEG = encoded(".jpg")
 BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "no image": ({"files": {"image": ("a.txt", b"some words" * 9)}}, 400, "expected a JPEG, PNG, WebP or BMP file"),
@@ -157,6 +158,11 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "no base64": ({"json": {"image": "*"}}, 400, "not base64"),
     "json without an image": ({"json": [1]}, 400, "<base64 of the file>"),
     "threshold": ({"content": IMAGE, "headers": RAW, "params": {"confidence": "2"}}, 422, "from 0 to 1, got '2'"),
+    "threshold, too long": (
+        {"content": b'{"image": "' + base64.b64encode(IMAGE) + b'", "nms_iou": 1' + b"0" * 400 + b"}", "headers": JSON},
+        422,
+        "from 0 to 1",
+    ),
     "threshold, no number": ({"json": {"image": base64.b64encode(IMAGE).decode(), "nms_iou": []}}, 422, "nms_iou"),
     "unknown version": ({"content": IMAGE, "headers": RAW, "params": {"version": "9"}}, 404, "version 9: not served"),
 }
@@ -196,6 +202,36 @@ def test_a_body_without_an_end_is_left_at_the_limit(service: Service) -> None:
     assert asked == LIMITS.max_bytes // 10_000 + 1
 
 
+def test_a_body_that_never_comes_makes_room_for_others(folder: Path) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        raise AssertionError("nobody waits so long")
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    limits = replace(LIMITS, sent_within_s=0.05)
+    service = Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), limits)
+    headers = [(b"content-type", b"image/jpeg")]
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": headers}
+    asyncio.run(build_app(service)(scope, receive, send))
+    assert sent[0]["status"] == 408 and b"within 0.05 s" in sent[1]["body"]
+    assert service.waiting == 0
+
+
+def test_a_defect_is_told_as_json_and_counted(folder: Path) -> None:
+    async def broken(question: Question) -> Answer:
+        raise RuntimeError("an inner secret")
+
+    kept = Kept()
+    with TestClient(build_app(Service(ModelInUse(str(folder), "torch", "cpu"), broken, kept, LIMITS))) as client:
+        failed = client.post("/predict", files={"image": ("a.png", IMAGE)})
+        assert failed.status_code == 500 and "secret" not in failed.text and "log" in failed.json()["error"]
+        assert kept.statuses == [500] and client.get("/ready").status_code == 200
+
+
 def test_without_the_token_nothing_but_health_is_told(folder: Path) -> None:
     service = Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), LIMITS, token=TOKEN)
     with TestClient(build_app(service)) as client:
@@ -207,6 +243,7 @@ def test_without_the_token_nothing_but_health_is_told(folder: Path) -> None:
         assert client.post("/predict", files={"image": ("a.png", IMAGE)}, headers=right).status_code == 200
         assert client.get("/model", headers=right).json()["class_names"] == ["cat", "dog"]
         assert [client.get(path).status_code for path in ("/health", "/ready", "/")] == [200, 200, 200]
+        assert client.get("/ready").json() == {"status": "ready"}  # and not which model
 
 
 def test_the_example_asks_a_server(folder: Path, tmp_path: Path) -> None:
@@ -220,11 +257,11 @@ def test_the_example_asks_a_server(folder: Path, tmp_path: Path) -> None:
         return subprocess.run(words, env=os.environ | token, capture_output=True, text=True, timeout=60)
 
     with listening(build_app(service)) as url:
-        first, *objects = call("photo.png", YOLOX_TOKEN=TOKEN).stdout.splitlines()
+        first, *objects = call("photo.png", YOLOX_SERVE_TOKEN=TOKEN).stdout.splitlines()
         assert first.startswith("released , 80 x 50 px, {") and objects
         assert all(line.startswith(("cat 0.", "dog 0.")) for line in objects)
         for name, token, status in (("photo.png", "wrong", "401: "), ("notes.png", TOKEN, "400: ")):
-            refused = call(name, YOLOX_TOKEN=token)
+            refused = call(name, YOLOX_SERVE_TOKEN=token)
             assert refused.returncode == 1 and refused.stderr.startswith(status) and refused.stdout == ""
 
 
@@ -290,5 +327,4 @@ def test_the_page_and_the_documentation_take_nothing_from_elsewhere(client: Test
         "application/json",
         "image/*",
     }
-    assert json.dumps(described).count("/predict") >= 1
     assert client.get("/nothing").json() == {"error": "GET /nothing: not found. See /docs."}

@@ -50,3 +50,26 @@ def test_a_bmp_of_either_direction_and_the_oldest_kind() -> None:
 def test_any_bytes_have_a_size_or_none(start: bytes, rest: bytes) -> None:
     size = declared_size(start + rest)
     assert size is None or (size[0] >= 0 and size[1] >= 0)
+
+
+def jpeg(height: int, width: int) -> bytes:
+    return cv2.imencode(".jpg", np.zeros((height, width, 3), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize("alone", [b"\xff\x01", b"\xff\xd0", b"\xff\xff\xff\x01\xff\xd7"])
+def test_a_marker_without_a_length_hides_no_other_size(alone: bytes) -> None:
+    """Behind it stands a comment that holds a small frame and a scan, for who reads a length there."""
+    small, large = jpeg(8, 8)[2:], jpeg(600, 800)
+    comment = b"\xff\xfe" + struct.pack(">H", len(small) + 2) + small
+    forged = large[:2] + alone + comment + large[2:]
+    assert decode_image(forged, "forged").shape[:2] == (600, 800)
+    assert declared_size(forged) == (600, 800)
+
+
+@pytest.mark.parametrize("piece", [b"\xff\xe1\x00\x02", b"\xff\x01", b"\xff\x00\x00\x02", b"\xff\xe1\x00\x00"])
+def test_a_header_without_an_end_is_left_soon(piece: bytes) -> None:
+    assert declared_size(b"\xff\xd8" + piece * 200_000 + jpeg(8, 8)[2:]) is None
+
+
+def test_any_number_of_fill_bytes_is_nothing() -> None:
+    assert declared_size(b"\xff\xd8" + b"\xff" * 20_000_000 + jpeg(8, 8)[2:]) == (8, 8)

@@ -64,6 +64,11 @@ class TestConfusion:
         expected[BACKGROUND, 2] = expected[2, BACKGROUND] = 1
         assert confusion(scenes(truth, found), 4, 0.5).tolist() == expected.tolist()
 
+    def test_equal_boxes_of_two_classes_belong_to_their_own(self) -> None:
+        found = [detection(0, A, 1, 0.9), detection(0, A, 0, 0.8)]
+        counts = confusion(scenes(truth_of([(A, 0, False), (A, 1, False)]), found), 4, 0.5)
+        assert counts[0, 0] == counts[1, 1] == counts.sum() - 1 == 1
+
     def test_nothing(self) -> None:
         assert not confusion(scenes(truth_of([], [(A, 0, True)]), []), 4, 0.5).any()
 
