@@ -18,6 +18,7 @@ RUNS = Path("runs")  # checkpoints, outside DVC's outputs: an interrupted run re
 TRAINED = Path("models/trained")  # model.safetensors, model.json
 RELEASED = Path("models/released")  # the same with model.onnx
 
+SIMILAR = Path("data/valid/similar.json")  # pairs of images that are copies of each other, though other files
 VALIDATION = Path("reports/validation.json")
 VALIDATION_TEXT = Path("reports/validation.md")
 TRAINING = Path("reports/training.json")  # how the training run went; the run's name

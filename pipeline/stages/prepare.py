@@ -4,6 +4,7 @@ The rules of the split are in yolox_core/datasets/split.py.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -36,6 +37,7 @@ def run(settings: Settings) -> None:
     }
     _require_objects(parts)
     manifest = _manifest(valid, digests, parts)
+    manifest["similar_across_splits"] = _similar_across(parts)
     with new_folder(paths.PREPARED) as folder:
         for name, part in parts.items():
             write_coco(part, folder / paths.prepared(name).name)
@@ -44,6 +46,17 @@ def run(settings: Settings) -> None:
     print(f"prepare: {counts}; data {manifest['data_digest'][:12]}")
     if manifest["left_out"]:
         print(f"prepare: {len(manifest['left_out'])} images left out, their copies are held out: see {paths.MANIFEST}")
+    if manifest["similar_across_splits"]:
+        count = len(manifest["similar_across_splits"])
+        print(f"prepare: {count} pairs of similar images stand on two sides of the split, which flatters the figures")
+        print(f"prepare: see similar_across_splits in {paths.MANIFEST}; remove one of each, or split by hand")
+
+
+def _similar_across(parts: Mapping[str, DatasetRecords]) -> list[list[str]]:
+    """Pairs that validate found alike, one on each side; only told: of one fixed camera all images are alike."""
+    side = {record.file_name: name for name, part in parts.items() for record in part.images}
+    pairs = json.loads(paths.SIMILAR.read_text(encoding="utf-8"))
+    return [pair for pair in pairs if len({side.get(name) for name in pair} - {None}) > 1]
 
 
 def data_digest(parts: Mapping[str, DatasetRecords], content: Mapping[str, str]) -> str:

@@ -17,17 +17,19 @@ from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.errors import InputError
 
+SIMILAR = ("image-similar", "similar-across-splits")
 SHOWN = 20  # findings printed; the report has all
 
 
 def run(settings: Settings) -> None:
-    """Write data/valid/annotations.json and the two reports; InputError where nothing usable is left."""
+    """Write data/valid and the two reports; InputError where nothing usable is left."""
     raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
     valid, wrong = doctor.check(raw)
     findings = _ingested() + wrong
     _require_something(valid, findings, settings.data.source)
     counts = doctor.summary(valid, findings)
     write_coco(valid, paths.VALID_ANNOTATIONS)
+    write_json(paths.SIMILAR, sorted(sorted(finding.images) for finding in findings if finding.code in SIMILAR))
     write_json(paths.VALIDATION, {**counts, "list": [asdict(finding) for finding in findings]})
     write_text(paths.VALIDATION_TEXT, as_markdown(counts, findings))
     print_findings(findings, SHOWN, f"see {paths.VALIDATION}")
@@ -68,9 +70,10 @@ def _ingested() -> list[Finding]:
         raise InputError(f"{path}: no such file. Run `yolox ingest` first.")
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        if not all(isinstance(value, str) for entry in entries for value in entry.values()):
+        found = [Finding(**{**entry, "images": tuple(entry.get("images", ()))}) for entry in entries]
+        if not all(isinstance(text, str) for one in found for text in (one.code, one.where, one.what, *one.images)):
             raise TypeError("a finding is made of texts")
-        return [Finding(**entry) for entry in entries]
+        return found
     except (ValueError, TypeError, AttributeError, RecursionError) as broken:
         raise InputError(f"{path}: damaged ({str(broken)[:100]}). Run stage ingest again: `yolox ingest`.") from broken
 

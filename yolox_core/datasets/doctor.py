@@ -13,10 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from yolox_core.datasets.duplicates import Thumb, pairs, thumb
+from yolox_core.datasets.image_facts import image_facts
+from yolox_core.datasets.image_header import is_complete
 from yolox_core.datasets.images import READERS, decode_image, read_bytes
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
 from yolox_core.errors import InputError
+from yolox_core.structures import FloatArray
 
+TINY_PX = 2.0  # a side, in the image itself
+COVERING = 0.995  # of both sides
 ROUNDING_PX = 0.5  # a box beyond the border by less is rounding, clipped without a word
 
 
@@ -24,9 +30,11 @@ ROUNDING_PX = 0.5  # a box beyond the border by less is rounding, clipped withou
 class _Seen:
     """What one image file turned out to be."""
 
-    size: tuple[int, int]  # (height, width) px
-    digest: str
+    size: tuple[int, int] = (0, 0)  # (height, width) px
+    digest: str = ""
     problem: tuple[str, str] | None = None  # (code, what) where it cannot be used
+    notes: tuple[tuple[str, str], ...] = ()  # (code, what) of the file, which is used
+    thumb: Thumb | None = None
 
 
 def check(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
@@ -35,31 +43,62 @@ def check(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
         seen = list(pool.map(lambda record: _look(records, record), records.images))
     findings: list[Finding] = []
     images: list[ImageRecord] = []
-    first_of: dict[str, str] = {}
+    first_of: dict[str, ImageRecord] = {}
     for record, view in zip(records.images, seen, strict=True):
         if view.problem:
             code, what = view.problem
             action = f"image and its {len(record.boxes_G4)} boxes dropped"
-            findings.append(Finding(code, record.file_name, what, action))
+            findings.append(Finding(code, record.file_name, what, action, (record.file_name,)))
             continue
-        first = first_of.setdefault(view.digest, record.file_name)
-        if first != record.file_name:
-            findings.append(Finding("image-duplicate", record.file_name, f"same content as {first}", "kept"))
+        first = first_of.setdefault(view.digest, record)
+        if first is not record:
+            what = f"same content as {_told(first)}"
+            code = "duplicate-across-splits" if _apart(first, record) else "image-duplicate"
+            findings.append(Finding(code, _told(record), what, "kept", (first.file_name, record.file_name)))
+        findings += [Finding(code, record.file_name, what, "used", (record.file_name,)) for code, what in view.notes]
         findings += _size_findings(record, view.size)
         sized = replace(record, height=view.size[0], width=view.size[1])
         checked, wrong = check_boxes(sized)
         images.append(checked)
-        findings += wrong
+        findings += [replace(finding, images=(record.file_name,)) for finding in wrong]
+    findings += _similar(records, seen)
     return replace(records, images=images), findings
+
+
+def _similar(records: DatasetRecords, seen: Sequence[_Seen]) -> list[Finding]:
+    """Copies that are not the same file."""
+    shown = [(record, view) for record, view in zip(records.images, seen, strict=True) if view.thumb is not None]
+    findings = []
+    for first, second, likeness, mirrored in pairs([view.thumb for _, view in shown if view.thumb is not None]):
+        (one, its), (other, others) = shown[first], shown[second]
+        if its.digest == others.digest:
+            continue
+        way = "a mirrored copy" if mirrored else "a copy"
+        what = f"{way} of {_told(one)}, {others.size[1]}x{others.size[0]} px beside {its.size[1]}x{its.size[0]}"
+        code = "similar-across-splits" if _apart(one, other) else "image-similar"
+        both = (one.file_name, other.file_name)
+        findings.append(Finding(code, _told(other), f"{what} (correlation {likeness:.3f})", "kept", both))
+    return findings
+
+
+def _apart(one: ImageRecord, other: ImageRecord) -> bool:
+    """Whether the data set itself has them on two sides."""
+    return one.split != other.split and None not in (one.split, other.split)
+
+
+def _told(record: ImageRecord) -> str:
+    return f"{record.file_name} ({record.split})" if record.split else record.file_name
 
 
 def check_boxes(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
     """The record with its usable boxes, clipped to its size, and one finding for each other box."""
+    if _nothing_odd(record):
+        return record, []
     place = record.annotation or record.file_name
     findings: list[Finding] = []
     kept: list[int] = []
     boxes = record.boxes_G4.copy()
-    known: set[tuple[object, ...]] = set()
+    known: dict[tuple[float, ...], list[tuple[int, bool]]] = {}
     for index, box in enumerate(record.boxes_G4):
         where = f"{place}: object {index + 1}"
         problem = _box_problem(box, record)
@@ -71,13 +110,15 @@ def check_boxes(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
         if beyond > ROUNDING_PX:
             what = f"{_show(box)} reaches {beyond:.4g} px out of the {record.width}x{record.height} image"
             findings.append(Finding("box-clipped", where, what, "box clipped"))
-        key = (*boxes[index].tolist(), int(record.labels_G[index]), bool(record.ignore_G[index]))
-        if key in known:
+        alike = known.setdefault(tuple(boxes[index].tolist()), [])
+        kind = (int(record.labels_G[index]), bool(record.ignore_G[index]))
+        if kind in alike:
             what = f"{_show(box)} of the same class occurs before"
             findings.append(Finding("box-duplicate", where, what, "box dropped"))
             continue
-        known.add(key)
+        alike.append(kind)
         kept.append(index)
+        findings += _doubts(boxes[index], record, where, beside=len(alike) > 1)
     chosen = np.asarray(kept, np.int64)
     usable = replace(
         record,
@@ -86,6 +127,30 @@ def check_boxes(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
         ignore_G=record.ignore_G[chosen],
     )
     return usable, findings
+
+
+def _nothing_odd(record: ImageRecord) -> bool:
+    """Whether every box can be used as it is, without a word; looked at all at once, as most are like that."""
+    boxes_G4 = record.boxes_G4
+    size = np.array([record.width, record.height], np.float32)
+    with np.errstate(invalid="ignore"):  # infinity less infinity; told one by one
+        sides_G2 = boxes_G4[:, 2:] - boxes_G4[:, :2]
+    inside = bool((boxes_G4[:, :2] >= 0).all() and (boxes_G4[:, 2:] <= size).all())
+    plain = inside and bool((sides_G2 >= TINY_PX).all()) and not bool((sides_G2 >= COVERING * size).all(axis=1).any())
+    return plain and len(set(map(tuple, boxes_G4.tolist()))) == len(boxes_G4)
+
+
+def _doubts(box: FloatArray, record: ImageRecord, where: str, beside: bool) -> list[Finding]:
+    """What is odd about a box that can be used."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    found = []
+    if beside:
+        found.append(Finding("box-twice-named", where, f"{_show(box)} is another class's box, too", "kept"))
+    if min(width, height) < TINY_PX:
+        found.append(Finding("box-tiny", where, f"{_show(box)} is {width:.3g} x {height:.3g} px", "kept"))
+    if width >= COVERING * record.width and height >= COVERING * record.height:
+        found.append(Finding("box-covers-all", where, f"{_show(box)} is the whole image", "kept"))
+    return found
 
 
 def summary(records: DatasetRecords, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -106,13 +171,17 @@ def summary(records: DatasetRecords, findings: Sequence[Finding]) -> dict[str, A
 def _look(records: DatasetRecords, record: ImageRecord) -> _Seen:
     path = records.path(record)
     if not path.is_file():
-        return _Seen((0, 0), "", ("missing-image", "expected an image file, got none"))
+        return _Seen(problem=("missing-image", "expected an image file, got none"))
+    data = b""
     try:
         data = read_bytes(path)
         image = decode_image(data, record.file_name)
     except InputError as refused:
-        return _Seen((0, 0), "", ("unreadable-image", str(refused).removeprefix(f"{record.file_name}: ")))
-    return _Seen((int(image.shape[0]), int(image.shape[1])), hashlib.sha256(data).hexdigest())
+        code = "unreadable-image" if not data or is_complete(data) else "truncated-image"
+        return _Seen(problem=(code, str(refused).removeprefix(f"{record.file_name}: ")))
+    facts = image_facts(data, path.suffix)
+    size = (int(image.shape[0]), int(image.shape[1]))
+    return _Seen(size, hashlib.sha256(data).hexdigest(), None, facts.notes if facts else (), thumb(image))
 
 
 def _size_findings(record: ImageRecord, true: tuple[int, int]) -> list[Finding]:

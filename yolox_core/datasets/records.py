@@ -69,6 +69,7 @@ class Finding:
     where: str  # "annotations/a.xml: object 3"
     what: str  # what was expected and found
     action: str  # what was or will be done about it: "box dropped", "image dropped", "kept"
+    images: tuple[str, ...] = ()  # file names of the images it is about, where they were found
 
     def __post_init__(self) -> None:
         for name in ("where", "what", "action"):

@@ -155,7 +155,7 @@ def test_bad_input_is_reported_dropped_and_counted(source: Path, capsys: pytest.
         "box-outside": 1,
         "box-without-area": 1,
         "missing-image": 1,
-        "unreadable-image": 1,
+        "truncated-image": 1,
     }
     printed = capsys.readouterr().out
     assert all(f"{entry['where']}: {entry['what']}" in printed for entry in report["list"])

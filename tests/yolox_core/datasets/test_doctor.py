@@ -1,6 +1,7 @@
 """Every kind of bad image and bad box: found, said, and gone."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_an_exact_duplicate_is_dropped_and_another_class_is_not() -> None:
     record = replace(with_boxes([1, 1, 5, 5], [1, 1, 5, 5], [1, 1, 5, 5]), labels_G=np.array([0, 0, 1]))
     checked, findings = check_boxes(record)
     assert checked.labels_G.tolist() == [0, 1]
-    assert [finding.code for finding in findings] == ["box-duplicate"]
+    assert [finding.code for finding in findings] == ["box-duplicate", "box-twice-named"]
 
 
 def test_images(tmp_path: Path) -> None:
@@ -68,12 +69,18 @@ def test_images(tmp_path: Path) -> None:
     assert [record.file_name for record in usable.images] == ["good.jpg", "copy.jpg"]
     assert [(finding.where, finding.code) for finding in findings] == [
         ("copy.jpg", "image-duplicate"),
-        *[(name, "unreadable-image") for name in names[2:6]],
+        *[(name, "truncated-image") for name in names[2:4]],
+        *[(name, "unreadable-image") for name in names[4:6]],
         ("lost.jpg", "missing-image"),
     ]
     assert "truncated" in findings[1].what and "truncated" in findings[2].what
     counts = summary(usable, findings)
-    assert counts["findings_by_code"] == {"image-duplicate": 1, "missing-image": 1, "unreadable-image": 4}
+    assert counts["findings_by_code"] == {
+        "image-duplicate": 1,
+        "missing-image": 1,
+        "truncated-image": 2,
+        "unreadable-image": 2,
+    }
     assert counts["boxes_per_class"] == {"cat": 2}
     json.dumps(counts, allow_nan=False)
 
@@ -120,5 +127,17 @@ def test_raccoon_has_four_images_twice() -> None:
     records, unread = read_dataset(needs.shared_folder("datasets") / "raccoon")
     usable, findings = check(records)
     assert not unread
-    assert [finding.code for finding in findings] == ["image-duplicate"] * 4
+    named = Counter(finding.code for finding in findings)
+    assert named == {
+        "image-duplicate": 3,
+        "duplicate-across-splits": 1,
+        "image-grayscale": 3,
+        "image-similar": 2,
+        "similar-across-splits": 1,
+    }
+    grey = {finding.where for finding in findings if finding.code == "image-grayscale"}
+    assert len(grey) == 3 and all(record.boxes_G4.size for record in usable.images if record.file_name in grey)
+    similar = sorted(finding.line() for finding in findings if "similar" in finding.code)
+    for number, (second, first) in enumerate((("45", "21"), ("52", "50"), ("74", "50"))):
+        assert f"raccoon-{second}.jpg" in similar[number] and f"a copy of raccoon-{first}.jpg" in similar[number]
     assert (len(usable.images), sum(len(record.boxes_G4) for record in usable.images)) == (200, 217)

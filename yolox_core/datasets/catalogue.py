@@ -1,0 +1,128 @@
+"""Everything that can be found wrong with a data set: how bad it is, what it means, what helps.
+
+A finding's `code` is a key here. `error`: something was or will be dropped, or figures will mislead. `warning`: it is
+used, and probably not what was meant. `note`: it is handled, and worth knowing.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of finding."""
+
+    severity: Severity
+    means: str
+    remedy: str
+    fixed: bool = False  # by `yolox doctor --fix`
+
+
+_AGAIN = "`--fix` writes it again as plain 8-bit colour."
+_DROPPED = "Mend the annotation; `--fix` writes the set without it."
+
+CATALOGUE: dict[str, Check] = {
+    # reading
+    "unreadable-annotation": Check("error", "An annotation, or a file of them, is not of its format.", _DROPPED, True),
+    "missing-image": Check(
+        "error", "An annotation speaks of an image that is not there.", "Add it, or mend its name.", True
+    ),
+    "unlisted-image": Check(
+        "warning", "Images that no annotation speaks of are left out.", "Annotate or remove them.", True
+    ),
+    "unlabelled-image": Check(
+        "note", "Images without a label file are taken as background.", "If they hold objects, annotate them.", True
+    ),
+    "duplicate-image-id": Check("error", "Two images have one id; the second is left out.", _DROPPED, True),
+    "unknown-image": Check("error", "A box belongs to an image id that does not exist.", _DROPPED, True),
+    "unknown-class": Check("error", "A box is of a class that does not exist.", _DROPPED, True),
+    "no-class-names": Check("warning", "Classes have numbers and no names.", "Add data.yaml or classes.txt.", True),
+    "unknown-name-in-list": Check(
+        "warning", "A list of a split names images that are not there.", "Mend the list.", True
+    ),
+    "box-not-numbers": Check("error", "A box is not made of numbers.", _DROPPED, True),
+    "box-from-outline": Check("note", "Boxes were put around outlines, where there were no boxes.", "Nothing.", True),
+    # images
+    "unreadable-image": Check("error", "No decoder accepts the file.", "Replace it; `--fix` leaves it out.", True),
+    "truncated-image": Check("error", "The file's end is missing.", "Copy it again; `--fix` leaves it out.", True),
+    "size-wrong": Check(
+        "warning", "The annotation says another size: perhaps of another image.", "Look at its boxes.", True
+    ),
+    "size-transposed": Check(
+        "warning", "Height and width change places: annotated before it was turned upright?", "Look at its boxes.", True
+    ),
+    "size-scaled": Check(
+        "warning", "Annotated on a copy of another size: boxes are off by that.", "Scale the boxes.", True
+    ),
+    "image-mislabelled": Check(
+        "warning", "The name says one format, the content is another.", "`--fix` renames it.", True
+    ),
+    "image-animated": Check("warning", "Several pictures in one file; only the first is used.", _AGAIN, True),
+    "image-enormous": Check("warning", "It takes much memory and time to decode.", "Shrink or cut it beforehand."),
+    "image-16-bit": Check("note", "Used with 8 bits a channel: dark scenes may lose detail.", _AGAIN, True),
+    "image-cmyk": Check("note", "Made for print; other programs may show other colours.", _AGAIN, True),
+    "image-palette": Check("note", "Few colours; used as if it were plain.", _AGAIN, True),
+    "image-alpha": Check("note", "Its transparency is dropped: what was invisible may show.", _AGAIN, True),
+    "image-grayscale": Check("note", "Used, as three equal channels.", "Nothing; expect colour to matter less."),
+    "image-rotated": Check(
+        "note",
+        "Turned upright by its EXIF tag; tools that ignore it see it turned.",
+        "`--fix` stores it upright.",
+        True,
+    ),
+    "image-duplicate": Check("warning", "The same file twice: it counts twice.", "`--fix` keeps one.", True),
+    "image-similar": Check("note", "A resized, recompressed or mirrored copy.", "Remove one."),
+    "duplicate-across-splits": Check(
+        "error",
+        "The same picture is trained on and measured on: figures are too good.",
+        "`--fix` keeps the one held out.",
+        True,
+    ),
+    "similar-across-splits": Check(
+        "error", "A copy of a picture that is measured on is trained on: figures are too good.", "Put both on one side."
+    ),
+    # boxes
+    "box-not-finite": Check("error", "A coordinate is infinite or no number.", _DROPPED, True),
+    "box-inverted": Check(
+        "error", "Its right side lies left of its left one, or the bottom above the top.", _DROPPED, True
+    ),
+    "box-without-area": Check("error", "It has no width or no height.", _DROPPED, True),
+    "box-outside": Check("error", "It lies wholly outside the image.", _DROPPED, True),
+    "box-clipped": Check("warning", "It reaches out of the image.", "`--fix` cuts it.", True),
+    "box-duplicate": Check("warning", "The same box of the same class twice.", "`--fix` keeps one.", True),
+    "box-twice-named": Check("warning", "The same box under two classes: one of them is wrong.", "Remove one."),
+    "box-covers-all": Check(
+        "warning", "It covers the whole image: perhaps a label of the image, not of an object.", "Look."
+    ),
+    "box-tiny": Check(
+        "warning", "Less than 2 px wide or high in the image itself.", "Look: often a slip of the mouse."
+    ),
+    "crowd": Check("note", "Regions of many objects: neither object nor background.", "Nothing."),
+    # the set
+    "category-id-gaps": Check("note", "Ids of classes have gaps; results keep these ids.", "Nothing."),
+    "class-names-alike": Check(
+        "warning", "Names differ only in case, space or punctuation: one class in two halves.", "Map one to the other."
+    ),
+    "class-unused": Check("warning", "No object is of this class.", "Annotate some, or remove the class."),
+    "class-not-in-split": Check(
+        "warning", "A class has no object to train or to measure on.", "Another split, or more images."
+    ),
+    "imbalance": Check("warning", "One class has many times the objects of another.", "Annotate more of the rare one."),
+    "few-objects": Check("warning", "So few objects say little about a detector.", "Annotate more of this class."),
+    "too-crowded": Check(
+        "error", "More objects in a place than there are points to find them at this input size.", "A larger input."
+    ),
+    "too-small-for-input": Check(
+        "warning",
+        "So small at this input size that the finest stride hardly sees them.",
+        "The input size that it names.",
+    ),
+}
+
+
+def severity(code: str) -> Severity:
+    """How bad a finding of this code is."""
+    return CATALOGUE[code].severity
