@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from yolox_core.datasets import yolo_names
+from yolox_core.datasets import yaml_text, yolo_names
 from yolox_core.datasets.image_header import image_size
 from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.objects import Objects, finite_numbers
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_folders
+from yolox_core.datasets.text import shown
 from yolox_core.errors import InputError
 
 _MAX_CLASSES = 10_000  # a larger index is a mistake, not a class
@@ -59,15 +60,13 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
 
 def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, dict[str, Any]]]:
     """The YAML files that name classes, the outermost first."""
-    import yaml  # here, so that training, which reads none, does without it
-
     found = []
     for name in yolo_names.nearest_first(listing.ending(".yaml", ".yml")):
         try:
-            document = yaml.safe_load((listing.root / name).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as broken:
+            document = yaml_text.parse((listing.root / name).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as broken:
             # perhaps some other tool's file: names are then looked for elsewhere
-            what = f"expected YAML, got an unreadable file: {' '.join(str(broken).split())}"
+            what = f"expected YAML, got an unreadable file: {str(broken)[:200]}"
             findings.append(Finding("unreadable-annotation", name, what, "file left out"))
             continue
         if isinstance(document, dict) and isinstance(document.get("names"), (list, dict)):
@@ -139,12 +138,12 @@ def _problem(words: list[str], names: tuple[str, ...] | None) -> tuple[str, str]
     """(code, what is wrong) with a label line, or None."""
     numbers = finite_numbers(words)
     if numbers is None:
-        return "box-not-numbers", f"expected finite numbers, got {' '.join(words)[:60]!r}"
+        return "box-not-numbers", f"expected finite numbers, got {shown(' '.join(words))}"
     if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
         return "box-not-numbers", f"expected class cx cy width height or a polygon, got {len(numbers)} numbers"
     count = len(names) if names else _MAX_CLASSES
     if numbers[0] != int(numbers[0]) or not 0 <= numbers[0] < count:
-        return "unknown-class", f"expected a class index from 0 to {count - 1}, got {words[0]}"
+        return "unknown-class", f"expected a class index from 0 to {count - 1}, got {shown(words[0])}"
     return None
 
 
