@@ -2,15 +2,15 @@
 
 Labels lie in labels/ where images lie in images/, or beside them; a missing or empty label file means background.
 A longer line is a polygon (`class x y x y ...`) and counts as its bounding box. Names come from data.yaml,
-classes.txt or *.names; category ids count from 1.
+classes.txt or *.names; category ids count from 1, where ours are not found in data.yaml.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from yolox_core.datasets import yaml_text, yolo_names
+from yolox_core.datasets import yaml_text, yolo_names, yolo_own
 from yolox_core.datasets.image_header import image_size
 from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.objects import Objects, finite_numbers
@@ -31,7 +31,8 @@ class _Line:
 def label_files(listing: Listing) -> list[str]:
     """The folder's label files: *.txt in a folder called labels, or called like an image beside them."""
     beside = {str(PurePosixPath(image).with_suffix(".txt")) for image in listing.images}
-    texts = [name for name in listing.ending(".txt") if not yolo_names.is_names_file(name)]
+    expected = {label_path(image) for image in listing.images} - beside  # labels/test.txt is of images/test.jpg
+    texts = [name for name in listing.ending(".txt") if name in expected or not yolo_names.is_names_file(name)]
     return [name for name in texts if "labels" in _folders(name) or name in beside]
 
 
@@ -41,20 +42,27 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     descriptions = _descriptions(listing, findings)
     names = yolo_names.class_names(listing, descriptions)
     splits = yolo_names.splits(listing, descriptions)
+    own = [(name, document) for name, document in descriptions[:1] if yolo_own.KEY in document]
+    image_ids = yolo_own.image_ids(*own[0], listing.images) if own else None
     lines = {name: _parse(listing, name, names, findings) for name in files}
     used: set[str] = set()
     images = []
     for image in listing.images:
         label_file = next((name for name in _label_candidates(image) if name in lines), None)
         used |= {label_file} if label_file else set()
-        split = splits.get(image) or (None if splits else split_of_folders(image))
+        split = splits.get(image) or (None if splits or own else split_of_folders(image))
         record = _record(listing, image, label_file, lines, split, findings)
-        images += [record] if record else []
+        if record:
+            images.append(replace(record, image_id=image_ids[image]) if image_ids else record)
     for name in files:
         if name not in used:
             what = f"expected an image called {PurePosixPath(name).stem}.*, got none"
             findings.append(Finding("missing-image", name, what, f"its {len(lines[name])} boxes dropped"))
     categories = _categories(names, lines, findings)
+    category_ids = yolo_own.category_ids(own[0][1], len(categories)) if own else None
+    if category_ids:
+        paired = zip(category_ids, categories, strict=True)
+        categories = tuple(replace(category, category_id=category_id) for category_id, category in paired)
     return DatasetRecords(listing.root, categories, images), findings
 
 
@@ -72,6 +80,11 @@ def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, 
         if isinstance(document, dict) and isinstance(document.get("names"), (list, dict)):
             found.append((name, document))
     return found
+
+
+def label_path(image: str) -> str:
+    """Where the labels of an image lie first of all."""
+    return _label_candidates(image)[0]
 
 
 def _folders(name: str) -> tuple[str, ...]:
