@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from yolox_core.datasets.documents import head_and_tail, read_xml
 from yolox_core.datasets.gathered import Annotated, Gathered, class_name, whole_id
 from yolox_core.datasets.listing import Listing
-from yolox_core.datasets.objects import Point, enclosing, finite_numbers, turned
+from yolox_core.datasets.objects import Point, around_ellipse, enclosing, finite_numbers, turned
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.datasets.split_names import split_of_file, split_of_word
 from yolox_core.datasets.text import shown
@@ -84,7 +84,9 @@ def _add_shape(found: Gathered, annotated: Annotated, shape: ElementTree.Element
         return
     x1, y1, x2, y2 = box = enclosing(points)
     if turn[0] % 360:
-        box = enclosing(turned([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], ((x1 + x2) / 2, (y1 + y2) / 2), turn[0]))
+        centre = ((x1 + x2) / 2, (y1 + y2) / 2)
+        corners = turned([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], centre, turn[0])
+        box = around_ellipse(box, turn[0]) if kind == "ellipse" else enclosing(corners)
         what = f"expected an upright box, got one turned by {turn[0]:g} degrees"
         found.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
     annotated.objects.append((label, box))

@@ -12,7 +12,7 @@ from yolox_core.datasets.documents import head_and_tail, read_json
 from yolox_core.datasets.gathered import Annotated, Gathered, class_name, whole_id
 from yolox_core.datasets.label_studio_tasks import Region, chosen_annotation, image_candidates, is_task, regions
 from yolox_core.datasets.listing import Listing
-from yolox_core.datasets.objects import Point, enclosing, finite_numbers, points_of, turned
+from yolox_core.datasets.objects import Point, around_ellipse, enclosing, finite_numbers, points_of, turned
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.datasets.split_names import split_of_file
 from yolox_core.datasets.text import shown
@@ -87,12 +87,13 @@ def _add_region(found: Gathered, annotated: Annotated, region: Region, where: st
     if len(region.labels) > 1:
         what = f"expected one label, got {shown(list(region.labels))}"
         found.findings.append(Finding("several-labels", where, what, "the first kept"))
+    box = enclosing(points)
     if turn[0] % 360 and "points" not in region.value:
-        about = ((points[0][0] + points[2][0]) / 2, (points[0][1] + points[2][1]) / 2)
-        points = turned(points, about if "radiusX" in region.value else points[0], turn[0])
+        is_ellipse = "radiusX" in region.value
+        box = around_ellipse(box, turn[0]) if is_ellipse else enclosing(turned(points, points[0], turn[0]))
         what = f"expected an upright box, got one turned by {turn[0]:g} degrees"
         found.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
-    annotated.objects.append((label, enclosing(points)))
+    annotated.objects.append((label, box))
 
 
 def _points(region: Region, size: tuple[int, int]) -> list[Point] | None:

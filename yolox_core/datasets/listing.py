@@ -38,6 +38,19 @@ class Listing:
     def images(self) -> tuple[str, ...]:
         return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
 
+    @cached_property
+    def file_set(self) -> frozenset[str]:
+        return frozenset(self.files)
+
+    @cached_property
+    def images_under(self) -> dict[str, list[str]]:
+        """The images at any depth below each folder; `.` is the root."""
+        found = defaultdict(list)
+        for name in self.images:
+            for folder in PurePosixPath(name).parents:
+                found[str(folder)].append(name)
+        return dict(found)
+
     def ending(self, *suffixes: str) -> list[str]:
         """Files whose names end so, whatever the case."""
         return [name for name in self.files if name.lower().endswith(suffixes)]

@@ -40,6 +40,14 @@ def enclosing(points: Sequence[Point]) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
+def around_ellipse(box: Sequence[float], degrees: float) -> tuple[float, float, float, float]:
+    """The upright box xyxy around the ellipse that fills `box` before it is turned about its centre."""
+    x, y, rx, ry = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    half_width, half_height = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+    return x - half_width, y - half_height, x + half_width, y + half_height
+
+
 def turned(points: Iterable[Point], about: Point, degrees: float) -> list[Point]:
     """The points after a turn about one; clockwise as seen, for y points down."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))

@@ -100,12 +100,12 @@ def _assigned(listing: Listing, value: str, base: str, description: str) -> list
     inner = "/".join(part for part in PurePosixPath(value).parts if part not in ("..", "/"))
     for candidate in (f"{home}/{base}/{value}", f"{home}/{value}", f"{home}/{inner}", value):
         place = os.path.normpath(candidate)
-        if place in listing.files and place.endswith(".txt"):
+        if place.endswith(".txt") and place in listing.file_set:
             lines = listing.read_text(place).split("\n")
             tails = [line.strip() for line in lines if line.strip()]
             found = (listing.find_image([f"{home}/{base}/{tail}", tail]) for tail in tails)
             return [image for image in found if image]
-        inside = [image for image in listing.images if place == "." or image.startswith(f"{place}/")]
+        inside = listing.images_under.get(place)
         if inside:
             return inside
     return []

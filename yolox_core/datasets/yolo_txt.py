@@ -31,9 +31,11 @@ class _Line:
 def label_files(listing: Listing) -> list[str]:
     """The folder's label files: *.txt in a folder called labels, or called like an image beside them."""
     beside = {str(PurePosixPath(image).with_suffix(".txt")) for image in listing.images}
-    expected = {label_path(image) for image in listing.images} - beside  # labels/test.txt is of images/test.jpg
-    texts = [name for name in listing.ending(".txt") if name in expected or not yolo_names.is_names_file(name)]
-    return [name for name in texts if "labels" in _folders(name) or name in beside]
+    found = [name for name in listing.ending(".txt") if "labels" in _folders(name) or name in beside]
+    doubtful = {name for name in found if yolo_names.is_names_file(name)}
+    if doubtful:  # labels/test.txt is a list, or of images/test.jpg
+        doubtful -= {label_path(image) for image in listing.images} - beside
+    return [name for name in found if name not in doubtful]
 
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:

@@ -54,6 +54,16 @@ def test_a_box_that_is_turned_counts_as_the_upright_one_around_it(tmp_path: Path
     assert [finding.code for finding in findings] == ["box-turned"]
 
 
+def test_an_ellipse_that_is_turned_keeps_to_its_outline(tmp_path: Path) -> None:
+    record, _ = read(tmp_path, '<ellipse label="cat" cx="40" cy="30" rx="10" ry="20" rotation="30"/>')
+    angles = np.linspace(0, 2 * np.pi, 10_001)
+    turn = np.radians(30)
+    x = 10 * np.cos(angles) * np.cos(turn) - 20 * np.sin(angles) * np.sin(turn)
+    y = 10 * np.cos(angles) * np.sin(turn) + 20 * np.sin(angles) * np.cos(turn)
+    outline = [40 + x.min(), 30 + y.min(), 40 + x.max(), 30 + y.max()]
+    np.testing.assert_allclose(record.boxes_G4, [outline], atol=1e-4)
+
+
 def test_subsets_are_splits_and_an_image_without_shapes_is_background(tmp_path: Path) -> None:
     for seed, name in enumerate("abcd"):
         folders.picture(tmp_path / "images" / f"{name}.jpg", seed)
