@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From annotated images to a registered, servable YOLOX detector. Run from the project's folder.",
 )
+FORMAT = "auto, coco, voc, yolo, csv, labelme, label_studio or cvat."
 Model = Annotated[
     str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, .onnx, .xml, or models:/name@alias.")
 ]
@@ -29,13 +30,26 @@ def main() -> None:
 @app.command()
 def doctor(
     path: Annotated[Path, typer.Argument(help="A folder of annotated images.")],
-    format: Annotated[str, typer.Option(help="auto, coco, voc or yolo.")] = "auto",
+    format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
     json: Annotated[Path | None, typer.Option(help="Write the findings here as well.")] = None,
 ) -> None:
     """Say what is wrong with a folder of annotated images. Exit code 1 with findings."""
     from pipeline.commands.doctor import examine
 
     raise typer.Exit(examine(path, format, json))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A folder of annotated images.")],
+    out: Annotated[Path, typer.Argument(help="A new or empty folder for the copy.")],
+    to: Annotated[str, typer.Option("--to", help="coco or yolo.")],
+    format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
+) -> None:
+    """Write a folder of annotated images in another format, with copies of the images. Prints what was left out."""
+    from pipeline.commands.convert import convert as run
+
+    run(source, out, to, format)
 
 
 @app.command()

@@ -75,7 +75,7 @@ class DataSettings:
     """Which images, and how they are split."""
 
     source: str = "synthetic"  # a folder, or `synthetic`
-    format: Literal["auto", "coco", "voc", "yolo"] = "auto"
+    format: Literal["auto", "coco", "voc", "yolo", "csv", "labelme", "label_studio", "cvat"] = "auto"
     split: SplitSettings = field(default_factory=SplitSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
 

@@ -35,7 +35,7 @@ def run(settings: Settings) -> None:
     else:
         records, findings = read_dataset(source_folder(data.source), data.format)
         with new_folder(paths.RAW) as folder:
-            _copy_images(records, folder / paths.RAW_IMAGES.name)
+            copy_images(records, folder / paths.RAW_IMAGES.name)
             write_coco(records, folder / paths.RAW_ANNOTATIONS.name)
             _write_findings(folder, findings)
     boxes = sum(len(record.boxes_G4) for record in records.images)
@@ -44,7 +44,9 @@ def run(settings: Settings) -> None:
         print(f"ingest: {len(findings)} annotations or images could not be read; validate lists them")
 
 
-def _copy_images(records: DatasetRecords, folder: Path) -> None:
+def copy_images(records: DatasetRecords, folder: Path) -> None:
+    """Copy every image into `folder` by its name."""
+
     def copy(file_name: str) -> None:
         target = folder / file_name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ ROOMS = {
     "ray": ("pipeline.distributed", "pipeline.serving"),
     "mlflow": ("pipeline.tracking", "pipeline.serving"),
     "dvc": ("pipeline",),
-    "yaml": ("pipeline", "yolox_core.datasets.yolo_txt"),
+    "yaml": ("pipeline", "yolox_core.datasets.yaml_text"),
     "torch.distributed": ("yolox_core.collectives",),
     "albumentations": ("yolox_core.loading",),
     "pycocotools": ("yolox_core.evaluation", "yolox_core.datasets"),

@@ -15,9 +15,9 @@ from yolox_core.datasets.atomic import new_text
 from yolox_core.datasets.coco_document import KEYS, Document, open_document
 from yolox_core.datasets.objects import Objects, finite_numbers
 from yolox_core.datasets.outline import box_of_outline
-from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.records import LARGEST_ID, Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_word
-from yolox_core.datasets.text import is_utf8, on_one_line
+from yolox_core.datasets.text import first_double, is_utf8, on_one_line, shown
 from yolox_core.errors import InputError
 
 
@@ -87,15 +87,15 @@ def parse(
     images = []
     for key, entry in names.items():
         place = f"{where}: image {key}"
-        found = locate(str(entry["file_name"]))
+        found = locate(entry["file_name"])
         if found is None:
             lost = f"expected an image {entry['file_name']!r}, got none"
             findings.append(Finding("missing-image", place, lost, f"its {len(objects[key].boxes)} boxes dropped"))
             continue
         size = _size(entry)
         image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
-        annotation = on_one_line(str(entry.get("annotation") or place))
-        own_split = split_of_word(str(entry.get("split"))) or split
+        annotation = on_one_line(_text(entry, "annotation") or place)
+        own_split = split_of_word(_text(entry, "split")) or split
         images.append(objects[key].record(found, size, image_id=image_id, split=own_split, annotation=annotation))
     return categories, images, findings
 
@@ -104,7 +104,7 @@ def parse_categories(entries: Iterable[Any], where: str) -> tuple[Category, ...]
     """The categories by id; InputError where ids or names are missing or double, for then no box has a meaning."""
     found = [_category(entry, f"{where}: category {at}") for at, entry in enumerate(entries, 1)]
     for kind, values in (("id", [str(c.category_id) for c in found]), ("name", [c.name for c in found])):
-        double = next((value for value in values if values.count(value) > 1), None)
+        double = first_double(values)
         if double is not None:
             raise InputError(f"{where}: expected one category for each {kind}, got {double!r} twice. Rename one.")
     return tuple(sorted(found, key=lambda category: category.category_id))
@@ -114,9 +114,11 @@ def _category(entry: Any, where: str) -> Category:
     try:
         category_id, name = int(entry["id"]), entry["name"]
     except (KeyError, TypeError, ValueError, OverflowError):  # int() of Infinity overflows
-        raise InputError(f"{where}: expected a whole-number id and a name, got {repr(entry)[:80]}. Mend it.") from None
+        raise InputError(f"{where}: expected a whole-number id and a name, got {shown(entry)}. Mend it.") from None
+    if abs(category_id) > LARGEST_ID:
+        raise InputError(f"{where}: expected an id of at most {LARGEST_ID}, got {shown(category_id)}. Mend it.")
     if not isinstance(name, (str, int, float)) or not is_utf8(str(name)):
-        raise InputError(f"{where}: expected a name in plain text, got {repr(name)[:80]}. Rename it.")
+        raise InputError(f"{where}: expected a name in plain text, got {shown(name)}. Rename it.")
     return Category(category_id, str(name))
 
 
@@ -124,7 +126,7 @@ def _image_entries(document: Document, where: str, findings: list[Finding]) -> d
     entries: dict[Any, Mapping[str, Any]] = {}
     for position, entry in enumerate(document.images, 1):
         place = f"{where}: image entry {position}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), (int, str)) or not entry.get("file_name"):
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), (int, str)) or not _text(entry, "file_name"):
             findings.append(Finding("unreadable-annotation", place, "expected id and file_name", "entry dropped"))
         elif entry["id"] in entries:
             findings.append(Finding("duplicate-image-id", place, f"id {entry['id']} was used before", "entry dropped"))
@@ -147,7 +149,7 @@ def _objects(
         outline = box_of_outline(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
         problem = _problem(entry, objects, label_of, outline)
         if problem:
-            name = entry.get("id", position) if isinstance(entry, dict) else position
+            name = shown(entry.get("id", position)) if isinstance(entry, dict) else position
             findings.append(Finding(problem[0], f"{where}: annotation {name}", problem[1], "box dropped"))
             continue
         x, y, width, height = outline or map(float, entry["bbox"])
@@ -165,15 +167,20 @@ def _problem(
 ) -> tuple[str, str] | None:
     """(code, what is wrong) with an annotation, or None."""
     if not isinstance(entry, dict):
-        return "unreadable-annotation", f"expected an object with a bbox, got {entry!r}"
+        return "unreadable-annotation", f"expected an object with a bbox, got {shown(entry)}"
     image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
     if not isinstance(image, (int, str)) or image not in objects:
-        return "unknown-image", f"expected the id of an image, got {image!r}"
+        return "unknown-image", f"expected the id of an image, got {shown(image)}"
     if not isinstance(category, int) or category not in label_of:
-        return "unknown-class", f"expected the id of a category, got {category!r}"
+        return "unknown-class", f"expected the id of a category, got {shown(category)}"
     if outline is None and (not isinstance(bbox, list) or len(bbox) != 4 or finite_numbers(bbox) is None):
-        return "box-not-numbers", f"expected bbox [x, y, width, height] in finite numbers, got {bbox!r}"
+        return "box-not-numbers", f"expected bbox [x, y, width, height] in finite numbers, got {shown(bbox)}"
     return None
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _size(entry: Mapping[str, Any]) -> tuple[int, int]:

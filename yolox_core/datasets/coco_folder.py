@@ -17,6 +17,7 @@ from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_file
 from yolox_core.errors import InputError
+from yolox_core.structures import IntArray
 
 Documents = Mapping[str, Document]
 
@@ -28,12 +29,13 @@ def documents(listing: Listing) -> tuple[dict[str, Document], list[Finding]]:
         chosen = [name for name in names if preferred(name)]
         if chosen:
             break
-    found, findings = {}, []
+    found: dict[str, Document] = {}
+    findings: list[Finding] = []
     for name in chosen:
         try:
             document = open_document(listing.root / name)
         except (OSError, ValueError, RecursionError, InputError) as broken:
-            what = f"expected JSON, got an unreadable file: {broken}"
+            what = f"expected JSON, got an unreadable file: {str(broken)[:200]}"
             findings.append(Finding("unreadable-annotation", name, what, "file left out"))
             continue
         if document is not None:
@@ -48,21 +50,12 @@ def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Findi
     images: list[ImageRecord] = []
     findings: list[Finding] = []
     for name, document in found.items():
-        own, records, wrong = coco.parse(document, name, partial(locate, listing, name), splits[name])
-        images += [_relabelled(record, own, categories) for record in records]
+        own, records, wrong = coco.parse(document, name, partial(listing.locate, name), splits[name])
+        position = _positions(own, categories)
+        images += [replace(record, labels_G=position[record.labels_G]) for record in records]
         findings += wrong
     categories, images = _without_umbrella(categories, images, found)
     return DatasetRecords(listing.root, categories, images), findings
-
-
-def locate(listing: Listing, annotation_file: str, file_name: str) -> str | None:
-    """Where the image called `file_name` in `annotation_file` lies: beside it, in images/, or in a split's folder."""
-    home = PurePosixPath(annotation_file).parent
-    bases = [home, home / "images", home.parent, home.parent / "images", PurePosixPath(), PurePosixPath("images")]
-    for word in PurePosixPath(annotation_file).stem.split("_"):
-        bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
-    image = listing.find_image(str(base / file_name) for base in bases)
-    return image if image is not None and listing.exists(image) else None
 
 
 def _is_roboflow(name: str) -> bool:
@@ -94,9 +87,10 @@ def _shared_categories(listing: Listing, found: Documents) -> tuple[Category, ..
     return coco.parse_categories(merged, f"{listing.root}: {', '.join(found)}")
 
 
-def _relabelled(record: ImageRecord, own: tuple[Category, ...], shared: tuple[Category, ...]) -> ImageRecord:
-    position = np.asarray([shared.index(category) if category in shared else -1 for category in own], np.int64)
-    return replace(record, labels_G=position[record.labels_G])
+def _positions(own: tuple[Category, ...], shared: tuple[Category, ...]) -> IntArray:
+    """Where each category of `own` stands in `shared`; -1 where it does not."""
+    place = {category: position for position, category in enumerate(shared)}
+    return np.asarray([place.get(category, -1) for category in own], np.int64)
 
 
 def _without_umbrella(
@@ -105,10 +99,12 @@ def _without_umbrella(
     """Leave out a category that only names the group of the others, as Roboflow's exports begin with."""
     entries = [entry for document in found.values() for entry in document.categories]
     # a category may stand above itself (cat: cat); that is a class even without objects
-    parents = {str(entry.get("supercategory")) for entry in entries if entry.get("supercategory") != entry["name"]}
+    above = [(entry.get("supercategory"), entry["name"]) for entry in entries]
+    parents = {parent for parent, name in above if isinstance(parent, str) and parent != name}
     used = {int(label) for record in images for label in record.labels_G}
     kept = [label for label, category in enumerate(categories) if label in used or category.name not in parents]
     if len(kept) == len(categories) or not kept:
         return categories, images
     left = tuple(categories[label] for label in kept)
-    return left, [_relabelled(record, categories, left) for record in images]
+    position = _positions(categories, left)
+    return left, [replace(record, labels_G=position[record.labels_G]) for record in images]

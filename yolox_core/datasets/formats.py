@@ -5,21 +5,68 @@ Problems of single annotations come back as findings beside the rest; only what 
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from yolox_core.datasets import coco_folder, voc, yolo_txt
+import numpy as np
+
+from yolox_core.datasets import coco_folder, csv_table, cvat, label_studio, labelme, voc, yolo_txt
 from yolox_core.datasets.listing import Listing
-from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.objects import LARGEST
+from yolox_core.datasets.records import LARGEST_ID, DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.text import shown
 from yolox_core.errors import InputError, nearest
 
-FORMATS = ("auto", "coco", "voc", "yolo")
 LOOKED_FOR = {
     "coco": "COCO (*.json with images, annotations and categories)",
     "voc": "Pascal VOC (*.xml with <annotation>)",
     "yolo": "YOLO (*.txt in labels/ or beside images)",
+    "csv": "CSV (*.csv with columns for image, class and box)",
+    "labelme": "LabelMe (*.json with shapes)",
+    "label_studio": "Label Studio (*.json with a list of tasks)",
+    "cvat": "CVAT (*.xml with <annotations>)",
 }
+FORMATS = ("auto", *LOOKED_FOR)
+FURTHEST = LARGEST / 2  # px; a box from one end to the other is then at most LARGEST wide
 Read = tuple[DatasetRecords, list[Finding]]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The files of one format in a folder, and how they are read."""
+
+    files: list[str]
+    read: Callable[[], Read]
+    broken: list[Finding]  # files that could not be looked into, and may have been of this format
+
+
+def _coco(listing: Listing) -> _Found:
+    documents, broken = coco_folder.documents(listing)
+    return _Found(list(documents), lambda: coco_folder.read(listing, documents), broken)
+
+
+def _by_files(
+    annotation_files: Callable[[Listing], list[str]], read: Callable[[Listing, list[str]], Read]
+) -> Callable[[Listing], _Found]:
+    def find(listing: Listing) -> _Found:
+        files = annotation_files(listing)
+        return _Found(files, lambda: read(listing, files), [])
+
+    return find
+
+
+_FIRST = {
+    "coco": _coco,
+    "voc": _by_files(voc.annotation_files, voc.read),
+    "yolo": _by_files(yolo_txt.label_files, yolo_txt.read),
+}
+# looked for where none of the first is found: labelling tools leave files of their own beside what they export
+_THEN = {
+    "csv": _by_files(csv_table.tables, csv_table.read),
+    "labelme": _by_files(labelme.annotation_files, labelme.read),
+    "label_studio": _by_files(label_studio.annotation_files, label_studio.read),
+    "cvat": _by_files(cvat.annotation_files, cvat.read),
+}
 
 
 def read_dataset(path: Path, format: str = "auto") -> Read:
@@ -27,28 +74,32 @@ def read_dataset(path: Path, format: str = "auto") -> Read:
     if format not in FORMATS:
         raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}. {nearest(format, FORMATS)}")
     listing = Listing.of(path)
-    documents, broken = coco_folder.documents(listing) if format in ("auto", "coco") else ({}, [])
-    xml = voc.annotation_files(listing) if format in ("auto", "voc") else []
-    labels = yolo_txt.label_files(listing) if format in ("auto", "yolo") else []
-    readers: dict[str, tuple[list[str], Callable[[], Read]]] = {
-        "coco": (list(documents), lambda: coco_folder.read(listing, documents)),
-        "voc": (xml, lambda: voc.read(listing, xml)),
-        "yolo": (labels, lambda: yolo_txt.read(listing, labels)),
-    }
-    seen = {name: files for name, (files, _) in readers.items() if files}
-    if not seen:
-        raise _nothing(listing, format, broken)
+    broken: list[Finding] = []
+    for finders in (_FIRST, _THEN):
+        looked = {name: find(listing) for name, find in finders.items() if format in ("auto", name)}
+        broken += [finding for found in looked.values() for finding in found.broken]
+        seen = {name: found for name, found in looked.items() if found.files}
+        if seen:
+            return _read(listing, seen)
+    raise _nothing(listing, format, broken)
+
+
+def _read(listing: Listing, seen: dict[str, _Found]) -> Read:
     if len(seen) > 1:
-        each = " and ".join(f"{name} ({files[0]} and {len(files) - 1} more)" for name, files in seen.items())
-        raise InputError(f"{path}: expected one format, got {each}. Say which with data.format or --format.")
-    (name,) = seen
-    records, findings = readers[name][1]()
+        each = " and ".join(
+            f"{name} ({found.files[0]} and {len(found.files) - 1} more)" for name, found in seen.items()
+        )
+        raise InputError(f"{listing.root}: expected one format, got {each}. Say which with data.format or --format.")
+    ((name, found),) = seen.items()
+    records, findings = found.read()
+    records, wild = _without_wild_boxes(records)
+    findings = findings + wild
     if not records.images:
         first = f" First: {findings[0].line()}" if findings else ""
         raise InputError(
-            f"{path}: expected annotated images, got none of {len(seen[name])} {name} files usable.{first}"
+            f"{listing.root}: expected annotated images, got none of {len(found.files)} {name} files usable.{first}"
         )
-    return _normalised(records), broken + findings if name == "coco" else findings
+    return _normalised(records), found.broken + findings
 
 
 def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError:
@@ -57,6 +108,22 @@ def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError
     return InputError(
         f"{listing.root}: expected annotations, found {listing.describe()}{unreadable}. Looked for {'; '.join(wanted)}."
     )
+
+
+def _without_wild_boxes(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
+    """Leave out boxes too far away for our own files: sums and shares of numbers that pass may reach there."""
+    images, findings = [], []
+    for record in records.images:
+        near_G = np.abs(record.boxes_G4).max(axis=1, initial=0) <= FURTHEST
+        if not near_G.all():
+            for number in np.flatnonzero(~near_G):
+                what = f"expected coordinates within {FURTHEST:g} px, got {shown(record.boxes_G4[number].tolist())}"
+                where = f"{record.annotation or record.file_name}: object {number + 1}"
+                findings.append(Finding("box-not-finite", where, what, "box dropped"))
+            kept = (record.boxes_G4[near_G], record.labels_G[near_G], record.ignore_G[near_G])
+            record = replace(record, boxes_G4=kept[0], labels_G=kept[1], ignore_G=kept[2])
+        images.append(record)
+    return replace(records, images=images), findings
 
 
 def _normalised(records: DatasetRecords) -> DatasetRecords:
@@ -74,6 +141,6 @@ def _normalised(records: DatasetRecords) -> DatasetRecords:
 def _with_ids(images: list[ImageRecord]) -> list[ImageRecord]:
     """The data set's own ids where each is a whole number used once; else 1, 2, 3 ... in order."""
     own = {record.image_id for record in images}
-    if len(own) == len(images) and min(own) >= 0:
+    if len(own) == len(images) and min(own) >= 0 and max(own) <= LARGEST_ID:
         return images
     return [replace(record, image_id=number) for number, record in enumerate(images, 1)]

@@ -11,6 +11,8 @@ from yolox_core.datasets.images import IMAGE_SUFFIXES
 from yolox_core.datasets.text import is_utf8
 from yolox_core.errors import InputError
 
+_WORDS = 8  # of an annotation file's name, that may be called like a folder of images
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -35,6 +37,19 @@ class Listing:
     @cached_property
     def images(self) -> tuple[str, ...]:
         return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+
+    @cached_property
+    def file_set(self) -> frozenset[str]:
+        return frozenset(self.files)
+
+    @cached_property
+    def images_under(self) -> dict[str, list[str]]:
+        """The images at any depth below each folder; `.` is the root."""
+        found = defaultdict(list)
+        for name in self.images:
+            for folder in PurePosixPath(name).parents:
+                found[str(folder)].append(name)
+        return dict(found)
 
     def ending(self, *suffixes: str) -> list[str]:
         """Files whose names end so, whatever the case."""
@@ -67,6 +82,15 @@ class Listing:
             if len(alike) == 1:
                 return alike[0]
         return None
+
+    def locate(self, annotation_file: str, file_name: str) -> str | None:
+        """The image that `annotation_file` calls `file_name`: beside it, in images/, or in a split's folder."""
+        home = PurePosixPath(annotation_file).parent
+        bases = [home, home / "images", home.parent, home.parent / "images", PurePosixPath(), PurePosixPath("images")]
+        for word in PurePosixPath(annotation_file).stem.split("_")[:_WORDS]:
+            bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
+        image = self.find_image(str(base / file_name) for base in bases)
+        return image if image is not None and self.exists(image) else None
 
     def find_image_by_stem(self, stem: str, near: str) -> str | None:
         """The image called `stem` with any suffix; of several, the one in the folder nearest to the file `near`."""

@@ -9,6 +9,8 @@ import numpy as np
 from yolox_core.datasets.text import on_one_line
 from yolox_core.structures import BoolArray, FloatArray, IntArray
 
+LARGEST_ID = 2**63 - 1  # ids become int64
+
 
 @dataclass(frozen=True)
 class Category:

@@ -1,4 +1,11 @@
-"""Text from outside (file names, class names): whether UTF-8 can hold it, and how a message shows it."""
+"""Text and values from outside: whether UTF-8 can hold them, which occurs twice, and how a message shows them."""
+
+import reprlib
+from collections.abc import Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 8, 6  # values, and levels within values
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80  # characters
 
 
 def is_utf8(text: str) -> bool:
@@ -15,3 +22,18 @@ def on_one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def shown(value: object) -> str:
+    """A value of some document for a message: as Python writes it, cut short however long or deeply nested it is."""
+    return _SHORT.repr(value)
+
+
+def first_double(values: Iterable[str]) -> str | None:
+    """The first value that occurs a second time."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

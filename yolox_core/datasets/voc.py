@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
+from yolox_core.datasets.documents import read_xml
 from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.objects import Objects, finite_numbers
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_folders
+from yolox_core.datasets.text import shown
 
 _ROOT_TAG = re.compile(rb"<annotation[\s>]")
 _IN_CLASS = re.compile(r"\s+(-1|0|1)$")  # the lists of one class say so behind each name
@@ -30,7 +32,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     """All annotated images. An image without XML is not annotated: it is left out, and counted."""
     findings: list[Finding] = []
     splits = _splits(listing, findings)
-    parsed = [(name, root) for name in files if (root := _parse(listing, name, findings)) is not None]
+    parsed = [(name, root) for name in files if (root := read_xml(listing, name, findings)) is not None]
     names = sorted({_class(entry) for _, root in parsed for entry in root.iter("object")} - {""})
     label_of = {name: label for label, name in enumerate(names)}
     images: dict[str, ImageRecord] = {}
@@ -102,15 +104,6 @@ def _is_list(name: str) -> bool:
     return "imagesets" in folders and folders[-1] in ("imagesets", "main")
 
 
-def _parse(listing: Listing, name: str, findings: list[Finding]) -> ElementTree.Element | None:
-    try:
-        return ElementTree.parse(listing.root / name).getroot()
-    except (OSError, ElementTree.ParseError, ValueError, LookupError) as broken:  # Lookup: encoding
-        what = f"expected XML, got an unreadable file: {broken}"
-        findings.append(Finding("unreadable-annotation", name, what, "annotation left out"))
-        return None
-
-
 def _image(listing: Listing, name: str, root: ElementTree.Element) -> str | None:
     """The annotated image: the file of the XML's own name first, for `filename` often outlives a renaming."""
     by_stem = listing.find_image_by_stem(PurePosixPath(name).stem, near=name)
@@ -141,7 +134,7 @@ def _objects(root: ElementTree.Element, name: str, label_of: dict[str, int], fin
         if not _class(entry):
             findings.append(Finding("unknown-class", place, "expected a name, got none", "box dropped"))
         elif box is None:
-            what = f"expected {', '.join(CORNERS)} in finite numbers, got {texts}"
+            what = f"expected {', '.join(CORNERS)} in finite numbers, got {shown(texts)}"
             findings.append(Finding("box-not-numbers", place, what, "box dropped"))
         else:
             objects.add(box, label_of[_class(entry)])

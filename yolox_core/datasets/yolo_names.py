@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
 from yolox_core.datasets.listing import Listing
-from yolox_core.datasets.text import is_utf8
+from yolox_core.datasets.records import LARGEST_ID
+from yolox_core.datasets.text import first_double, is_utf8, shown
 from yolox_core.errors import InputError
 
 Descriptions = Sequence[tuple[str, dict[str, Any]]]  # (file name, content) of each data.yaml, the outermost first
@@ -37,10 +39,14 @@ def splits(listing: Listing, descriptions: Descriptions) -> dict[str, str]:
         for key, split in _SPLIT_KEYS:
             values = document.get(key)
             for value in values if isinstance(values, list) else [values]:
-                for image in _assigned(listing, str(value or ""), str(document.get("path") or ""), name):
+                for image in _assigned(listing, _text(value), _text(document.get("path")), name):
                     found.setdefault(image, split)  # test comes first: an image in two lists is not trained on
         break
     return found
+
+
+def _text(value: object) -> str:
+    return str(value) if value and _is_plain(value) else ""
 
 
 def _holds_names(name: str) -> bool:
@@ -54,20 +60,34 @@ def nearest_first(names: list[str]) -> list[str]:
 
 def _from_yaml(names: list[Any] | dict[Any, Any], where: str) -> tuple[str, ...]:
     if isinstance(names, list):
-        return tuple(map(str, names))
-    by_index = {str(key): str(name) for key, name in names.items()}
+        return tuple(_name(name, where) for name in names)
+    by_index = {_name(key, where): _name(name, where) for key, name in names.items()}
     if set(by_index) != {str(index) for index in range(len(by_index))}:
-        raise InputError(f"{where}: expected indices 0 to {len(by_index) - 1}, got {', '.join(by_index)}.")
+        raise InputError(f"{where}: expected indices 0 to {len(by_index) - 1}, got {shown(list(by_index))}.")
     return tuple(by_index[str(index)] for index in range(len(by_index)))
+
+
+def _name(value: object, where: str) -> str:
+    """A name as a text; YAML takes 7 for a number and no for false."""
+    if not _is_plain(value):
+        raise InputError(f"{where}: expected texts, got {type(value).__name__}. Put the names in quotes.")
+    return str(value)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can be written as a text; Python itself refuses very long numbers."""
+    if isinstance(value, int):
+        return abs(value) <= LARGEST_ID
+    return isinstance(value, (str, float, date, type(None)))
 
 
 def _unique(names: tuple[str, ...], where: str) -> tuple[str, ...]:
     broken = next((name for name in names if not is_utf8(name)), None)
     if broken is not None:
-        raise InputError(f"{where}: expected class names in UTF-8, got {broken!r}. Rename it.")
-    double = next((name for name in names if names.count(name) > 1), None)
+        raise InputError(f"{where}: expected class names in UTF-8, got {shown(broken)}. Rename it.")
+    double = first_double(names)
     if double is not None:
-        raise InputError(f"{where}: expected different class names, got {double!r} twice. Rename one.")
+        raise InputError(f"{where}: expected different class names, got {shown(double)} twice. Rename one.")
     return names
 
 
@@ -80,12 +100,12 @@ def _assigned(listing: Listing, value: str, base: str, description: str) -> list
     inner = "/".join(part for part in PurePosixPath(value).parts if part not in ("..", "/"))
     for candidate in (f"{home}/{base}/{value}", f"{home}/{value}", f"{home}/{inner}", value):
         place = os.path.normpath(candidate)
-        if place in listing.files and place.endswith(".txt"):
+        if place.endswith(".txt") and place in listing.file_set:
             lines = listing.read_text(place).split("\n")
             tails = [line.strip() for line in lines if line.strip()]
             found = (listing.find_image([f"{home}/{base}/{tail}", tail]) for tail in tails)
             return [image for image in found if image]
-        inside = [image for image in listing.images if place == "." or image.startswith(f"{place}/")]
+        inside = listing.images_under.get(place)
         if inside:
             return inside
     return []

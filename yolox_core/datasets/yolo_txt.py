@@ -2,20 +2,21 @@
 
 Labels lie in labels/ where images lie in images/, or beside them; a missing or empty label file means background.
 A longer line is a polygon (`class x y x y ...`) and counts as its bounding box. Names come from data.yaml,
-classes.txt or *.names; category ids count from 1.
+classes.txt or *.names; category ids count from 1, where ours are not found in data.yaml.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from yolox_core.datasets import yolo_names
+from yolox_core.datasets import yaml_text, yolo_names, yolo_own
 from yolox_core.datasets.image_header import image_size
 from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.objects import Objects, finite_numbers
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_folders
+from yolox_core.datasets.text import shown
 from yolox_core.errors import InputError
 
 _MAX_CLASSES = 10_000  # a larger index is a mistake, not a class
@@ -30,8 +31,11 @@ class _Line:
 def label_files(listing: Listing) -> list[str]:
     """The folder's label files: *.txt in a folder called labels, or called like an image beside them."""
     beside = {str(PurePosixPath(image).with_suffix(".txt")) for image in listing.images}
-    texts = [name for name in listing.ending(".txt") if not yolo_names.is_names_file(name)]
-    return [name for name in texts if "labels" in _folders(name) or name in beside]
+    found = [name for name in listing.ending(".txt") if "labels" in _folders(name) or name in beside]
+    doubtful = {name for name in found if yolo_names.is_names_file(name)}
+    if doubtful:  # labels/test.txt is a list, or of images/test.jpg
+        doubtful -= {label_path(image) for image in listing.images} - beside
+    return [name for name in found if name not in doubtful]
 
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
@@ -40,39 +44,49 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     descriptions = _descriptions(listing, findings)
     names = yolo_names.class_names(listing, descriptions)
     splits = yolo_names.splits(listing, descriptions)
+    own = [(name, document) for name, document in descriptions[:1] if yolo_own.KEY in document]
+    image_ids = yolo_own.image_ids(*own[0], listing.images) if own else None
     lines = {name: _parse(listing, name, names, findings) for name in files}
     used: set[str] = set()
     images = []
     for image in listing.images:
         label_file = next((name for name in _label_candidates(image) if name in lines), None)
         used |= {label_file} if label_file else set()
-        split = splits.get(image) or (None if splits else split_of_folders(image))
+        split = splits.get(image) or (None if splits or own else split_of_folders(image))
         record = _record(listing, image, label_file, lines, split, findings)
-        images += [record] if record else []
+        if record:
+            images.append(replace(record, image_id=image_ids[image]) if image_ids else record)
     for name in files:
         if name not in used:
             what = f"expected an image called {PurePosixPath(name).stem}.*, got none"
             findings.append(Finding("missing-image", name, what, f"its {len(lines[name])} boxes dropped"))
     categories = _categories(names, lines, findings)
+    category_ids = yolo_own.category_ids(own[0][1], len(categories)) if own else None
+    if category_ids:
+        paired = zip(category_ids, categories, strict=True)
+        categories = tuple(replace(category, category_id=category_id) for category_id, category in paired)
     return DatasetRecords(listing.root, categories, images), findings
 
 
 def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, dict[str, Any]]]:
     """The YAML files that name classes, the outermost first."""
-    import yaml  # here, so that training, which reads none, does without it
-
     found = []
     for name in yolo_names.nearest_first(listing.ending(".yaml", ".yml")):
         try:
-            document = yaml.safe_load((listing.root / name).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as broken:
+            document = yaml_text.parse((listing.root / name).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as broken:
             # perhaps some other tool's file: names are then looked for elsewhere
-            what = f"expected YAML, got an unreadable file: {' '.join(str(broken).split())}"
+            what = f"expected YAML, got an unreadable file: {str(broken)[:200]}"
             findings.append(Finding("unreadable-annotation", name, what, "file left out"))
             continue
         if isinstance(document, dict) and isinstance(document.get("names"), (list, dict)):
             found.append((name, document))
     return found
+
+
+def label_path(image: str) -> str:
+    """Where the labels of an image lie first of all."""
+    return _label_candidates(image)[0]
 
 
 def _folders(name: str) -> tuple[str, ...]:
@@ -139,12 +153,12 @@ def _problem(words: list[str], names: tuple[str, ...] | None) -> tuple[str, str]
     """(code, what is wrong) with a label line, or None."""
     numbers = finite_numbers(words)
     if numbers is None:
-        return "box-not-numbers", f"expected finite numbers, got {' '.join(words)[:60]!r}"
+        return "box-not-numbers", f"expected finite numbers, got {shown(' '.join(words))}"
     if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
         return "box-not-numbers", f"expected class cx cy width height or a polygon, got {len(numbers)} numbers"
     count = len(names) if names else _MAX_CLASSES
     if numbers[0] != int(numbers[0]) or not 0 <= numbers[0] < count:
-        return "unknown-class", f"expected a class index from 0 to {count - 1}, got {words[0]}"
+        return "unknown-class", f"expected a class index from 0 to {count - 1}, got {shown(words[0])}"
     return None
 
 

@@ -84,6 +84,24 @@ def test_a_class_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["test", "classes", "readme_1"])
+def test_labels_may_be_called_like_a_list(tmp_path: Path, name: str) -> None:
+    for image in (name, "a"):
+        folders.picture(tmp_path / "images" / f"{image}.jpg", len(image))
+        folders.write(tmp_path / "labels" / f"{image}.txt", LINE)
+    folders.write(tmp_path / "data.yaml", "names: [cat, dog]\n")
+    records, findings = read_dataset(tmp_path)
+    assert [len(record.boxes_G4) for record in records.images] == [1, 1] and not findings
+
+
+def test_names_beside_the_labels_are_no_labels(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "images" / "a.jpg")
+    folders.write(tmp_path / "labels" / "a.txt", LINE)
+    folders.write(tmp_path / "labels" / "classes.txt", "cat\ndog\n")  # as LabelImg puts them
+    records, findings = read_dataset(tmp_path)
+    assert records.class_names == ("cat", "dog") and not findings
+
+
 @pytest.mark.parametrize("lost", ["classes.txt", "train.txt"])
 def test_a_list_that_links_to_nowhere_is_refused(tmp_path: Path, lost: str) -> None:
     folders.picture(tmp_path / "images" / "a.jpg")
