@@ -19,6 +19,8 @@ ROOMS = {
     "onnxscript": ("yolox_core.export",),
     "onnxruntime": ("yolox_core.runtimes", "yolox_core.quantize"),
     "openvino": ("yolox_core.export", "yolox_core.runtimes"),
+    "ijson": ("yolox_core.datasets.coco_document",),
+    "PIL": ("yolox_core.datasets.image_facts", "pipeline"),
     "supervision": ("yolox_core.visualize", "yolox_core.predictor", "pipeline"),
     "fastapi": ("pipeline.serving",),
     "starlette": ("pipeline.serving",),

@@ -3,8 +3,10 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
 from yolox_core.structures import FloatArray
@@ -62,7 +64,7 @@ def check_sizes(records: DatasetRecords, input_size: int) -> list[Finding]:
     return findings
 
 
-def _advice(share_N: FloatArray) -> str:
+def _advice(share_N: npt.NDArray[np.floating[Any]]) -> str:
     """The input size that sees nearly all; `share_N` are sides in shares of it."""
     smallest = float(np.quantile(share_N, 1 - SEEN_SHARE))
     needed = int(np.ceil(SEEN_PX / max(smallest, 1e-9) / 32) * 32)
