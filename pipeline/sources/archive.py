@@ -111,7 +111,7 @@ def _tar_members(packed: IO[bytes], where: str, budget: Budget) -> Iterator[Memb
         guarded: Any = _Guarded(packed, where)  # Any: it has only what reading takes of a file
         with tarfile.open(fileobj=guarded, mode="r:", encoding="utf-8", errors="surrogateescape") as file:
             while (member := file.next()) is not None:
-                file.members.clear()  # else it keeps all that it has seen
+                file.members.clear()  # type: ignore[attr-defined]  # else it keeps all that it has seen
                 if member.isdir():
                     budget.spend(0)
                 elif member.isreg() and not member.issparse():
