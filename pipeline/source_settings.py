@@ -69,7 +69,8 @@ class SourceSettings:
         if not self.is_remote:
             return self.path
         address = self.path.partition("?")[0] if self.is_web else self.path
-        return re.sub(r"^(\w+://(?:https?://)?)[^/@]*:[^/@]*@", r"\1", address)
+        without_token = re.sub(r"(https?://)[^/@]*@", r"\1", address)
+        return re.sub(r"^(\w+://)[^/@]*:[^/@]*@", r"\1", without_token)
 
     @property
     def last_name(self) -> str:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.source_settings import SourceSettings
-from yolox_core.datasets.atomic import write_json
+from yolox_core.datasets.atomic import write_json, write_text
 
-CACHE = Path("data/sources")  # beside what the stages write; `.dvcignore` keeps DVC out of it
+CACHE = Path("data/sources")  # beside what the stages write
+IGNORES = (".gitignore", ".dvcignore")  # whatever a source holds, a dvc.yaml for instance, is none of the project's
 NAME_LENGTH, HASH_LENGTH = 40, 12  # characters
 
 State = dict[str, Any]
@@ -61,6 +62,9 @@ class Place:
     def locked(self) -> Iterator[None]:
         """Alone with the place; waits for whoever else fills it."""
         self.root.mkdir(parents=True, exist_ok=True)
+        for name in IGNORES:
+            if not (CACHE / name).exists():
+                write_text(CACHE / name, "*\n")
         with (self.root / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

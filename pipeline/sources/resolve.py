@@ -5,6 +5,7 @@ Folders are read where they lie. Everything else is brought into the cache first
 
 import hashlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -129,9 +130,10 @@ def _bring_archive(source: SourceSettings, place: Place) -> None:
 
 def _unpack(source: SourceSettings, archive: Path, place: Place, state: State) -> None:
     with new_folder(place.files) as folder:
-        unpack(archive, folder, source.shown)
+        files = unpack(archive, folder, source.shown)
         place.distrust()  # from here on until the new files have their name
     place.trust(state)
+    print(f"unpacked {files} files of {source.shown}", file=sys.stderr)
 
 
 def _remove_parts(place: Place) -> None:

@@ -64,6 +64,8 @@ def test_anything_else_is_refused_in_one_line(given: Any, says: str) -> None:
         ("s3://bucket/folder/", "folder", "s3://bucket/folder/"),
         ("s3://bucket", "bucket", "s3://bucket"),
         ("dvc://https://u:secret@host/r.git@v1:a/set", "set", "dvc://https://host/r.git@v1:a/set"),
+        ("dvc://https://secret@host/r.git@v1:a/set", "set", "dvc://https://host/r.git@v1:a/set"),
+        ("sftp://user:secret@host/a/set", "set", "sftp://host/a/set"),
         ("dvc://git@host:org/r.git@v1:set", "set", "dvc://git@host:org/r.git@v1:set"),
         ("file:///a/b.zip", "b", "file:///a/b.zip"),
     ],

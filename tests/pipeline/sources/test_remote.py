@@ -219,11 +219,13 @@ def repository(tmp_path: Path) -> Path:
     """A DVC repository with images in its remote, annotations in git and a tag `v1`."""
     root = tmp_path / "repository"
     folders.voc(root / "set", {"a": [CAT], "b": [DOG]})
+    make_zip(root / "git.zip", {"a.txt": b"in git"})
+    make_zip(root / "dvc.zip", {"a.txt": b"in the remote"})
     steps = [
         "git init --quiet",
         "dvc init --quiet",
         f"dvc remote add --quiet --default store {tmp_path / 'store'}",
-        "dvc add --quiet set/JPEGImages",
+        "dvc add --quiet set/JPEGImages dvc.zip",
         "git add --all",
         "git -c user.name=t -c user.email=t@example.org commit --quiet --message first",
         "git tag v1",
@@ -246,5 +248,7 @@ def test_a_folder_of_another_dvc_repository(repository: Path, fetches: Fetches) 
     assert records.class_names == ("cat", "dog")
     held = (repository / "set/JPEGImages/a.jpg").read_bytes()
     assert (folder / "JPEGImages/a.jpg").read_bytes() == held
+    for archive, content in (("git.zip", b"in git"), ("dvc.zip", b"in the remote")):
+        assert (bring(SourceSettings(f"dvc://{repository}@v1:{archive}")) / "a.txt").read_bytes() == content
     with pytest.raises(InputError, match="got RevError"):
         bring(SourceSettings(f"dvc://{repository}@v2:set"))

@@ -90,6 +90,18 @@ def test_an_archive_is_unpacked_when_its_bytes_change(folder: Path, monkeypatch:
     assert len(unpacked) == 2 and len(seen) == 2
 
 
+def test_what_a_source_holds_is_none_of_the_projects(folder: Path, project: Path) -> None:
+    folders.write(folder / "dvc.yaml", "stages: {broken")
+    bring(SourceSettings(str(packed(folder))))
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--quiet", "--no-scm"], check=True)
+    done = subprocess.run([*dvc, "status"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for ignores in project.glob("data/sources/.*ignore"):
+        ignores.unlink()
+    assert subprocess.run([*dvc, "status"], capture_output=True, check=False).returncode, "it would be read"
+
+
 def test_a_damaged_archive_leaves_the_stages_as_they_were(folder: Path) -> None:
     archive = packed(folder)
     ingest.run(settings(str(archive)))
