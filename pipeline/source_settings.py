@@ -59,6 +59,11 @@ class SourceSettings:
         return "://" in self.path and not self.path.startswith(LOCAL)
 
     @property
+    def local_path(self) -> str:
+        """Where it lies among this machine's files, if it is not remote."""
+        return self.path.removeprefix(LOCAL)
+
+    @property
     def is_archive(self) -> bool:
         """Whether it is one file of many, by its name; an address of a web server always is."""
         return self.is_web or self.path.lower().endswith(ARCHIVES)
@@ -76,7 +81,7 @@ class SourceSettings:
     def last_name(self) -> str:
         """The last part of the path in small letters, without an archive's ending."""
         if not self.is_remote:
-            name = Path(self.path.removeprefix(LOCAL)).expanduser().resolve().name
+            name = Path(self.local_path).expanduser().resolve().name
         elif self.is_web:
             name = PurePosixPath(urlsplit(self.path).path).name or urlsplit(self.path).netloc
         else:

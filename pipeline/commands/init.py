@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from pipeline.commands.override import preset_values
 from pipeline.settings import settings_from
 from pipeline.source import user_path
-from pipeline.source_settings import LOCAL, SYNTHETIC, SourceSettings
+from pipeline.source_settings import SYNTHETIC, SourceSettings
 from pipeline.stages.package import DISTRIBUTION, PACKAGE
 from yolox_core.datasets.atomic import write_text
 from yolox_core.errors import InputError
@@ -102,7 +102,7 @@ def _source(data: str | None) -> str | None:
     source = SourceSettings(data)
     if source.is_remote:
         return data
-    place = user_path(data.removeprefix(LOCAL)).resolve()
+    place = user_path(source.local_path).resolve()
     if not place.is_dir() and not (source.is_archive and place.is_file()):
         raise InputError(f"--data {data}: expected a folder of annotated images, got no such folder. Check the path.")
     return str(place)

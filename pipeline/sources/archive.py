@@ -7,6 +7,7 @@ later headers are broken simply ends there); the ends are therefore checked here
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import stat
@@ -66,7 +67,7 @@ def unpack(archive: Path, folder: Path, where: str, limits: Limits = LIMITS) -> 
     except DAMAGE as damage:
         raise InputError(f"{where}: damaged or no archive ({_told(damage)}). Fetch or pack it again.") from damage
     except OSError as failed:
-        if failed.errno is not None:
+        if failed.errno not in (None, errno.EINVAL):  # invalid: a place before the file's start
             raise  # of the disk, and told as such
         raise InputError(f"{where}: damaged or no archive ({_told(failed)}). Fetch or pack it again.") from failed
     if not seen:

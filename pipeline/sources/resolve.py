@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.source import source_folder, user_path
-from pipeline.source_settings import LOCAL, SourceSettings, unique_names
+from pipeline.source_settings import SourceSettings, unique_names
 from pipeline.sources.archive import unpack
 from pipeline.sources.cache import Place, State
 from pipeline.sources.limits import Budget
@@ -44,7 +44,7 @@ def digest_of(source: SourceSettings) -> Digest:
             return Digest(_sha256(remote.archive().state), 1)
         files = remote.folder()
         return Digest(_sha256(_listed(files)), len(files))
-    path = source_folder(source.path.removeprefix(LOCAL))
+    path = source_folder(source.local_path)
     if source.is_archive and not path.is_dir():
         return Digest(_sha256(_local_state(path)), 1)
     return _folder_digest(path)
@@ -54,7 +54,7 @@ def check_apart(sources: Sequence[SourceSettings]) -> None:
     """InputError where a source of this machine lies among what the pipeline writes."""
     for source in sources:
         if not source.is_remote:
-            source_folder(source.path.removeprefix(LOCAL))
+            source_folder(source.local_path)
 
 
 def read_sources(sources: Sequence[SourceSettings], format: str) -> list[tuple[Part, list[Finding]]]:
@@ -72,15 +72,17 @@ def read_sources(sources: Sequence[SourceSettings], format: str) -> list[tuple[P
 def bring(source: SourceSettings) -> Path:
     """The folder to read, after what is new was fetched and unpacked."""
     if not source.is_remote:
-        path = user_path(source.path.removeprefix(LOCAL))
+        path = user_path(source.local_path)
         if path.is_dir() or not source.is_archive:
             return path
     place = Place.of(source)
     with place.locked():
-        if source.is_remote and not source.is_archive:
-            _bring_folder(source, place)
-        else:
+        if source.is_web:
+            _bring_web(source, place)
+        elif source.is_archive:
             _bring_archive(source, place)
+        else:
+            _bring_folder(source, place)
     return place.files
 
 
@@ -94,20 +96,25 @@ def _bring_folder(source: SourceSettings, place: Place) -> None:
         place.trust(state)
 
 
-def _bring_archive(source: SourceSettings, place: Place) -> None:
-    """Unpack an archive unless that was done; the cache keeps its files, never the archive."""
-    held = place.state
-    if source.is_web:
-        if held.get("sha256") != source.sha256:
-            part = place.root / f"{source.sha256}.part"  # of this archive and no other; gone on with after a cut
-            download(source, part)
+def _bring_web(source: SourceSettings, place: Place) -> None:
+    """Fetch and unpack an archive unless that was done; the cache keeps its files, never the archive."""
+    if place.state.get("sha256") != source.sha256:
+        part = place.root / f"{source.sha256}.part"  # of this archive and no other; gone on with after a cut
+        download(source, part)
+        try:
             _unpack(source, part, place, {"sha256": source.sha256})
-            part.unlink()
-        _remove_parts(place)
-        return
+        except InputError:
+            part.unlink()  # another try would not change it
+            raise
+    _remove_parts(place)
+
+
+def _bring_archive(source: SourceSettings, place: Place) -> None:
+    """The same, from this machine or an address, where a change shows by size and version."""
+    held = place.state
     remote = Remote.of(source) if source.is_remote else None
     file = remote.archive() if remote else None
-    path = user_path(source.path.removeprefix(LOCAL)) if remote is None else place.root / "archive.part"
+    path = user_path(source.local_path) if remote is None else place.root / "archive.part"
     seen = file.state if file else _local_state(path)
     if held.get("seen") == seen and source.sha256 in (None, held.get("sha256")):
         return

@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import stat
 import subprocess
 import sys
@@ -212,6 +213,36 @@ def test_a_flipped_bit_is_refused(tmp_path: Path, ending: str) -> None:
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.zip").write_bytes(content)
     refusal(tmp_path / "bad.zip")
+
+
+def garbled(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes changed, left out or repeated."""
+    mixed = bytearray(data)
+    for _ in range(chance.choice([1, 1, 2, 5, 30])):
+        at, length = chance.randrange(len(mixed)), chance.randrange(1, 600)
+        what = chance.random()
+        if what < 0.7:
+            mixed[at] = chance.choice([0, 255, chance.randrange(256)])
+        elif what < 0.85 and len(mixed) > 2 * length:
+            del mixed[at : at + length]
+        else:
+            mixed[at:at] = mixed[at : at + length]
+    return bytes(mixed)
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz", ".tar.xz", ".tar.bz2"])
+def test_whatever_the_bytes_it_is_unpacked_or_one_line(tmp_path: Path, ending: str) -> None:
+    make: Callable[[Path, dict[str, bytes]], Path] = make_zip if ending == ".zip" else make_tar
+    archive = make(tmp_path / f"garbled{ending}", CONTENT | {"n" * 150 + "/long.txt": b"12"})
+    data, chance, refused = archive.read_bytes(), random.Random(0), 0
+    for _ in range(100):
+        archive.write_bytes(garbled(data, chance))
+        try:
+            unpacked(archive)
+        except InputError:
+            refused += 1
+        assert {path.name for path in tmp_path.iterdir()} <= {archive.name, "out"}
+    assert refused > 50
 
 
 def test_an_empty_archive_is_refused(tmp_path: Path) -> None:

@@ -166,6 +166,12 @@ def test_whole_but_not_unpacked_is_not_fetched_again(server: Server) -> None:
     assert len(server.asked) == asked
 
 
+def test_a_harmful_archive_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    server.content = make_zip(tmp_path / "bad.zip", {"good.txt": b"", "../out.txt": b"harm"}).read_bytes()
+    assert "expected names inside the folder" in refusal(source(server))
+    assert not parts() and not list(Path().rglob("*.txt"))
+
+
 def test_sent_on_to_another_place(server: Server) -> None:
     server.redirect = f"http://127.0.0.1:{server.server_address[1]}/redirected"
     assert (bring(source(server)) / "data.yaml").is_file()
