@@ -24,7 +24,7 @@ class Shown:
             console=console,
             disable=not console.is_terminal,
         )
-        self._name, self._bytes, self._start_s = name, 0, time.monotonic()
+        self._name, self._done, self._start_s = name, done, time.monotonic()
         self._task = self._bar.add_task(name, total=total, completed=done)
 
     def __enter__(self) -> "Shown":
@@ -37,9 +37,9 @@ class Shown:
         self._bar.stop()
         if error is None:
             took_s = time.monotonic() - self._start_s
-            print(f"fetched {self._bytes / MIB:.1f} MiB of {self._name} in {took_s:.1f} s", file=sys.stderr)
+            fetched = self._bar.tasks[0].completed - self._done
+            print(f"fetched {fetched / MIB:.1f} MiB of {self._name} in {took_s:.1f} s", file=sys.stderr)
 
     def advance(self, size: int) -> None:
         """`size` bytes more."""
-        self._bytes += size
         self._bar.advance(self._task, size)

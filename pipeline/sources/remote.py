@@ -4,6 +4,7 @@ A folder is copied file by file; a journal says of which version each one is, so
 what is unchanged is never fetched again. Only files that a data set's readers look at are copied.
 """
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -95,7 +96,8 @@ class Remote:
 
     def fetch(self, file: RemoteFile, path: Path, shown: Shown) -> None:
         """Copy one file to `path`, whole or not at all."""
-        partial = path.with_name(f"{path.name}.partial")
+        digest = hashlib.sha256(path.name.encode()).hexdigest()[:16]  # a name may be as long as names can be
+        partial = path.with_name(f".{digest}.partial")
         room = Budget(path.parent, self.source.shown)
         try:
             with _told(self.source), self.system.open(file.path, "rb") as there, partial.open("wb") as here:

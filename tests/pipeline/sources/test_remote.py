@@ -149,7 +149,7 @@ def test_what_s3_refuses_is_one_line(s3: S3, bucket: str, monkeypatch: pytest.Mo
 
 def test_a_copy_that_was_cut_goes_on(memory: Any, monkeypatch: pytest.MonkeyPatch, fetches: Fetches) -> None:
     for number in range(20):
-        memory.pipe(f"/set/{number:02}.txt", b"x" * number)
+        memory.pipe(f"/set/{number:02}{'n' * 249}.txt", b"x" * number)
     wanted = SourceSettings("memory://set")
     fetch, begun = remote.Remote.fetch, []
 
