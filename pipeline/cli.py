@@ -29,14 +29,17 @@ def main() -> None:
 
 @app.command()
 def doctor(
-    path: Annotated[Path, typer.Argument(help="A folder of annotated images.")],
+    path: Annotated[
+        str | None, typer.Argument(help="A folder, archive or address of annotated images. Default: of params.yaml.")
+    ] = None,
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
     json: Annotated[Path | None, typer.Option(help="Write the findings here as well.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Of the archive; needed for one by http(s).")] = None,
 ) -> None:
-    """Say what is wrong with a folder of annotated images. Exit code 1 with findings."""
+    """Say what is wrong with annotated images. Exit code 1 with findings."""
     from pipeline.commands.doctor import examine
 
-    raise typer.Exit(examine(path, format, json))
+    raise typer.Exit(examine(path, format, json, sha256))
 
 
 @app.command()

@@ -7,7 +7,6 @@ The detector's own sections are the dataclasses of yolox_core.config, so that ea
 import dataclasses
 import hashlib
 import os
-import re
 import reprlib
 import types
 import typing
@@ -19,6 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from pipeline import paths
+from pipeline.source_settings import SYNTHETIC, SourceSettings, sources_of, unique_names
 from yolox_core.config import (
     EXPORT_FORMS,
     AssignConfig,
@@ -74,10 +74,24 @@ class SyntheticSettings:
 class DataSettings:
     """Which images, and how they are split."""
 
-    source: str = "synthetic"  # a folder, or `synthetic`
+    # a folder, an archive, an address, or `synthetic`; the same with what is known of it; or a list of both
+    source: str | SourceSettings | tuple[str | SourceSettings, ...] = SYNTHETIC
     format: Literal["auto", "coco", "voc", "yolo", "csv", "labelme", "label_studio", "cvat"] = "auto"
     split: SplitSettings = field(default_factory=SplitSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
+
+    def __post_init__(self) -> None:
+        sources_of(self.source)
+
+    @property
+    def sources(self) -> tuple[SourceSettings, ...]:
+        """Where the images come from; empty for the embedded data set."""
+        return sources_of(self.source)
+
+    @property
+    def shown(self) -> str:
+        """The sources on one line, for messages and records."""
+        return ", ".join(source.shown for source in self.sources) or SYNTHETIC
 
 
 @dataclass(frozen=True)
@@ -222,21 +236,21 @@ class Settings:
         """The registry's name for this data, so that a demonstration never serves as someone's champion."""
         if self.registry.name != "auto":
             return self.registry.name
-        return f"yolox-{DEMONSTRATION}" if self.data.source == "synthetic" else f"yolox-{self.data_name}"
+        return f"yolox-{self.data_name}" if self.data.sources else f"yolox-{DEMONSTRATION}"
 
     @property
     def data_name(self) -> str:
-        """A short name of the data: `synthetic`, or the folder's name with plain characters.
+        """A short name of the data: `synthetic`, or the names of folder, archive or address with plain characters.
 
         Where nothing plain is left, where it is too long or means the demonstration, a hash tells it from others.
         """
-        if self.data.source == "synthetic":
-            return "synthetic"
-        folder = Path(self.data.source).expanduser().resolve().name.lower()
-        plain = re.sub(r"[^a-z0-9._-]+", "-", folder).strip("-")
+        sources = self.data.sources
+        if not sources:
+            return SYNTHETIC
+        plain = "-".join(unique_names(sources)) if len(sources) > 1 else sources[0].short_name
         if plain and plain != DEMONSTRATION and len(plain) <= LONGEST_DATA_NAME:
             return plain
-        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+        digest = hashlib.sha256(os.fsencode("\n".join(source.last_name for source in sources))).hexdigest()[:8]
         return f"{plain[: LONGEST_DATA_NAME - len(digest) - 1] or 'data'}-{digest}"
 
 
@@ -271,8 +285,7 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return _typed(inner, value, where)
+        return _typed(_meant(arguments, value), value, where)
     if origin is Literal:
         if value not in arguments:
             known = [str(argument) for argument in arguments]
@@ -286,6 +299,17 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
             raise InputError(f"{where}: expected a mapping, got {_shown(value)}.")
         return dict(value)
     return _scalar(kind, value, where)
+
+
+def _meant(kinds: tuple[Any, ...], value: Any) -> Any:
+    """Which of several kinds a value of this shape is meant as; the first one where none fits better."""
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    for kind in kinds:
+        if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+            return kind
+        if typing.get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+            return kind
+    return kinds[0]
 
 
 def _filled(kind: Any, value: Any, where: str) -> Any:

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from pipeline.commands.override import preset_values
 from pipeline.settings import settings_from
 from pipeline.source import user_path
+from pipeline.source_settings import SYNTHETIC, SourceSettings
 from pipeline.stages.package import DISTRIBUTION, PACKAGE
 from yolox_core.datasets.atomic import write_text
 from yolox_core.errors import InputError
@@ -96,12 +97,15 @@ def params_text(source: str | None, preset: str | None) -> str:
 
 
 def _source(data: str | None) -> str | None:
-    if data is None or data == "synthetic":
+    if data is None or data == SYNTHETIC:
         return data
-    folder = user_path(data).resolve()
-    if not folder.is_dir():
+    source = SourceSettings(data)
+    if source.is_remote:
+        return data
+    place = user_path(source.local_path).resolve()
+    if not place.is_dir() and not (source.is_archive and place.is_file()):
         raise InputError(f"--data {data}: expected a folder of annotated images, got no such folder. Check the path.")
-    return str(folder)
+    return str(place)
 
 
 def _init_dvc(root: Path) -> None:

@@ -93,7 +93,7 @@ def class_table(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 
 def data_facts(manifest: Mapping[str, Any], settings: Settings) -> Facts:
     """Where the images come from."""
-    return [("source", settings.data.source), ("classes", str(len(manifest["class_names"])))]
+    return [("source", settings.data.shown), ("classes", str(len(manifest["class_names"])))]
 
 
 def plain_facts(report: Mapping[str, Any]) -> Facts:

@@ -1,26 +1,23 @@
-"""Stage `fingerprint`: what the source and the initial weights look like, cheaply enough to run every time.
+"""Stage `fingerprint`: what the sources and the initial weights look like, cheaply enough to run every time.
 
 DVC cannot watch a folder outside the project without hashing all of it; this digest of names, sizes and times
-changes when images are added or altered, and ingest depends on it.
+changes when images are added or altered, and ingest depends on it. Nothing is fetched for it.
 """
 
 import hashlib
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import DataSettings, Settings
-from pipeline.source import check_raw_is_ours, source_folder, user_path
+from pipeline.source import check_raw_is_ours, user_path
+from pipeline.sources.resolve import digest_of
 from pipeline.tracking.resolve import PREFIX, registered_digest
 from yolox_core.datasets.atomic import write_json
-from yolox_core.datasets.images import IMAGE_SUFFIXES
-from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.synthetic import GENERATOR_VERSION
 from yolox_core.errors import InputError
-
-ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names"})
 
 
 def run(settings: Settings) -> None:
@@ -30,26 +27,17 @@ def run(settings: Settings) -> None:
     weights = weights_digest(settings.model.weights)
     write_json(paths.FINGERPRINT, {"source": source, "files": files})
     write_json(paths.WEIGHTS, {"digest": weights})
-    print(f"fingerprint: {files} files in {settings.data.source}, {source[:12]}")
+    print(f"fingerprint: {files} files in {settings.data.shown}, {source[:12]}")
 
 
 def source_digest(data: DataSettings) -> tuple[str, int]:
-    """(digest, number of files) of the source; InputError where there is none."""
-    if data.source == "synthetic":
+    """(digest, number of files) of the sources; InputError where one of them is not there."""
+    if not data.sources:
         drawn: dict[str, Any] = {"generator": GENERATOR_VERSION, "images": data.synthetic.images}
         return _sha256(json.dumps({**drawn, "seed": data.synthetic.seed})), data.synthetic.images
-    listing = Listing.of(source_folder(data.source))
-    watched = IMAGE_SUFFIXES | ANNOTATION_SUFFIXES
-    lines = []
-    for name in listing.files:
-        if PurePosixPath(name).suffix.lower() in watched:
-            try:
-                state = (listing.root / name).stat()
-            except OSError:  # a link to nowhere; the readers say so if an annotation needs it
-                lines.append(f"{name}\tabsent")
-                continue
-            lines.append(f"{name}\t{state.st_size}\t{state.st_mtime_ns}")
-    return _sha256("\n".join(lines)), len(lines)
+    digests = [digest_of(source) for source in data.sources]
+    files = sum(digest.files for digest in digests)
+    return digests[0].text if len(digests) == 1 else _sha256("\n".join(digest.text for digest in digests)), files
 
 
 def weights_digest(reference: str | None) -> str | None:

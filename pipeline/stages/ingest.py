@@ -1,4 +1,4 @@
-"""Stage `ingest`: the source's images and annotations, in any format, as one folder of ours.
+"""Stage `ingest`: the sources' images and annotations, in any format, as one folder of ours.
 
 Images are copied, never linked: DVC makes what it tracks read-only, and the source is not ours to change. What could
 not be read is written beside them; validate reports it.
@@ -12,11 +12,12 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import Settings
-from pipeline.source import check_raw_is_ours, source_folder
+from pipeline.source import check_raw_is_ours
+from pipeline.sources.resolve import check_apart, read_sources
 from yolox_core.datasets import synthetic
 from yolox_core.datasets.atomic import new_folder, write_json
 from yolox_core.datasets.coco import write_coco
-from yolox_core.datasets.formats import read_dataset
+from yolox_core.datasets.merge import merge
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.errors import InputError
 
@@ -28,18 +29,22 @@ def run(settings: Settings) -> None:
     check_raw_is_ours()
     data = settings.data
     findings: list[Finding] = []
-    if data.source == "synthetic":
+    if not data.sources:
         with new_folder(paths.RAW) as folder:
             records = synthetic.render(folder, data.synthetic.images, data.synthetic.seed)
             _write_findings(folder, findings)
     else:
-        records, findings = read_dataset(source_folder(data.source), data.format)
+        check_apart(data.sources)
+        read = read_sources(data.sources, data.format)
+        findings = [finding for _, found in read for finding in found]
+        records = merge([part for part, _ in read], paths.RAW_IMAGES)
         with new_folder(paths.RAW) as folder:
-            copy_images(records, folder / paths.RAW_IMAGES.name)
+            for part, _ in read:
+                copy_images(part.records, folder / paths.RAW_IMAGES.name / part.name)
             write_coco(records, folder / paths.RAW_ANNOTATIONS.name)
             _write_findings(folder, findings)
     boxes = sum(len(record.boxes_G4) for record in records.images)
-    print(f"ingest: {len(records.images)} images, {boxes} boxes, {len(records.categories)} classes from {data.source}")
+    print(f"ingest: {len(records.images)} images, {boxes} boxes, {len(records.categories)} classes from {data.shown}")
     if findings:
         print(f"ingest: {len(findings)} annotations or images could not be read; validate lists them")
 

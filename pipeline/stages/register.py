@@ -77,7 +77,7 @@ def release(settings: Settings) -> Release:
         test_metrics=numbers,
         evidence=_evidence(manifest),
         cost=size_of(DetectorSpec.from_dict(read_report(SPEC), str(SPEC))),
-        data=DataSource(settings.registered_name.removeprefix("yolox-"), settings.data.source, digest),
+        data=DataSource(settings.registered_name.removeprefix("yolox-"), settings.data.shown, digest),
         tags=tags | {"run.name": run_name},
         files=FILES,
     )

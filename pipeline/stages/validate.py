@@ -26,7 +26,7 @@ def run(settings: Settings) -> None:
     raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
     valid, wrong = doctor.check(raw)
     findings = _ingested() + wrong
-    _require_something(valid, findings, settings.data.source)
+    _require_something(valid, findings, settings.data.shown)
     counts = doctor.summary(valid, findings)
     write_coco(valid, paths.VALID_ANNOTATIONS)
     write_json(paths.SIMILAR, sorted(sorted(finding.images) for finding in findings if finding.code in SIMILAR))

@@ -68,7 +68,7 @@ def test_doctor_ends_with_1_where_it_finds_something(yolox: Yolox, source: Path)
     assert yolox("doctor", source).code == 0
     break_image(source / "JPEGImages" / "image1.jpg", source / "JPEGImages" / "image0.jpg")
     ended = yolox("doctor", source, "--json", "found.json")
-    assert ended.code == 1 and "unreadable-image" in ended.out
+    assert ended.code == 1 and "truncated-image" in ended.out
     assert json.loads(Path("found.json").read_text())["list"]
 
 
