@@ -35,11 +35,16 @@ def doctor(
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
     json: Annotated[Path | None, typer.Option(help="Write the findings here as well.")] = None,
     sha256: Annotated[str | None, typer.Option(help="Of the archive; needed for one by http(s).")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Write a mended copy (COCO) into this new folder.")] = None,
+    input_size: Annotated[
+        int | None, typer.Option(help="px to train at: what is too small? Default: params.yaml's.")
+    ] = None,
 ) -> None:
-    """Say what is wrong with annotated images. Exit code 1 with findings."""
-    from pipeline.commands.doctor import examine
+    """Say what is wrong with annotated images. Exit code 1 with errors or warnings, 0 with notes alone."""
+    from pipeline.commands.doctor import Outputs, examine
 
-    raise typer.Exit(examine(path, format, json, sha256))
+    raise typer.Exit(examine(path, format, sha256, input_size, Outputs(json, html, fix)))
 
 
 @app.command()

@@ -1,29 +1,54 @@
 """`yolox doctor`: what is wrong with annotated images, wherever they come from, before anything is built on them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rich.console import Console
+from rich.table import Column, Table
+
+from pipeline.paths import PARAMS
+from pipeline.reports.doctor import render
 from pipeline.settings import DataSettings, load_settings
+from pipeline.source import user_path
 from pipeline.source_settings import SourceSettings
 from pipeline.sources.resolve import read_sources
 from pipeline.stages.validate import print_findings
 from yolox_core.datasets import doctor
-from yolox_core.datasets.atomic import write_json
+from yolox_core.datasets.atomic import new_folder, write_json, write_text
+from yolox_core.datasets.catalogue import CATALOGUE, SEVERITIES, severity
 from yolox_core.datasets.merge import Part, merge
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.datasets.records import DatasetRecords, Finding
+from yolox_core.datasets.repair import repair
+from yolox_core.datasets.set_checks import check_classes, check_sizes
 from yolox_core.errors import InputError
 
+CHANGES = "changes.json"
+DEFAULT_INPUT = 640  # px, where no project says otherwise
 
-def examine(
-    path: str | Path | None, format: str = "auto", json_path: Path | None = None, sha256: str | None = None
-) -> int:
-    """Print every finding and a summary, and write both to `json_path`. Exit code: 1 with findings, else 0.
 
-    Without a path the sources of params.yaml are examined, as one data set.
+@dataclass(frozen=True)
+class Outputs:
+    """What is written besides what is printed."""
+
+    json: Path | None = None
+    html: Path | None = None
+    fixed: Path | None = None  # a new folder
+
+
+def examine(path: str | None, format: str, sha256: str | None, input_size: int | None, outputs: Outputs) -> int:
+    """Print every finding and a table of them. Exit code: 1 with errors or warnings, else 0.
+
+    Without a path the sources of params.yaml are examined, as one data set. The sources are only read.
     """
+    fixed = None if outputs.fixed is None else user_path(outputs.fixed)
+    if fixed is not None and fixed.exists():
+        raise InputError(f"--fix {outputs.fixed}: expected a new folder, got one that is there. Name another.")
+    if input_size is not None and (input_size < 32 or input_size % 32):
+        raise InputError(f"--input-size: expected a multiple of 32 px, got {input_size}.")
     if path is None:
         data = _named_in_params(sha256)
         sources, format = data.sources, format if format != "auto" else data.format
@@ -33,17 +58,47 @@ def examine(
     findings = [finding for _, unread in read for finding in unread]
     with _together([part for part, _ in read]) as records:
         usable, wrong = doctor.check(records)
-    findings += wrong
-    counts = doctor.summary(usable, findings)
+        findings += [*wrong, *check_classes(usable), *check_sizes(usable, input_size or _trained_at())]
+        counts = doctor.summary(usable, findings)
+        shown = ", ".join(source.shown for source in sources)
+        if outputs.html is not None:
+            write_text(user_path(outputs.html), render(shown, usable, findings, counts))
+        if fixed is not None:
+            with new_folder(fixed) as folder:
+                changes = repair(usable, findings, folder)
+                write_json(folder / CHANGES, changes)
     print_findings(findings, None, "")
+    _print_table(findings)
     boxes = ", ".join(f"{name} {count}" for name, count in counts["boxes_per_class"].items())
-    shown = ", ".join(source.shown for source in sources)
     print(
         f"{shown}: {counts['images']} usable images, {counts['boxes']} usable boxes ({boxes}); {len(findings)} findings"
     )
-    if json_path is not None:
-        write_json(json_path, {**counts, "list": [asdict(finding) for finding in findings]})
-    return 1 if findings else 0
+    if outputs.json is not None:
+        listed = [asdict(finding) | {"severity": severity(finding.code)} for finding in findings]
+        write_json(user_path(outputs.json), {**counts, "list": listed})
+    if fixed is not None:
+        print(f"{outputs.fixed}: a copy with {len(changes)} changes, listed in {CHANGES}; the source is as it was")
+    return 1 if any(severity(finding.code) != "note" for finding in findings) else 0
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
+    """How often each kind was found, the worst first, and what helps."""
+    if not findings:
+        return
+    table = Table("", Column("finding", no_wrap=True), "times", "what it means", "what helps")
+    counts = Counter(finding.code for finding in findings)
+    for code in sorted(counts, key=lambda code: (SEVERITIES.index(severity(code)), -counts[code], code)):
+        check = CATALOGUE[code]
+        table.add_row(check.severity, code, str(counts[code]), check.means, check.remedy)
+    Console().print(table)
+
+
+def _trained_at() -> int:
+    """The input size of params.yaml, the larger side, where there is one."""
+    if not PARAMS.is_file():
+        return DEFAULT_INPUT
+    size = load_settings().train.input_size
+    return size if isinstance(size, int) else max(size)
 
 
 @contextmanager

@@ -100,8 +100,8 @@ def draw_pair(folder: Path, group: str, score: ImageScore, spec: DetectorSpec) -
         file_name=record.file_name,
         group=group,
         verdict=verdict(score.counts),
-        truth_jpeg=_jpeg(drawn_truth),
-        found_jpeg=_jpeg(draw_boxes(image, boxes * scale, found, captions)),
+        truth_jpeg=jpeg(drawn_truth),
+        found_jpeg=jpeg(draw_boxes(image, boxes * scale, found, captions)),
         truth_text=_in_words(truth, names),
         found_text=_in_words(found, names),
     )
@@ -113,7 +113,7 @@ def verdict(counts: Mapping[str, int]) -> str:
     return f"{counts['right']} found; " + (", ".join(wrong) or "no mistake")
 
 
-def _jpeg(image: ImageArray) -> str:
+def jpeg(image: ImageArray) -> str:
     encoded, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert encoded  # OpenCV can always write JPEG
     return base64.b64encode(content.tobytes()).decode("ascii")

@@ -30,12 +30,20 @@ CATALOGUE: dict[str, Check] = {
     "missing-image": Check(
         "error", "An annotation speaks of an image that is not there.", "Add it, or mend its name.", True
     ),
-    "unlisted-image": Check(
-        "warning", "Images that no annotation speaks of are left out.", "Annotate or remove them.", True
+    "image-without-annotation": Check(
+        "warning", "No annotation speaks of this image; it is left out.", "Annotate it, or remove it.", True
     ),
-    "unlabelled-image": Check(
+    "image-without-labels": Check(
         "note", "Images without a label file are taken as background.", "If they hold objects, annotate them.", True
     ),
+    "duplicate-annotation": Check("error", "Two annotations are of one image; the first counts.", _DROPPED, True),
+    "several-annotations": Check("note", "Several people annotated an image.", "Keep the right one.", True),
+    "several-labels": Check("warning", "A shape has several labels; the first counts.", "Keep one.", True),
+    "shape-without-box": Check("note", "Lines, points and the like are no boxes.", "Nothing.", True),
+    "box-turned": Check("note", "A turned box: the upright one around it counts.", "Nothing.", True),
+    "split-conflict": Check("warning", "An image stands in several splits.", "Keep one entry.", True),
+    "crowd-not-said": Check("error", "This format has no word for a region of many objects.", "Write COCO instead."),
+    "box-beyond-image": Check("warning", "It reaches out of the image; other tools may refuse that.", "Cut it first."),
     "duplicate-image-id": Check("error", "Two images have one id; the second is left out.", _DROPPED, True),
     "unknown-image": Check("error", "A box belongs to an image id that does not exist.", _DROPPED, True),
     "unknown-class": Check("error", "A box is of a class that does not exist.", _DROPPED, True),
@@ -52,7 +60,10 @@ CATALOGUE: dict[str, Check] = {
         "warning", "The annotation says another size: perhaps of another image.", "Look at its boxes.", True
     ),
     "size-transposed": Check(
-        "warning", "Height and width change places: annotated before it was turned upright?", "Look at its boxes.", True
+        "warning",
+        "Height and width change places: perhaps annotated before it was turned.",
+        "Look at its boxes.",
+        True,
     ),
     "size-scaled": Check(
         "warning", "Annotated on a copy of another size: boxes are off by that.", "Scale the boxes.", True
@@ -111,7 +122,7 @@ CATALOGUE: dict[str, Check] = {
         "warning", "A class has no object to train or to measure on.", "Another split, or more images."
     ),
     "imbalance": Check("warning", "One class has many times the objects of another.", "Annotate more of the rare one."),
-    "few-objects": Check("warning", "So few objects say little about a detector.", "Annotate more of this class."),
+    "few-objects": Check("note", "So few objects say little about a detector.", "Annotate more of this class."),
     "too-crowded": Check(
         "error", "More objects in a place than there are points to find them at this input size.", "A larger input."
     ),

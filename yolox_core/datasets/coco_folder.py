@@ -54,6 +54,11 @@ def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Findi
         position = _positions(own, categories)
         images += [replace(record, labels_G=position[record.labels_G]) for record in records]
         findings += wrong
+    named = {record.file_name for record in images}
+    for image in listing.images:
+        if image not in named and listing.exists(image):
+            lost = "expected an image entry with its name, got none"
+            findings.append(Finding("image-without-annotation", image, lost, "image left out"))
     categories, images = _without_umbrella(categories, images, found)
     return DatasetRecords(listing.root, categories, images), findings
 

@@ -32,6 +32,11 @@ def check_classes(records: DatasetRecords) -> list[Finding]:
         elif count < FEW:
             findings.append(Finding("few-objects", f"class {name}", f"{count} objects, {FEW} are few", "kept"))
     findings += _imbalance(records.class_names, everywhere)
+    crowds = sum(int(record.ignore_G.sum()) for record in records.images)
+    if crowds:
+        findings.append(
+            Finding("crowd", EVERYTHING, f"{crowds} regions of many objects", "neither object nor background")
+        )
     splits = sorted({record.split for record in records.images if record.split})
     for split in splits if len(splits) > 1 else []:
         here = _objects([record for record in records.images if record.split == split])

@@ -56,6 +56,10 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
         record = _record(listing, image, label_file, lines, split, findings)
         if record:
             images.append(replace(record, image_id=image_ids[image]) if image_ids else record)
+    bare = [record.file_name for record in images if not record.annotation]
+    if bare:
+        what = f"{len(bare)} images have no label file, {bare[0]} is one"
+        findings.append(Finding("image-without-labels", "the data set", what, "taken as background"))
     for name in files:
         if name not in used:
             what = f"expected an image called {PurePosixPath(name).stem}.*, got none"

@@ -28,7 +28,7 @@ def test_labels_are_found_where_people_put_them(tmp_path: Path, image: str, labe
     folders.write(tmp_path / label, LINE)
     folders.write(tmp_path / "classes.txt", "cat\ndog\n")
     records, findings = read_dataset(tmp_path)
-    assert not findings
+    assert [finding.code for finding in findings] == ["image-without-labels"]
     assert records.class_names == ("cat", "dog") and records.category_ids == (1, 2)
     found, background = records.images
     assert found.boxes_G4.tolist() == [[30, 15, 50, 45]] and found.labels_G.tolist() == [1]

@@ -1,0 +1,46 @@
+"""Every finding that the code can make stands in the catalogue, and nothing else does."""
+
+import ast
+from pathlib import Path
+
+from yolox_core.datasets import catalogue
+from yolox_core.datasets.catalogue import CATALOGUE, SEVERITIES
+
+FOLDER = Path(catalogue.__file__).parent
+
+
+def texts() -> set[str]:
+    """Every text in the code of the data sets but the catalogue's own."""
+    found = set()
+    for path in FOLDER.glob("*.py"):
+        if path.name != "catalogue.py":
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            found |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return found
+
+
+def codes() -> set[str]:
+    """The first argument of each Finding(...) that is a text."""
+    found = set()
+    for path in FOLDER.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+                first = node.args[0]
+                found |= {first.value} if isinstance(first, ast.Constant) else set()
+    return {str(code) for code in found}
+
+
+def test_every_finding_is_explained() -> None:
+    assert len(codes()) > 20
+    assert codes() <= set(CATALOGUE)
+
+
+def test_nothing_is_explained_that_cannot_be_found() -> None:
+    assert set(CATALOGUE) <= texts()
+
+
+def test_every_check_says_how_bad_it_is_what_it_means_and_what_helps() -> None:
+    for code, check in CATALOGUE.items():
+        assert check.severity in SEVERITIES, code
+        assert check.means.endswith(".") and check.remedy.endswith("."), code
+        assert ("--fix" not in check.remedy) or check.fixed, code
