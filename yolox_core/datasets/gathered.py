@@ -78,11 +78,11 @@ def class_name(value: object) -> str | None:
 
 def whole_id(value: object) -> int:
     """An image's id as a document gives it; -1, which no image keeps, where it is no whole number."""
-    text = value.strip() if isinstance(value, str) else value
-    if isinstance(text, str):
-        text = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-    usable = isinstance(text, int) and not isinstance(text, bool) and 0 <= text <= LARGEST_ID
-    return int(text) if usable and text is not None else -1
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # digits of an int64
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return -1
+    return value if 0 <= value <= LARGEST_ID else -1
 
 
 def _record(name: str, annotated: Annotated, label_of: dict[str, int]) -> ImageRecord:

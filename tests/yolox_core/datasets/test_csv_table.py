@@ -57,6 +57,13 @@ def test_the_images_size_is_read_where_corners_leave_the_words_to_it(tmp_path: P
     assert (record.height, record.width) == (600, 800)
 
 
+def test_the_boxs_width_is_not_the_images(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "a.jpg")
+    folders.write(tmp_path / "a.csv", "image,x,y,width,height,class\na.jpg,1,2,3,4,cat\n")
+    (record,) = read_dataset(tmp_path)[0].images
+    assert (record.height, record.width) == (0, 0)
+
+
 def test_a_row_without_numbers_is_an_image_without_objects(tmp_path: Path) -> None:
     for seed, name in enumerate("abc"):
         folders.picture(tmp_path / f"{name}.jpg", seed)
@@ -70,14 +77,15 @@ def test_the_split_is_the_files_name_or_a_column(tmp_path: Path) -> None:
     for seed, name in enumerate("abcd"):
         folders.picture(tmp_path / "images" / f"{name}.jpg", seed)
     header = "image,x1,y1,x2,y2,label,split\n"
-    folders.write(tmp_path / "train_labels.csv", header + "a.jpg,1,2,3,4,cat,\nb.jpg,1,2,3,4,cat,VALID\n")
+    rows = "a.jpg,1,2,3,4,cat,\nb.jpg,1,2,3,4,cat,\nb.jpg,5,6,7,8,cat,VALID\n"
+    folders.write(tmp_path / "train_labels.csv", header + rows)
     folders.write(tmp_path / "test_labels.csv", header + "c.jpg,1,2,3,4,dog,\na.jpg,5,6,7,8,cat,\n")
     folders.write(tmp_path / "classes.csv", "cat,0\ndog,1\n")
     records, findings = read_dataset(tmp_path)
     splits = {record.file_name: record.split for record in records.images}
     assert splits == {"a.jpg": "test", "b.jpg": "val", "c.jpg": "test"}, "held out where two files say otherwise"
-    assert [finding.code for finding in findings] == ["split-conflict", "image-without-annotation"]
-    assert [len(record.boxes_G4) for record in records.images] == [2, 1, 1]
+    assert [finding.code for finding in findings] == [*["split-conflict"] * 2, "image-without-annotation"]
+    assert [len(record.boxes_G4) for record in records.images] == [2, 2, 1]
 
 
 def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> None:
