@@ -44,6 +44,14 @@ def test_open_images_has_shares_and_no_suffix(tmp_path: Path) -> None:
     assert read(tmp_path, table) == ([[10, 15, 40, 60]], ["/m/01yrx"], [])
 
 
+def test_open_images_names_its_classes_elsewhere_and_marks_groups(tmp_path: Path) -> None:
+    folders.write(tmp_path / "oidv7-class-descriptions-boxable.csv", 'LabelName,DisplayName\n/m/01yrx,"Cat, small"\n')
+    header = "ImageID,LabelName,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf\n"
+    rows = "a,/m/01yrx,0,0.5,0,0.5,1,0\na,/m/01yrx,0.5,1,0.5,1,0,1\na,/m/other,0,1,0,1,0,0\n"
+    assert read(tmp_path, header + rows)[1:] == (["Cat, small", "Cat, small", "/m/other"], [])
+    assert read_dataset(tmp_path)[0].images[0].ignore_G.tolist() == [False, True, False]
+
+
 def test_a_share_counts_for_the_images_own_size_and_small_pixels_are_no_shares(tmp_path: Path) -> None:
     header = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
     assert read(tmp_path / "shares", header + "a.jpg,160,120,cat,0,0,0.5,0.5\n")[0] == [[0, 0, 40, 30]]
