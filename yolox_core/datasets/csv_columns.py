@@ -12,6 +12,7 @@ from yolox_core.datasets.objects import finite_numbers
 _IMAGE = ("filename", "imagepath", "filepath", "imagename", "imagefile", "path", "image", "img", "file", "imageid")
 _CLASS = ("class", "label", "category", "classname", "labelname", "categoryname", "name")
 _SPLIT = ("split", "set", "subset")
+_GROUP = ("isgroupof", "iscrowd")
 _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("x1", "y1", "x2", "y2"),
@@ -36,6 +37,7 @@ class Columns:
     is_corners: bool  # x1, y1, x2, y2; else x, y, width, height
     size: tuple[int, int] | None = None  # of the image: height, width
     split: int | None = None
+    group: int | None = None  # says 1 of a box around many objects
     has_header: bool = True
 
 
@@ -60,6 +62,7 @@ def columns_of(row: Sequence[str]) -> Columns | None:
         is_corners=corners is not None,
         size=(size[0], size[1]) if size else None,
         split=_first(place, _SPLIT),
+        group=_first(place, _GROUP),
     )
 
 

@@ -6,7 +6,7 @@ A row without numbers says that its image has no objects.
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -35,6 +35,7 @@ class _Row:
     box: tuple[float, float, float, float] | None  # xyxy as written; None: no objects
     size: tuple[int, int]
     split: str | None
+    is_group: bool = False
 
 
 def tables(listing: Listing) -> list[str]:
@@ -45,8 +46,9 @@ def tables(listing: Listing) -> list[str]:
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images that a row names, each with the boxes of its rows in all tables."""
     found = Gathered(listing)
+    names = _display_names(listing)
     for name in files:
-        rows = list(_rows(found, name))
+        rows = list(_rows(found, name, names))
         is_shares = _are_shares(rows)
         named: defaultdict[str, list[_Row]] = defaultdict(list)
         for row in rows:
@@ -82,7 +84,18 @@ def _delimiter(line: str) -> str:
     return max(_DELIMITERS, key=line.count)
 
 
-def _rows(found: Gathered, name: str) -> Iterator[_Row]:
+def _display_names(listing: Listing) -> dict[str, str]:
+    """Open Images' names of its classes (/m/01yrx: Cat), from class-descriptions*.csv where that lies in the folder."""
+    names: dict[str, str] = {}
+    for file in listing.ending(".csv"):
+        if "class-descriptions" in PurePosixPath(file).name:
+            rows = (line.partition(",") for line in listing.read_text(file).split("\n"))
+            pairs = ((key.strip(), class_name(name.strip().strip('"'))) for key, _, name in rows)
+            names |= {key: name for key, name in pairs if name and key.startswith("/")}
+    return names
+
+
+def _rows(found: Gathered, name: str, names: Mapping[str, str]) -> Iterator[_Row]:
     """The rows that can be read; of the others, and of boxes that are none, a finding each."""
     lines = [f"{line}\n" for line in found.listing.read_text(name).split("\n") if line.strip()]
     try:
@@ -94,14 +107,16 @@ def _rows(found: Gathered, name: str) -> Iterator[_Row]:
         split = split_of_file(name)
         for number, fields in enumerate(csv.reader(lines, delimiter=_delimiter(lines[0])), 1):
             if number > 1 or not columns.has_header:
-                row = _row(found, columns, fields, f"{name}: row {number}", split)
+                row = _row(found, columns, names, fields, f"{name}: row {number}", split)
                 if row is not None:
                     yield row
     except csv.Error as broken:
         found.findings.append(Finding("unreadable-annotation", name, f"expected CSV, got: {broken}", "rest left out"))
 
 
-def _row(found: Gathered, columns: Columns, fields: list[str], where: str, split: str | None) -> _Row | None:
+def _row(
+    found: Gathered, columns: Columns, names: Mapping[str, str], fields: list[str], where: str, split: str | None
+) -> _Row | None:
     needed = max(columns.image, columns.label, *columns.box)
     texts = [field.strip() for field in fields] + [""] * (needed + 1 - len(fields))
     image, label = texts[columns.image], class_name(texts[columns.label])
@@ -124,7 +139,9 @@ def _row(found: Gathered, columns: Columns, fields: list[str], where: str, split
         found.drop("unknown-class", where, "expected a class, got none")
         return row
     a, b, c, d = numbers
-    return _Row(where, image, label, (a, b, c, d) if columns.is_corners else (a, b, a + c, b + d), size, split)
+    is_group = columns.group is not None and columns.group < len(texts) and texts[columns.group] == "1"
+    box = (a, b, c, d) if columns.is_corners else (a, b, a + c, b + d)
+    return _Row(where, image, names.get(label, label), box, size, split, is_group)
 
 
 def _are_shares(rows: list[_Row]) -> bool:
@@ -161,4 +178,4 @@ def _add(found: Gathered, image: str, rows: list[_Row], is_shares: bool) -> None
             continue
         x1, y1, x2, y2 = row.box
         box = (x1 * width, y1 * height, x2 * width, y2 * height) if is_shares else row.box
-        entry.objects.append((row.label, box))
+        entry.add(row.label, box, row.is_group)

@@ -89,7 +89,7 @@ def _add_shape(found: Gathered, annotated: Annotated, shape: ElementTree.Element
         box = around_ellipse(box, turn[0]) if kind == "ellipse" else enclosing(corners)
         what = f"expected an upright box, got one turned by {turn[0]:g} degrees"
         found.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
-    annotated.objects.append((label, box))
+    annotated.add(label, box)
 
 
 def _tag(shape: ElementTree.Element) -> str:

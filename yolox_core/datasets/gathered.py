@@ -21,7 +21,10 @@ class Annotated:
     size: tuple[int, int] = (0, 0)  # (height, width) px; 0 where the annotation does not say
     split: str | None = None
     image_id: int = -1
-    objects: list[tuple[str, Box]] = field(default_factory=list)  # (class name, box)
+    objects: list[tuple[str, Box, bool]] = field(default_factory=list)  # (class name, box, whether it is a crowd)
+
+    def add(self, name: str, box: Box, ignore: bool = False) -> None:
+        self.objects.append((name, box, ignore))
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Gathered:
             if image not in self.images:
                 lost = "expected an annotation of it, got none"
                 self.findings.append(Finding("image-without-annotation", image, lost, "image left out"))
-        used = {name for annotated in self.images.values() for name, _ in annotated.objects}
+        used = {name for annotated in self.images.values() for name, _, _ in annotated.objects}
         label_of = {name: label for label, name in enumerate(dict.fromkeys([*names, *sorted(used)]))}
         categories = tuple(Category(label + 1, name) for name, label in label_of.items())
         images = [_record(name, annotated, label_of) for name, annotated in sorted(self.images.items())]
@@ -78,17 +81,17 @@ def class_name(value: object) -> str | None:
 
 def whole_id(value: object) -> int:
     """An image's id as a document gives it; -1, which no image keeps, where it is no whole number."""
-    text = value.strip() if isinstance(value, str) else value
-    if isinstance(text, str):
-        text = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-    usable = isinstance(text, int) and not isinstance(text, bool) and 0 <= text <= LARGEST_ID
-    return int(text) if usable and text is not None else -1
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # digits of an int64
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return -1
+    return value if 0 <= value <= LARGEST_ID else -1
 
 
 def _record(name: str, annotated: Annotated, label_of: dict[str, int]) -> ImageRecord:
     objects = Objects()
-    for called, box in annotated.objects:
-        objects.add(box, label_of[called])
+    for called, box, ignore in annotated.objects:
+        objects.add(box, label_of[called], ignore)
     return objects.record(
         name,
         annotated.size,

@@ -93,7 +93,7 @@ def _add_region(found: Gathered, annotated: Annotated, region: Region, where: st
         box = around_ellipse(box, turn[0]) if is_ellipse else enclosing(turned(points, points[0], turn[0]))
         what = f"expected an upright box, got one turned by {turn[0]:g} degrees"
         found.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
-    annotated.objects.append((label, box))
+    annotated.add(label, box)
 
 
 def _points(region: Region, size: tuple[int, int]) -> list[Point] | None:

@@ -84,7 +84,8 @@ def _add_shapes(found: Gathered, annotated: Annotated, shapes: list[Any]) -> Non
         group = shape.get("group_id")
         is_part = kind == "polygon" and isinstance(group, (int, str))
         outlines.setdefault((label, str(group) if is_part else number), []).extend(_outline(kind, points))
-    annotated.objects += [(label, enclosing(points)) for (label, _), points in outlines.items()]
+    for (label, _), points in outlines.items():
+        annotated.add(label, enclosing(points))
 
 
 def _outline(kind: str, points: list[Point]) -> list[Point]:

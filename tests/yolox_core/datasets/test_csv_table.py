@@ -44,6 +44,14 @@ def test_open_images_has_shares_and_no_suffix(tmp_path: Path) -> None:
     assert read(tmp_path, table) == ([[10, 15, 40, 60]], ["/m/01yrx"], [])
 
 
+def test_open_images_names_its_classes_elsewhere_and_marks_groups(tmp_path: Path) -> None:
+    folders.write(tmp_path / "oidv7-class-descriptions-boxable.csv", 'LabelName,DisplayName\n/m/01yrx,"Cat, small"\n')
+    header = "ImageID,LabelName,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf\n"
+    rows = "a,/m/01yrx,0,0.5,0,0.5,1,0\na,/m/01yrx,0.5,1,0.5,1,0,1\na,/m/other,0,1,0,1,0,0\n"
+    assert read(tmp_path, header + rows)[1:] == (["Cat, small", "Cat, small", "/m/other"], [])
+    assert read_dataset(tmp_path)[0].images[0].ignore_G.tolist() == [False, True, False]
+
+
 def test_a_share_counts_for_the_images_own_size_and_small_pixels_are_no_shares(tmp_path: Path) -> None:
     header = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
     assert read(tmp_path / "shares", header + "a.jpg,160,120,cat,0,0,0.5,0.5\n")[0] == [[0, 0, 40, 30]]
@@ -55,6 +63,13 @@ def test_the_images_size_is_read_where_corners_leave_the_words_to_it(tmp_path: P
     folders.write(tmp_path / "a.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,800,600,cat,1,2,3,4\n")
     (record,) = read_dataset(tmp_path)[0].images
     assert (record.height, record.width) == (600, 800)
+
+
+def test_the_boxs_width_is_not_the_images(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "a.jpg")
+    folders.write(tmp_path / "a.csv", "image,x,y,width,height,class\na.jpg,1,2,3,4,cat\n")
+    (record,) = read_dataset(tmp_path)[0].images
+    assert (record.height, record.width) == (0, 0)
 
 
 def test_a_row_without_numbers_is_an_image_without_objects(tmp_path: Path) -> None:
@@ -70,14 +85,15 @@ def test_the_split_is_the_files_name_or_a_column(tmp_path: Path) -> None:
     for seed, name in enumerate("abcd"):
         folders.picture(tmp_path / "images" / f"{name}.jpg", seed)
     header = "image,x1,y1,x2,y2,label,split\n"
-    folders.write(tmp_path / "train_labels.csv", header + "a.jpg,1,2,3,4,cat,\nb.jpg,1,2,3,4,cat,VALID\n")
+    rows = "a.jpg,1,2,3,4,cat,\nb.jpg,1,2,3,4,cat,\nb.jpg,5,6,7,8,cat,VALID\n"
+    folders.write(tmp_path / "train_labels.csv", header + rows)
     folders.write(tmp_path / "test_labels.csv", header + "c.jpg,1,2,3,4,dog,\na.jpg,5,6,7,8,cat,\n")
     folders.write(tmp_path / "classes.csv", "cat,0\ndog,1\n")
     records, findings = read_dataset(tmp_path)
     splits = {record.file_name: record.split for record in records.images}
     assert splits == {"a.jpg": "test", "b.jpg": "val", "c.jpg": "test"}, "held out where two files say otherwise"
-    assert [finding.code for finding in findings] == ["split-conflict", "image-without-annotation"]
-    assert [len(record.boxes_G4) for record in records.images] == [2, 1, 1]
+    assert [finding.code for finding in findings] == [*["split-conflict"] * 2, "image-without-annotation"]
+    assert [len(record.boxes_G4) for record in records.images] == [2, 2, 1]
 
 
 def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -148,6 +148,14 @@ def test_two_images_of_one_label_file_are_refused(tmp_path: Path) -> None:
         write_yolo(replace(records, images=[replace(twins[0], file_name="a\nb.png")]), tmp_path / "yolo")
 
 
+def test_a_folder_called_train_is_no_split_where_we_wrote_none(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "train" / "a.png")
+    folders.picture(tmp_path / "other" / "b.png", 1)
+    images = [ImageRecord(1, "other/b.png", 60, 80), ImageRecord(2, "train/a.png", 60, 80)]
+    through, _ = as_yolo(DatasetRecords(tmp_path, (Category(1, "cat"),), images), tmp_path / "yolo")
+    assert [(record.image_id, record.split) for record in through.images] == [(1, None), (2, None)]
+
+
 @pytest.mark.parametrize(
     "changed",
     [
