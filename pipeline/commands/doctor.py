@@ -23,7 +23,6 @@ from yolox_core.datasets.catalogue import CATALOGUE, SEVERITIES, severity
 from yolox_core.datasets.merge import Part, merge
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.datasets.repair import repair
-from yolox_core.datasets.set_checks import check_classes, check_sizes
 from yolox_core.errors import InputError
 
 CHANGES = "changes.json"
@@ -57,8 +56,8 @@ def examine(path: str | None, format: str, sha256: str | None, input_size: int |
     read = read_sources(sources, format)
     findings = [finding for _, unread in read for finding in unread]
     with _together([part for part, _ in read]) as records:
-        usable, wrong = doctor.check(records)
-        findings += [*wrong, *check_classes(usable), *check_sizes(usable, input_size or _trained_at())]
+        usable, wrong = doctor.examine(records, input_size or _trained_at())
+        findings += wrong
         counts = doctor.summary(usable, findings)
         shown = ", ".join(source.shown for source in sources)
         if outputs.html is not None:

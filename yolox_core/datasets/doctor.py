@@ -18,6 +18,7 @@ from yolox_core.datasets.image_facts import image_facts
 from yolox_core.datasets.image_header import is_complete
 from yolox_core.datasets.images import READERS, decode_image, read_bytes
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.set_checks import check_classes, check_sizes
 from yolox_core.errors import InputError
 from yolox_core.structures import FloatArray
 
@@ -63,6 +64,12 @@ def check(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
         findings += [replace(finding, images=(record.file_name,)) for finding in wrong]
     findings += _similar(records, seen)
     return replace(records, images=images), findings
+
+
+def examine(records: DatasetRecords, input_size: int) -> tuple[DatasetRecords, list[Finding]]:
+    """As `check`, and what is odd about the set as a whole, for a network of `input_size` px."""
+    usable, findings = check(records)
+    return usable, [*findings, *check_classes(usable), *check_sizes(usable, input_size)]
 
 
 def _similar(records: DatasetRecords, seen: Sequence[_Seen]) -> list[Finding]:
