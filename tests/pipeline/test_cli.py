@@ -72,6 +72,22 @@ def test_doctor_ends_with_1_where_it_finds_something(yolox: Yolox, source: Path)
     assert json.loads(Path("found.json").read_text())["list"]
 
 
+def test_doctor_writes_a_page_and_a_mended_copy_and_leaves_the_source(yolox: Yolox, source: Path) -> None:
+    images = source / "JPEGImages"
+    break_image(images / "image1.jpg", images / "image0.jpg")
+    before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    ended = yolox("doctor", source, "--html", "page.html", "--fix", "mended", "--input-size", 64)
+    assert ended.code == 1 and "1 changes" in ended.out and "truncated-image" in ended.out
+    assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()} == before
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert '<section id="truncated-image">' in page and 'src="http' not in page
+    (change,) = json.loads(Path("mended/changes.json").read_text())
+    assert change["code"] == "truncated-image" and "dropped" in change["change"]
+    assert yolox("doctor", "mended").code == 0
+    yolox("doctor", source, "--fix", "mended").refused("mended", "new folder")
+    yolox("doctor", source, "--input-size", 50).refused("multiple of 32")
+
+
 def test_assign_prints_class_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     assign._print([{8: 1}, {8: 2}], ["1 a[/b]", "2 [red]c"], [[0, 0, 8, 8]] * 2)
     printed = capsys.readouterr().out

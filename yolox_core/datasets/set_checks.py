@@ -71,7 +71,7 @@ def check_sizes(records: DatasetRecords, input_size: int) -> list[Finding]:
 
 def _advice(share_N: npt.NDArray[np.floating[Any]]) -> str:
     """The input size that sees nearly all; `share_N` are sides in shares of it."""
-    smallest = float(np.quantile(share_N, 1 - SEEN_SHARE))
+    smallest = float(np.quantile(share_N, 1 - SEEN_SHARE, method="lower"))
     needed = int(np.ceil(SEEN_PX / max(smallest, 1e-9) / 32) * 32)
     if needed > LARGEST_INPUT:
         return (

@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+from tests.needs import ROOT
 from yolox_core.datasets import catalogue
 from yolox_core.datasets.catalogue import CATALOGUE, SEVERITIES
 
@@ -37,6 +38,12 @@ def test_every_finding_is_explained() -> None:
 
 def test_nothing_is_explained_that_cannot_be_found() -> None:
     assert set(CATALOGUE) <= texts()
+
+
+def test_the_documentation_has_a_row_for_each() -> None:
+    rows = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8").splitlines()
+    expected = [f"| `{code}` | {one.severity} | {one.means} | {one.remedy} |" for code, one in CATALOGUE.items()]
+    assert [row for row in rows if row.startswith("| `")] == expected
 
 
 def test_every_check_says_how_bad_it_is_what_it_means_and_what_helps() -> None:

@@ -1,0 +1,96 @@
+"""Copies of pictures, planted among real and rendered ones, are found; different pictures are not taken for copies."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests import needs
+from yolox_core.datasets.duplicates import SIDE, Thumb, pairs, thumb
+from yolox_core.datasets.images import IMAGE_SUFFIXES, read_image
+from yolox_core.datasets.synthetic import render
+from yolox_core.structures import ImageArray
+
+# all that are copies in truth: found by these checks, then looked at
+TRUE_COPIES = {
+    frozenset(pair)
+    for pair in (
+        ("raccoon-11.jpg", "raccoon-116.jpg"),
+        ("raccoon-120.jpg", "raccoon-83.jpg"),
+        ("raccoon-21.jpg", "raccoon-45.jpg"),
+        ("raccoon-50.jpg", "raccoon-52.jpg"),
+        ("raccoon-50.jpg", "raccoon-74.jpg"),
+        ("raccoon-52.jpg", "raccoon-74.jpg"),
+        ("raccoon-65.jpg", "raccoon-98.jpg"),
+    )
+}
+
+
+def jpeg(image: ImageArray, quality: int) -> ImageArray:
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+
+
+def resized(image: ImageArray, scale: float, way: int = cv2.INTER_AREA) -> ImageArray:
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=way), np.uint8)
+
+
+COPIES = {
+    "half": lambda image: resized(image, 0.5),
+    "larger": lambda image: resized(image, 1.7, cv2.INTER_CUBIC),
+    "recompressed": lambda image: jpeg(image, 30),
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
+    "all three": lambda image: jpeg(resized(np.ascontiguousarray(image[:, ::-1]), 0.6), 50),
+}
+
+
+@pytest.fixture(scope="module")
+def real() -> tuple[list[str], list[ImageArray]]:
+    root = needs.shared_folder("datasets")
+    paths = [path for name in ("raccoon", "bccd") for path in sorted((root / name).rglob("*"))]
+    paths = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    assert len(paths) == 564
+    return [path.name for path in paths], [read_image(path) for path in paths]
+
+
+def test_at_most_one_false_alarm_among_a_thousand(real: tuple[list[str], list[ImageArray]], tmp_path: Path) -> None:
+    names, images = real
+    scenes = render(tmp_path, 500, seed=5)
+    drawn = [read_image(scenes.path(record)) for record in scenes.images]
+    everybody = [*names, *(record.file_name for record in scenes.images)]
+    found = [
+        frozenset((everybody[one], everybody[other]))
+        for one, other, _, _ in pairs([thumb(image) for image in [*images, *drawn]])
+    ]
+    assert set(found) >= TRUE_COPIES
+    assert len(set(found) - TRUE_COPIES) <= 1
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_planted_copy_is_found(real: tuple[list[str], list[ImageArray]], way: str) -> None:
+    _, images = real
+    rng = np.random.default_rng(1)
+    for index in rng.choice(len(images), 40, replace=False):
+        copy = COPIES[way](images[index])
+        (found,) = list(pairs([thumb(images[index]), thumb(copy)]))[:1] or [None]
+        assert found is not None, index
+        assert found[:2] == (0, 1)
+
+
+def test_a_thousand_rows_are_compared_with_all() -> None:
+    """More than one block, with copies within the first, the last, and across."""
+    rng = np.random.default_rng(0)
+    thumbs: list[Thumb] = list(rng.integers(0, 256, (2100, SIDE, SIDE), dtype=np.uint8))
+    for one, other in ((0, 5), (3, 2050), (2051, 2099)):
+        thumbs[other] = thumbs[one][:, ::-1] if other == 2050 else thumbs[one]
+    assert sorted((one, other, mirrored) for one, other, _, mirrored in pairs(thumbs)) == [
+        (0, 5, False),
+        (3, 2050, True),
+        (2051, 2099, False),
+    ]
+
+
+def test_pictures_of_one_colour_are_not_compared() -> None:
+    flat = [np.full((SIDE, SIDE), level, np.uint8) for level in (0, 0, 200)]
+    assert list(pairs(flat)) == [] and list(pairs([])) == []
