@@ -38,7 +38,16 @@ class Outputs:
     fixed: Path | None = None  # a new folder
 
 
-def examine(path: str | None, format: str, sha256: str | None, input_size: int | None, outputs: Outputs) -> int:
+NOTHING = Outputs()
+
+
+def examine(
+    path: str | None,
+    format: str = "auto",
+    sha256: str | None = None,
+    input_size: int | None = None,
+    outputs: Outputs = NOTHING,
+) -> int:
     """Print every finding and a table of them. Exit code: 1 with errors or warnings, else 0.
 
     Without a path the sources of params.yaml are examined, as one data set. The sources are only read.

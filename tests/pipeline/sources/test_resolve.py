@@ -216,7 +216,7 @@ def test_a_folder_called_like_an_archive_is_a_folder(tmp_path: Path) -> None:
 
 def test_doctor_looks_into_everything(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.examine(str(packed(folder))) == 0
-    assert "mine.zip: 12 usable images, 24 usable boxes (cat 12, dog 12); 0 findings" in capsys.readouterr().out
+    assert "mine.zip: 12 usable images, 24 usable boxes (cat 12, dog 12); 2 findings" in capsys.readouterr().out
     other = folders.voc(tmp_path / "other", {"a": [("Katze", 5, 5, 5, 9), KATZE]})
     sources = [str(folder), {"path": str(other), "classes": {"Katze": "cat"}}]
     paths.PARAMS.write_text(yaml.safe_dump({"data": {"source": sources}}))

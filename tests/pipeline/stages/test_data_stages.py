@@ -229,10 +229,10 @@ def test_the_command_line_of_a_stage_refuses_with_one_line_and_code_2(project: P
 
 
 def test_doctor_says_and_returns_what_it_finds(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.examine(source) == 0
-    assert "12 usable images, 24 usable boxes (cat 12, dog 12); 0 findings" in capsys.readouterr().out
+    assert doctor.examine(str(source)) == 0
+    assert "12 usable images, 24 usable boxes (cat 12, dog 12); 2 findings" in capsys.readouterr().out
     folders.voc_xml(source / "Annotations" / "image0.xml", [("cat", 5, 5, 5, 9)])
-    assert doctor.examine(source, "voc", Path("out/report.json")) == 1
+    assert doctor.examine(str(source), "voc", outputs=doctor.Outputs(json=Path("out/report.json"))) == 1
     assert "box-without-area" in capsys.readouterr().out
     assert load(Path("out/report.json"))["list"][0]["code"] == "box-without-area"
 
