@@ -21,6 +21,7 @@ SUBJECTS = (
     "predict",
     "export",
     "serving",
+    "doctor",
 )
 
 

@@ -224,7 +224,7 @@ def test_doctor_looks_into_everything(folder: Path, tmp_path: Path, capsys: pyte
     printed = capsys.readouterr().out
     assert "other: Annotations/a.xml: object 1: " in printed
     assert "other/a.jpg: same content as mine/image0.jpg" in printed
-    assert "13 usable images, 25 usable boxes (cat 13, dog 12); 2 findings" in printed
+    assert "13 usable images, 25 usable boxes (cat 13, dog 12); 4 findings" in printed
     paths.PARAMS.write_text("seed: 0\n")
     with pytest.raises(InputError, match="expected a path"):
         doctor.examine(None)
