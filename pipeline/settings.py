@@ -40,6 +40,9 @@ LONGEST_DATA_NAME = 60  # characters; run folders carry it, and a file name has 
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 
+MOST_FOLDS = 100
+
+
 @dataclass(frozen=True)
 class SplitSettings:
     """Shares of the images that are held out, where the data set brings no split of its own."""
@@ -47,8 +50,15 @@ class SplitSettings:
     val: float = 0.0  # 0: no validation split, the last EMA is released
     test: float = 0.2
     honour: bool = True  # use the split that the data set brings
+    # cross-validation: of so many runs each tests on another part, and a split of the data set's own does not count
+    folds: int | None = None
+    fold: int = 0  # which of them this is, from 0
 
     def __post_init__(self) -> None:
+        if self.folds is not None and not 2 <= self.folds <= MOST_FOLDS:
+            raise InputError(f"data.split.folds: expected null or 2 to {MOST_FOLDS}, got {self.folds}.")
+        if not 0 <= self.fold < (self.folds or 1):
+            raise InputError(f"data.split.fold: expected 0 to {(self.folds or 1) - 1}, got {self.fold}.")
         for name in ("val", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"data.split.{name}: expected a share in [0, 1), got {getattr(self, name)!r}.")

@@ -17,7 +17,7 @@ from yolox_core.datasets.atomic import new_folder, write_json
 from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.images import content_digests
 from yolox_core.datasets.records import DatasetRecords, ImageRecord, described
-from yolox_core.datasets.split import SPLITS, split
+from yolox_core.datasets.split import SPLITS, split, split_fold
 from yolox_core.errors import InputError
 
 # not the training seed: runs that differ in it alone are compared on the same test images
@@ -30,7 +30,10 @@ def run(settings: Settings) -> None:
     shares = settings.data.split
     valid = read_coco(paths.VALID_ANNOTATIONS, paths.RAW_IMAGES)
     digests = content_digests(valid)
-    chosen = split(valid, digests, val=shares.val, test=shares.test, seed=SPLIT_SEED, honour=shares.honour)
+    if shares.folds is None:
+        chosen = split(valid, digests, val=shares.val, test=shares.test, seed=SPLIT_SEED, honour=shares.honour)
+    else:
+        chosen = split_fold(digests, shares.folds, shares.fold, val=shares.val, seed=SPLIT_SEED)
     parts = {
         name: replace(valid, images=[replace(valid.images[index], split=name) for index in indices])
         for name, indices in chosen.items()

@@ -156,6 +156,12 @@ def test_optional_values_may_be_null() -> None:
     assert settings.model.architecture(1).width == 0.25  # what size nano implies
 
 
+def test_folds_are_checked() -> None:
+    assert "data.split.folds: expected null or 2 to 100" in refusal({"data": {"split": {"folds": 1}}})
+    assert "data.split.fold: expected 0 to 4, got 5" in refusal({"data": {"split": {"folds": 5, "fold": 5}}})
+    assert "data.split.fold: expected 0 to 0" in refusal({"data": {"split": {"fold": 1}}})
+
+
 def test_shares_of_the_split_leave_something_to_train_on() -> None:
     assert "data.split" in refusal({"data": {"split": {"val": 0.5, "test": 0.5}}})
 

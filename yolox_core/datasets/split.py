@@ -26,7 +26,27 @@ def split(
     """Indices of the images of train, val and test. `digests` are the images' content digests, `val` and `test`
     shares. InputError where nothing would be left to train or to test on."""
     brought = _brought(records) if honour else None
-    sides = _by_content(digests, val, test, seed) if brought is None else _honoured(brought, digests, val, seed)
+    return _chosen(
+        _by_content(digests, val, test, seed) if brought is None else _honoured(brought, digests, val, seed), digests
+    )
+
+
+def split_fold(digests: Sequence[str], folds: int, fold: int, *, val: float, seed: int) -> dict[str, list[int]]:
+    """As `split`, for one run of a cross-validation: over all folds each image is tested on once, by its content.
+
+    `val` is the share of the others that is validated on. InputError where nothing would be left.
+    """
+    sides = []
+    for digest in digests:
+        if int(position(digest, seed) * folds) == fold:
+            sides.append("test")
+        else:  # drawn apart from the fold, which would leave none in some
+            sides.append("val" if position(digest, seed + 1) < val else "train")
+    return _chosen(sides, digests)
+
+
+def _chosen(sides: list[str], digests: Sequence[str]) -> dict[str, list[int]]:
+    """Indices by side, of images that are copies of each other only those on the side held out furthest."""
     furthest = _furthest(sides, digests)
     chosen: dict[str, list[int]] = {name: [] for name in SPLITS}
     for index, (side, digest) in enumerate(zip(sides, digests, strict=True)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
-from yolox_core.datasets.split import split
+from yolox_core.datasets.split import split, split_fold
 from yolox_core.errors import InputError
 
 
@@ -45,6 +45,24 @@ def test_copies_stand_on_one_side() -> None:
     content = digests(*[index % 40 for index in range(200)])
     sides = side_of(divide([None] * 200, content, val=0.2))
     assert all(sides[index] == sides[index % 40] for index in range(200))
+
+
+def test_each_image_is_tested_on_once_over_all_folds() -> None:
+    content = digests(*[index % 90 for index in range(100)])
+    sides = [side_of(split_fold(content, 5, fold, val=0.2, seed=0)) for fold in range(5)]
+    for index in range(100):
+        assert [side[index] for side in sides].count("test") == 1
+    for side in sides:
+        assert all(side[index] == side[index % 90] for index in range(100)), "copies stand together"
+        assert {"train", "val", "test"} == set(side.values())
+    more = side_of(split_fold(digests(*range(300)), 5, 2, val=0.2, seed=0))
+    assert all(more[index] == sides[2][index] for index in range(90)), "others change nothing"
+
+
+def test_a_fold_without_an_image_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one test image"):
+        for fold in range(50):
+            split_fold(digests(1, 2, 3), 50, fold, val=0.0, seed=0)
 
 
 def test_a_brought_test_split_is_kept_as_it_is_and_copies_leave_train() -> None:
