@@ -50,11 +50,17 @@ class SplitSettings:
     val: float = 0.0  # 0: no validation split, the last EMA is released
     test: float = 0.2
     honour: bool = True  # use the split that the data set brings
+    background: float | None = None  # largest share of training images without objects; null: all are taken
+    rare: float | None = None  # images of classes that fewer than this share holds are seen more often; null: no
     # cross-validation: of so many runs each tests on another part, and a split of the data set's own does not count
     folds: int | None = None
     fold: int = 0  # which of them this is, from 0
 
     def __post_init__(self) -> None:
+        if self.background is not None and not 0 <= self.background < 1:
+            raise InputError(f"data.split.background: expected null or a share in [0, 1), got {self.background!r}.")
+        if self.rare is not None and not 0 < self.rare <= 1:
+            raise InputError(f"data.split.rare: expected null or a share in (0, 1], got {self.rare!r}.")
         if self.folds is not None and not 2 <= self.folds <= MOST_FOLDS:
             raise InputError(f"data.split.folds: expected null or 2 to {MOST_FOLDS}, got {self.folds}.")
         if not 0 <= self.fold < (self.folds or 1):

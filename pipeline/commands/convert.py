@@ -20,7 +20,7 @@ def convert(source: Path, out: Path, to: str, format: str = "auto") -> None:
     if to not in WRITERS:
         raise InputError(f"--to: expected {' or '.join(WRITERS)}, got {to!r}. {nearest(to, WRITERS)}")
     place, target = user_path(source).resolve(), user_path(out).resolve()
-    _check_new(out, target, place)
+    check_new(str(out), target, place)
     records, findings = read_dataset(place, format)
     with new_folder(target) as folder:
         findings = findings + WRITERS[to](records, folder)
@@ -30,11 +30,19 @@ def convert(source: Path, out: Path, to: str, format: str = "auto") -> None:
     print(f"{out}: {len(records.images)} images, {boxes} boxes read, written as {to}; {len(findings)} findings")
 
 
-def _check_new(out: Path, target: Path, source: Path) -> None:
+def check_new(name: str, target: Path, source: Path) -> None:
+    """InputError unless `target` is new or empty, and outside of the `source` that is read."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{out}: expected a new or empty folder, got one with content. Name another.")
-    if source in target.parents:
-        raise InputError(f"{out}: expected a folder outside of {source}, got one inside. Name another.")
+        raise InputError(f"{name}: expected a new or empty folder, got one with content. Name another.")
+    real, place = target.resolve(), source.resolve()
+    inner = [place, *(entry.resolve() for entry in _linked_folders(source))]
+    if any(folder == real or folder in real.parents for folder in inner):
+        raise InputError(f"{name}: expected a folder outside of {source}, got one inside. Name another.")
+
+
+def _linked_folders(source: Path) -> list[Path]:
+    """Folders that lie elsewhere and are read as if they were here."""
+    return [entry for entry in source.iterdir() if entry.is_symlink() and entry.is_dir()] if source.is_dir() else []
 
 
 def _as_coco(records: DatasetRecords, folder: Path) -> list[Finding]:

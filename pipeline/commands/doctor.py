@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Column, Table
 
+from pipeline.commands.convert import check_new
 from pipeline.paths import PARAMS
 from pipeline.reports.doctor import render
 from pipeline.settings import DataSettings, load_settings
@@ -23,6 +24,7 @@ from yolox_core.datasets.catalogue import CATALOGUE, SEVERITIES, severity
 from yolox_core.datasets.merge import Part, merge
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.datasets.repair import repair
+from yolox_core.datasets.text import on_one_line
 from yolox_core.errors import InputError
 
 CHANGES = "changes.json"
@@ -52,9 +54,7 @@ def examine(
 
     Without a path the sources of params.yaml are examined, as one data set. The sources are only read.
     """
-    fixed = None if outputs.fixed is None else user_path(outputs.fixed)
-    if fixed is not None and fixed.exists():
-        raise InputError(f"--fix {outputs.fixed}: expected a new folder, got one that is there. Name another.")
+    fixed = None if outputs.fixed is None else user_path(outputs.fixed).resolve()
     if input_size is not None and (input_size < 32 or input_size % 32):
         raise InputError(f"--input-size: expected a multiple of 32 px, got {input_size}.")
     if path is None:
@@ -64,20 +64,24 @@ def examine(
         sources = (SourceSettings(str(path), sha256=sha256),)
     read = read_sources(sources, format)
     findings = [finding for _, unread in read for finding in unread]
+    if fixed is not None:
+        named = [user_path(source.path) for source in sources if user_path(source.path).is_dir()]
+        for place in (*named, *(part.records.image_root for part, _ in read)):
+            check_new(f"--fix {outputs.fixed}", fixed, place)
     with _together([part for part, _ in read]) as records:
         usable, wrong = doctor.examine(records, input_size or _trained_at())
         findings += wrong
         counts = doctor.summary(usable, findings)
-        shown = ", ".join(source.shown for source in sources)
-        if outputs.html is not None:
-            write_text(user_path(outputs.html), render(shown, usable, findings, counts))
+        shown = on_one_line(", ".join(source.shown for source in sources))
         if fixed is not None:
             with new_folder(fixed) as folder:
-                changes = repair(usable, findings, folder)
+                changes = repair(records, usable, findings, folder)
                 write_json(folder / CHANGES, changes)
+        if outputs.html is not None:
+            write_text(user_path(outputs.html), render(shown, usable, findings, counts))
     print_findings(findings, None, "")
     _print_table(findings)
-    boxes = ", ".join(f"{name} {count}" for name, count in counts["boxes_per_class"].items())
+    boxes = ", ".join(f"{on_one_line(name)} {count}" for name, count in counts["boxes_per_class"].items())
     print(
         f"{shown}: {counts['images']} usable images, {counts['boxes']} usable boxes ({boxes}); {len(findings)} findings"
     )

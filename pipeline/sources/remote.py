@@ -22,7 +22,7 @@ from yolox_core.datasets.atomic import write_text
 from yolox_core.datasets.images import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
 
-ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names"})
+ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names", ".csv", ".tsv"})
 WATCHED = IMAGE_SUFFIXES | ANNOTATION_SUFFIXES  # what the readers look at
 COPIERS = 8  # threads
 CHUNK = 2**20  # bytes

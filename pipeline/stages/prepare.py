@@ -14,7 +14,9 @@ from pipeline import paths
 from pipeline.entry import stage_main
 from pipeline.settings import Settings
 from yolox_core.datasets.atomic import new_folder, write_json
+from yolox_core.datasets.balance import balanced
 from yolox_core.datasets.coco import read_coco, write_coco
+from yolox_core.datasets.copies import groups_of
 from yolox_core.datasets.images import content_digests
 from yolox_core.datasets.records import DatasetRecords, ImageRecord, described
 from yolox_core.datasets.split import SPLITS, split, split_fold
@@ -38,8 +40,13 @@ def run(settings: Settings) -> None:
         name: replace(valid, images=[replace(valid.images[index], split=name) for index in indices])
         for name, indices in chosen.items()
     }
+    content = dict(zip([record.file_name for record in valid.images], digests, strict=True))
+    given = parts["train"]
+    drawn = [content[record.file_name] for record in given.images]
+    parts["train"] = balanced(given, drawn, background=shares.background, rare=shares.rare, seed=SPLIT_SEED)
     _require_objects(parts)
     manifest = _manifest(valid, digests, parts)
+    manifest["repeated"] = _repeated(parts["train"])
     manifest["similar_across_splits"] = _similar_across(parts)
     with new_folder(paths.PREPARED) as folder:
         for name, part in parts.items():
@@ -48,18 +55,33 @@ def run(settings: Settings) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in manifest["images"].items())
     print(f"prepare: {counts}; data {manifest['data_digest'][:12]}")
     if manifest["left_out"]:
-        print(f"prepare: {len(manifest['left_out'])} images left out, their copies are held out: see {paths.MANIFEST}")
+        count = len(manifest["left_out"])
+        print(f"prepare: {count} images left out (copies of held-out ones, too much background): see {paths.MANIFEST}")
     if manifest["similar_across_splits"]:
         count = len(manifest["similar_across_splits"])
-        print(f"prepare: {count} pairs of similar images stand on two sides of the split, which flatters the figures")
-        print(f"prepare: see similar_across_splits in {paths.MANIFEST}; remove one of each, or split by hand")
+        print(f"prepare: {count} groups of similar images stand on more than one side of the split, which flatters")
+        print(f"prepare: the figures: see similar_across_splits in {paths.MANIFEST}; remove copies, or split by hand")
+
+
+def _repeated(training: DatasetRecords) -> dict[str, int]:
+    """How often those images are seen that are seen more than once."""
+    times = Counter(record.file_name for record in training.images)
+    return {name: count for name, count in sorted(times.items()) if count > 1}
 
 
 def _similar_across(parts: Mapping[str, DatasetRecords]) -> list[list[str]]:
-    """Pairs that validate found alike, one on each side; only told: of one fixed camera all images are alike."""
+    """Groups of images that validate found alike, on more than one side.
+
+    Only told: of one fixed camera all images are alike.
+    """
     side = {record.file_name: name for name, part in parts.items() for record in part.images}
-    pairs = json.loads(paths.SIMILAR.read_text(encoding="utf-8"))
-    return [pair for pair in pairs if len({side.get(name) for name in pair} - {None}) > 1]
+    try:
+        groups = groups_of(json.loads(paths.SIMILAR.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as broken:
+        raise InputError(
+            f"{paths.SIMILAR}: expected pairs of images, got {str(broken)[:100]}. Run `yolox validate` again."
+        ) from broken
+    return [group for group in groups if len({side.get(name) for name in group} - {None}) > 1]
 
 
 def data_digest(parts: Mapping[str, DatasetRecords], content: Mapping[str, str]) -> str:
@@ -83,7 +105,7 @@ def _manifest(valid: DatasetRecords, digests: Sequence[str], parts: Mapping[str,
         "boxes": {name: _boxes(parts[name]) for name in SPLITS},
         "class_names": list(valid.class_names),
         "category_ids": list(valid.category_ids),
-        "left_out": sorted(set(content) - used),  # copies of held-out images
+        "left_out": sorted(set(content) - used),  # copies of held-out images, and background beyond its share
         "files": {name: content[name] for name in sorted(used)},
     }
 

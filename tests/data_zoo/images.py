@@ -81,6 +81,16 @@ def sixteen_bits(made: Coco) -> None:
     made.put(1, encoded(grey, ".png"), "1.png")
 
 
+@coco("image-16-bit")
+def sixteen_bits_in_colour(made: Coco) -> None:
+    made.put(1, encoded(picture(1).astype(np.uint16) * 257, ".png"), "1.png")
+
+
+@coco("image-16-bit")
+def sixteen_bits_in_a_tiff(made: Coco) -> None:
+    made.put(1, encoded(picture(1).astype(np.uint16) * 257, ".tif"), "1.tif")
+
+
 @coco("image-cmyk")
 def cmyk(made: Coco) -> None:
     made.put(1, by_pillow(pillow(1).convert("CMYK"), "JPEG"))
@@ -122,6 +132,40 @@ def enormous(made: Coco) -> None:
     size = (7100, 7100)
     made.put(1, encoded(np.zeros((*size, 3), np.uint8), ".png"), "1.png")
     made.images[0] |= {"height": size[0], "width": size[1]}
+
+
+@coco("image-enormous")
+def too_enormous_for_pillow(made: Coco) -> None:
+    size = (14_000, 14_000)
+    made.put(1, encoded(np.zeros(size, np.uint8), ".png"), "1.png")
+    made.images[0] |= {"height": size[0], "width": size[1]}
+
+
+@coco("copies-differ")
+def copies_with_other_boxes(made: Coco) -> None:
+    made.add("copy.jpg", encoded(picture(1), ".jpg"))
+    made.box(5, [2, 2, 9, 9])
+
+
+@coco("duplicate-across-splits")
+def three_copies_on_three_sides(made: Coco) -> None:
+    for name in ("copy.jpg", "another.jpg"):
+        made.add(name, encoded(picture(1), ".jpg"))
+    for entry, split in zip(made.images, ("train", "train", "train", "train", "val", "test"), strict=True):
+        entry["split"] = split
+
+
+@coco("image-mislabelled")
+def two_images_that_would_get_one_name(made: Coco) -> None:
+    made.put(1, encoded(picture(1), ".png"), "a.jpg")
+    made.put(2, encoded(picture(2), ".png"), "a.jpeg")
+    made.add("a.png", encoded(picture(7), ".png"))
+
+
+@coco("duplicate-image-entry")
+def one_file_in_two_entries(made: Coco) -> None:
+    made.add("1.jpg", None)
+    made.box(5, [2, 2, 9, 9])
 
 
 @coco("image-duplicate")

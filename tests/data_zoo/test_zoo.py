@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.data_zoo import annotations, images  # noqa: F401  # each adds its kinds
@@ -10,7 +11,8 @@ from tests.data_zoo.zoo import KINDS, Coco, Kind
 from yolox_core.datasets.catalogue import CATALOGUE
 from yolox_core.datasets.doctor import examine
 from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.records import Finding
+from yolox_core.datasets.images import read_image
+from yolox_core.datasets.records import DatasetRecords, Finding, described
 from yolox_core.datasets.repair import repair
 
 INPUT_SIZE = 320
@@ -21,8 +23,23 @@ def found_in(root: Path, fixed: Path | None = None) -> list[Finding]:
     records, unread = read_dataset(root)
     usable, wrong = examine(records, INPUT_SIZE)
     if fixed is not None:
-        repair(usable, unread + wrong, fixed)
+        changes = repair(records, usable, unread + wrong, fixed)
+        copies = sum(change["code"] == "image-duplicate" for change in changes)
+        _same(usable, read_dataset(fixed)[0], copies)
     return unread + wrong
+
+
+def _same(usable: DatasetRecords, mended: DatasetRecords, copies: int) -> None:
+    """The copy holds all that can be used, but for copies: every image with its pixels, every box of every class."""
+    assert len(mended.images) == len(usable.images) - copies
+    assert (mended.class_names, mended.category_ids) == (usable.class_names, usable.category_ids)
+    of_id = {record.image_id: record for record in usable.images}
+    for record in mended.images:
+        before = of_id[record.image_id]
+        assert described(record, mended.class_names) == described(before, usable.class_names)
+        assert record.split == before.split
+        one, other = read_image(mended.path(record)), read_image(usable.path(before))
+        assert one.shape == other.shape and np.abs(one.astype(int) - other).mean() < 3  # JPEG, written again
 
 
 def state(root: Path) -> dict[str, bytes]:

@@ -84,7 +84,9 @@ def test_doctor_writes_a_page_and_a_mended_copy_and_leaves_the_source(yolox: Yol
     (change,) = json.loads(Path("mended/changes.json").read_text())
     assert change["code"] == "truncated-image" and "dropped" in change["change"]
     assert yolox("doctor", "mended").code == 0
-    yolox("doctor", source, "--fix", "mended").refused("mended", "new folder")
+    yolox("doctor", source, "--fix", "mended").refused("mended", "new or empty folder")
+    yolox("doctor", source, "--fix", source / "mended").refused("outside of")
+    assert not (source / "mended").exists()
     yolox("doctor", source, "--input-size", 50).refused("multiple of 32")
 
 

@@ -157,6 +157,10 @@ def test_optional_values_may_be_null() -> None:
 
 
 def test_folds_are_checked() -> None:
+    assert "data.split.background: expected null or a share in [0, 1)" in refusal(
+        {"data": {"split": {"background": 1}}}
+    )
+    assert "data.split.rare: expected null or a share in (0, 1]" in refusal({"data": {"split": {"rare": 0}}})
     assert "data.split.folds: expected null or 2 to 100" in refusal({"data": {"split": {"folds": 1}}})
     assert "data.split.fold: expected 0 to 4, got 5" in refusal({"data": {"split": {"folds": 5, "fold": 5}}})
     assert "data.split.fold: expected 0 to 0" in refusal({"data": {"split": {"fold": 1}}})

@@ -4,6 +4,7 @@ Each is built beside its final place and renamed into it, so that a refused or k
 half-written for the next one to trust.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -82,7 +83,7 @@ def _partial(path: Path) -> Path:
 
 def _remove_abandoned(path: Path) -> None:
     """Delete what a process that was killed has left half-made of this file or folder."""
-    for partial in path.parent.glob(f".{path.name[:LONGEST_NAME]}.*.partial"):
+    for partial in path.parent.glob(f".{glob.escape(path.name[:LONGEST_NAME])}.*.partial"):
         pid = partial.name.split(".")[-2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
             if partial.is_dir():

@@ -45,6 +45,7 @@ CATALOGUE: dict[str, Check] = {
     "crowd-not-said": Check("error", "This format has no word for a region of many objects.", "Write COCO instead."),
     "box-beyond-image": Check("warning", "It reaches out of the image; other tools may refuse that.", "Cut it first."),
     "duplicate-image-id": Check("error", "Two images have one id; the second is left out.", _DROPPED, True),
+    "duplicate-image-entry": Check("error", "Two entries are of one file; their boxes are joined.", _DROPPED, True),
     "unknown-image": Check("error", "A box belongs to an image id that does not exist.", _DROPPED, True),
     "unknown-class": Check("error", "A box is of a class that does not exist.", _DROPPED, True),
     "no-class-names": Check("warning", "Classes have numbers and no names.", "Add data.yaml or classes.txt.", True),
@@ -56,18 +57,11 @@ CATALOGUE: dict[str, Check] = {
     # images
     "unreadable-image": Check("error", "No decoder accepts the file.", "Replace it; `--fix` leaves it out.", True),
     "truncated-image": Check("error", "The file's end is missing.", "Copy it again; `--fix` leaves it out.", True),
-    "size-wrong": Check(
-        "warning", "The annotation says another size: perhaps of another image.", "Look at its boxes.", True
-    ),
+    "size-wrong": Check("warning", "The annotation says another size: perhaps of another image.", "Look at its boxes."),
     "size-transposed": Check(
-        "warning",
-        "Height and width change places: perhaps annotated before it was turned.",
-        "Look at its boxes.",
-        True,
+        "warning", "Height and width change places: perhaps annotated before it was turned.", "Look at its boxes."
     ),
-    "size-scaled": Check(
-        "warning", "Annotated on a copy of another size: boxes are off by that.", "Scale the boxes.", True
-    ),
+    "size-scaled": Check("warning", "Annotated on a copy of another size: boxes are off by that.", "Scale the boxes."),
     "image-mislabelled": Check(
         "warning", "The name says one format, the content is another.", "`--fix` renames it.", True
     ),
@@ -85,6 +79,9 @@ CATALOGUE: dict[str, Check] = {
         True,
     ),
     "image-duplicate": Check("warning", "The same file twice: it counts twice.", "`--fix` keeps one.", True),
+    "copies-differ": Check(
+        "warning", "The same picture has other boxes in its copy.", "Decide which are right; `--fix` keeps one.", True
+    ),
     "image-similar": Check("note", "A resized, recompressed or mirrored copy.", "Remove one."),
     "duplicate-across-splits": Check(
         "error",

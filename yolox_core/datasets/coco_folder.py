@@ -13,6 +13,7 @@ import numpy as np
 
 from yolox_core.datasets import coco
 from yolox_core.datasets.coco_document import Document, open_document
+from yolox_core.datasets.copies import HELD_OUT
 from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.records import Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_file
@@ -54,6 +55,8 @@ def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Findi
         position = _positions(own, categories)
         images += [replace(record, labels_G=position[record.labels_G]) for record in records]
         findings += wrong
+    images, twice = _once_each(images)
+    findings += twice
     named = {record.file_name for record in images}
     for image in listing.images:
         if image not in named and listing.exists(image):
@@ -61,6 +64,27 @@ def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Findi
             findings.append(Finding("image-without-annotation", image, lost, "image left out"))
     categories, images = _without_umbrella(categories, images, found)
     return DatasetRecords(listing.root, categories, images), findings
+
+
+def _once_each(images: list[ImageRecord]) -> tuple[list[ImageRecord], list[Finding]]:
+    """One record for each file: entries that name the same one are joined, on the side that is held out furthest."""
+    of_name: dict[str, ImageRecord] = {}
+    findings = []
+    for record in images:
+        first = of_name.setdefault(record.file_name, record)
+        if first is record:
+            continue
+        split = max(first.split, record.split, key=lambda side: HELD_OUT.index(side) if side in HELD_OUT else -1)
+        of_name[record.file_name] = replace(
+            first,
+            split=split,
+            boxes_G4=np.concatenate([first.boxes_G4, record.boxes_G4]),
+            labels_G=np.concatenate([first.labels_G, record.labels_G]),
+            ignore_G=np.concatenate([first.ignore_G, record.ignore_G]),
+        )
+        what = f"{record.file_name} has an entry already, {first.annotation}"
+        findings.append(Finding("duplicate-image-entry", record.annotation, what, f"boxes joined, split {split}"))
+    return list(of_name.values()), findings
 
 
 def _is_roboflow(name: str) -> bool:

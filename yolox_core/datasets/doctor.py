@@ -8,12 +8,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from yolox_core.datasets.duplicates import Thumb, pairs, thumb
+from yolox_core.datasets.copies import same_files, similar
+from yolox_core.datasets.duplicates import Thumb, thumb
 from yolox_core.datasets.image_facts import image_facts
 from yolox_core.datasets.image_header import is_complete
 from yolox_core.datasets.images import READERS, decode_image, read_bytes
@@ -35,7 +36,7 @@ class _Seen:
     digest: str = ""
     problem: tuple[str, str] | None = None  # (code, what) where it cannot be used
     notes: tuple[tuple[str, str], ...] = ()  # (code, what) of the file, which is used
-    thumb: Thumb | None = None
+    thumb: Thumb = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
 
 def check(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
@@ -43,58 +44,30 @@ def check(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
     with ThreadPoolExecutor(READERS) as pool:
         seen = list(pool.map(lambda record: _look(records, record), records.images))
     findings: list[Finding] = []
-    images: list[ImageRecord] = []
-    first_of: dict[str, ImageRecord] = {}
+    usable: list[ImageRecord] = []
+    views: list[_Seen] = []
     for record, view in zip(records.images, seen, strict=True):
+        mine = (record.file_name,)
         if view.problem:
             code, what = view.problem
             action = f"image and its {len(record.boxes_G4)} boxes dropped"
-            findings.append(Finding(code, record.file_name, what, action, (record.file_name,)))
+            findings.append(Finding(code, record.file_name, what, action, mine))
             continue
-        first = first_of.setdefault(view.digest, record)
-        if first is not record:
-            what = f"same content as {_told(first)}"
-            code = "duplicate-across-splits" if _apart(first, record) else "image-duplicate"
-            findings.append(Finding(code, _told(record), what, "kept", (first.file_name, record.file_name)))
-        findings += [Finding(code, record.file_name, what, "used", (record.file_name,)) for code, what in view.notes]
-        findings += _size_findings(record, view.size)
-        sized = replace(record, height=view.size[0], width=view.size[1])
-        checked, wrong = check_boxes(sized)
-        images.append(checked)
-        findings += [replace(finding, images=(record.file_name,)) for finding in wrong]
-    findings += _similar(records, seen)
-    return replace(records, images=images), findings
+        findings += [Finding(code, record.file_name, what, "used", mine) for code, what in view.notes]
+        checked, wrong = check_boxes(replace(record, height=view.size[0], width=view.size[1]))
+        findings += [replace(finding, images=mine) for finding in [*_size_findings(record, view.size), *wrong]]
+        usable.append(checked)
+        views.append(view)
+    left = replace(records, images=usable)
+    digests = [view.digest for view in views]
+    findings += same_files(left, digests) + similar(left, digests, [view.thumb for view in views])
+    return left, findings
 
 
 def examine(records: DatasetRecords, input_size: int) -> tuple[DatasetRecords, list[Finding]]:
     """As `check`, and what is odd about the set as a whole, for a network of `input_size` px."""
     usable, findings = check(records)
     return usable, [*findings, *check_classes(usable), *check_sizes(usable, input_size)]
-
-
-def _similar(records: DatasetRecords, seen: Sequence[_Seen]) -> list[Finding]:
-    """Copies that are not the same file."""
-    shown = [(record, view) for record, view in zip(records.images, seen, strict=True) if view.thumb is not None]
-    findings = []
-    for first, second, likeness, mirrored in pairs([view.thumb for _, view in shown if view.thumb is not None]):
-        (one, its), (other, others) = shown[first], shown[second]
-        if its.digest == others.digest:
-            continue
-        way = "a mirrored copy" if mirrored else "a copy"
-        what = f"{way} of {_told(one)}, {others.size[1]}x{others.size[0]} px beside {its.size[1]}x{its.size[0]}"
-        code = "similar-across-splits" if _apart(one, other) else "image-similar"
-        both = (one.file_name, other.file_name)
-        findings.append(Finding(code, _told(other), f"{what} (correlation {likeness:.3f})", "kept", both))
-    return findings
-
-
-def _apart(one: ImageRecord, other: ImageRecord) -> bool:
-    """Whether the data set itself has them on two sides."""
-    return one.split != other.split and None not in (one.split, other.split)
-
-
-def _told(record: ImageRecord) -> str:
-    return f"{record.file_name} ({record.split})" if record.split else record.file_name
 
 
 def check_boxes(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
@@ -125,7 +98,7 @@ def check_boxes(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
             continue
         alike.append(kind)
         kept.append(index)
-        findings += _doubts(boxes[index], record, where, beside=len(alike) > 1)
+        findings += _doubts(boxes[index], record, where, beside=any(label != kind[0] for label, _ in alike))
     chosen = np.asarray(kept, np.int64)
     usable = replace(
         record,

@@ -7,6 +7,8 @@ import io
 import warnings
 from dataclasses import dataclass
 
+from yolox_core.datasets.image_header import declared_size
+
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg"),
     "MPO": (".jpg", ".jpeg"),  # a JPEG with further pictures behind it, as some cameras write
@@ -18,6 +20,7 @@ SUFFIXES = {
 }
 ENORMOUS_PX = 50_000_000  # 150 MB decoded, in each loading process
 _ORIENTATION = 0x0112  # EXIF tag
+_BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,24 @@ def image_facts(data: bytes, suffix: str) -> ImageFacts | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its size: looked at here
             with Image.open(io.BytesIO(data)) as image:
-                return ImageFacts(str(image.format), tuple(_notes(image, suffix.lower())))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError):
+                notes = _notes(image, suffix.lower())
+                if _has_wide_channels(image, data) and "image-16-bit" not in dict(notes):
+                    notes.append(("image-16-bit", "more than 8 bits a channel"))  # which Pillow does not open as such
+                return ImageFacts(str(image.format), tuple(notes))
+    except Image.DecompressionBombError:  # beyond what Pillow opens
+        height, width = declared_size(data) or (0, 0)
+        kind = "PNG" if data.startswith(b"\x89PNG") else "JPEG" if data.startswith(b"\xff\xd8") else ""
+        return ImageFacts(kind, (("image-enormous", f"{width}x{height} px, {width * height / 1e6:.0f} MP"),))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
         return None
+
+
+def _has_wide_channels(image: "object", data: bytes) -> bool:
+    """Whether a PNG or TIFF says so in its header."""
+    if data.startswith(b"\x89PNG"):
+        return data[24:25] == b"\x10"  # bit depth in IHDR
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    return max(bits if isinstance(bits, tuple) else (bits,), default=0) > 8
 
 
 def _notes(image: "object", suffix: str) -> list[tuple[str, str]]:

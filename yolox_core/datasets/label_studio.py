@@ -10,7 +10,14 @@ from typing import Any
 
 from yolox_core.datasets.documents import head_and_tail, read_json
 from yolox_core.datasets.gathered import Annotated, Gathered, class_name, whole_id
-from yolox_core.datasets.label_studio_tasks import Region, chosen_annotation, image_candidates, is_task, regions
+from yolox_core.datasets.label_studio_tasks import (
+    NO_BOXES,
+    Region,
+    chosen_annotation,
+    image_candidates,
+    is_task,
+    regions,
+)
 from yolox_core.datasets.listing import Listing
 from yolox_core.datasets.objects import Point, around_ellipse, enclosing, finite_numbers, points_of, turned
 from yolox_core.datasets.records import DatasetRecords, Finding
@@ -76,6 +83,9 @@ def _original_size(regions_found: list[Region]) -> tuple[int, int]:
 
 def _add_region(found: Gathered, annotated: Annotated, region: Region, where: str) -> None:
     label = class_name(region.labels[0]) if region.labels else None
+    if region.kind in NO_BOXES:
+        found.drop("shape-without-box", where, f"expected a rectangle, polygon or ellipse, got {region.kind}")
+        return
     if label is None:
         found.drop("unknown-class", where, "expected a label, got none")
         return

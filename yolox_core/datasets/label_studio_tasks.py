@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
+# regions that are no box, and cannot be put into one without their pixels
+NO_BOXES = frozenset({"brushlabels", "brush", "keypointlabels", "keypoint", "vectorlabels", "vector"})
 _LABEL_KEYS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels")
 
 
@@ -23,6 +25,7 @@ class Region:
     value: Mapping[str, Any]
     size: tuple[object, object]  # (height, width) px as written
     labels: tuple[object, ...]
+    kind: str = ""  # the result's `type`
 
 
 def is_task(entry: object) -> bool:
@@ -60,12 +63,13 @@ def regions(results: list[Any]) -> Iterator[Region]:
     labelled = {_id(result) for result in results if isinstance(result, dict) and _labels(result)}
     for number, result in enumerate(results, 1):
         value = result.get("value") if isinstance(result, dict) else None
-        if not isinstance(value, dict) or not ({"x", "y"} <= set(value) or "points" in value):
+        kind = str(result.get("type", "")).lower() if isinstance(result, dict) else ""
+        if not isinstance(value, dict) or not (kind in NO_BOXES or {"x", "y"} <= set(value) or "points" in value):
             continue  # a choice, a text, a rating: says nothing of a place
         labels = _labels(result)
         if not labels and _id(result) in labelled:
             continue
-        yield Region(number, value, (result.get("original_height"), result.get("original_width")), labels)
+        yield Region(number, value, (result.get("original_height"), result.get("original_width")), labels, kind)
 
 
 def _names(value: str) -> list[str]:

@@ -55,7 +55,7 @@ def _image(listing: Listing, name: str, document: dict[str, Any]) -> tuple[str |
     written = document.get("imagePath")
     path = written if isinstance(written, str) else ""
     stem = PurePosixPath(name).stem
-    by_stem = listing.find_image_by_stem(stem, near=name)
+    by_stem = listing.find_image_by_stem(stem, name, path)
     return by_stem or (listing.locate(name, path) if path else None), f"{stem}.*" + (f" or {path}" if path else "")
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from yolox_core.datasets.images import IMAGE_SUFFIXES
+from yolox_core.datasets.split_names import split_of_file, split_of_folders
 from yolox_core.datasets.text import is_utf8
 from yolox_core.errors import InputError
 
@@ -90,12 +91,21 @@ class Listing:
         for word in PurePosixPath(annotation_file).stem.split("_")[:_WORDS]:
             bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
         image = self.find_image(str(base / file_name) for base in bases)
-        return image if image is not None and self.exists(image) else None
+        if image is None or not self.exists(image):
+            return None
+        # each split has a 0001.jpg of its own: what is not in its folder is missing, not another split's
+        own, there = split_of_file(annotation_file), split_of_folders(image)
+        return None if own and there and own != there else image
 
-    def find_image_by_stem(self, stem: str, near: str) -> str | None:
-        """The image called `stem` with any suffix; of several, the one in the folder nearest to the file `near`."""
+    def find_image_by_stem(self, stem: str, near: str, written: str = "") -> str | None:
+        """The image called `stem` with any suffix; of several the nearest to the file `near`, then that `written`."""
         alike = self._images_by_stem.get(stem.lower(), [])
-        return min(alike, key=lambda name: (_distance(name, near), name), default=None)
+        base = PurePosixPath(written.replace("\\", "/")).name
+
+        def rank(name: str) -> tuple[int, bool, str]:
+            return _distance(name, near), PurePosixPath(name).name != base, name
+
+        return min(alike, key=rank, default=None)
 
     def describe(self) -> str:
         """What lies here, for messages: `12 .jpg, 3 .txt`."""

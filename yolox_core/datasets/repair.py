@@ -1,7 +1,7 @@
 """A mended copy of a data set: what can be used, written so that every tool sees the same, and a list of changes."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,86 +10,103 @@ import cv2
 
 from yolox_core.datasets.catalogue import CATALOGUE
 from yolox_core.datasets.coco import write_coco
+from yolox_core.datasets.copies import HELD_OUT, groups_of, sides
 from yolox_core.datasets.image_facts import SUFFIXES, image_facts
 from yolox_core.datasets.images import decode_image, read_bytes
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
 
-# written anew as upright 8-bit colour; a palette or transparency without loss, the rest as JPEG where it was one
+# written anew as upright 8-bit colour; as JPEG what was one, the rest without loss
 REWRITTEN = frozenset({"image-animated", "image-16-bit", "image-cmyk", "image-palette", "image-alpha", "image-rotated"})
+SIZES = frozenset({"size-wrong", "size-transposed", "size-scaled"})
 COPIES = frozenset({"image-duplicate", "duplicate-across-splits"})
 JPEG_QUALITY = 95
-HELD_OUT = ("test", "val", "train", None)  # of two copies the one further left is kept
+LONGEST_NAME = 200  # bytes of UTF-8 that a new name may have
 
 
-def repair(usable: DatasetRecords, findings: Sequence[Finding], folder: Path) -> list[dict[str, Any]]:
+def repair(
+    raw: DatasetRecords, usable: DatasetRecords, findings: Sequence[Finding], folder: Path
+) -> list[dict[str, Any]]:
     """Write images/ and annotations.json (COCO) into `folder`; every change, as JSON takes it.
 
-    `usable` and `findings` are what `doctor.check` gave. Nothing of the source is touched.
+    `raw` is what was read, `usable` and `findings` are what `doctor.check` made of it. The source is only read.
+    Where an annotated size was wrong it stays as it was annotated: whether its boxes fit only a person can see.
     """
     about = defaultdict(set)
     for finding in findings:
         for name in finding.images[-1:]:  # of two copies the second
             about[name].add(finding.code)
-    changes = [_told(finding) for finding in findings if CATALOGUE[finding.code].fixed]
+    annotated = {record.file_name: (record.height, record.width) for record in raw.images}
     left_out = _copies_left_out(usable, findings)
+    taken = {record.file_name for record in usable.images}
     images = []
     for record in usable.images:
-        if record.file_name not in left_out:
-            name = _write(usable.path(record), record.file_name, about[record.file_name], folder / "images")
-            images.append(replace(record, file_name=name, annotation=""))
-    taken = _without_clashes(images)
-    write_coco(replace(usable, images=taken), folder / "annotations.json")
-    return changes
+        if record.file_name in left_out:
+            continue
+        codes = about[record.file_name]
+        name = _write(usable.path(record), record.file_name, codes, folder / "images", taken)
+        height, width = annotated[record.file_name] if codes & SIZES else (record.height, record.width)
+        images.append(replace(record, file_name=name, height=height, width=width, annotation=""))
+    write_coco(replace(usable, images=images), folder / "annotations.json")
+    told = [_told(finding) for finding in findings if CATALOGUE[finding.code].fixed and finding.code not in COPIES]
+    return told + [_told_copy(record, left_out) for record in usable.images if record.file_name in left_out]
 
 
 def _told(finding: Finding) -> dict[str, Any]:
-    return {"code": finding.code, "where": finding.where, "what": finding.what, "change": _change(finding)}
-
-
-def _change(finding: Finding) -> str:
+    change = finding.action
     if finding.code in REWRITTEN:
-        return "image written again, upright, 8 bits, three channels"
-    if finding.code == "image-mislabelled":
-        return "image renamed"
-    return "one copy left out" if finding.code in COPIES else finding.action
+        change = "image written again, upright, 8 bits, three channels"
+    elif finding.code == "image-mislabelled":
+        change = "image renamed"
+    return {"code": finding.code, "where": finding.where, "what": finding.what, "change": change}
 
 
-def _copies_left_out(usable: DatasetRecords, findings: Sequence[Finding]) -> set[str]:
-    """Of the same file twice the one that is held out less, or comes later."""
-    split_of: Mapping[str, str | None] = {record.file_name: record.split for record in usable.images}
-    left_out: set[str] = set()
-    for finding in findings:
-        if finding.code in COPIES:
-            first, second = finding.images
-            further = HELD_OUT.index(split_of[second]) < HELD_OUT.index(split_of[first])
-            left_out.add(first if further and first not in left_out else second)
+def _told_copy(record: ImageRecord, left_out: dict[str, str]) -> dict[str, Any]:
+    kept = left_out[record.file_name]
+    change = f"image and its {len(record.boxes_G4)} boxes left out, {kept} is kept"
+    return {"code": "image-duplicate", "where": record.file_name, "what": f"same content as {kept}", "change": change}
+
+
+def _copies_left_out(usable: DatasetRecords, findings: Sequence[Finding]) -> dict[str, str]:
+    """name -> the copy that is kept instead: of each group the one held out furthest, the first of several."""
+    side = dict(zip([record.file_name for record in usable.images], sides(usable.images), strict=True))
+    place = {name: at for at, name in enumerate(side)}
+    left_out: dict[str, str] = {}
+    for group in groups_of([finding.images for finding in findings if finding.code in COPIES]):
+        kept = min(group, key=lambda name: (-_held_out(side[name]), place[name]))
+        left_out |= {name: kept for name in group if name != kept}
     return left_out
 
 
-def _write(source: Path, name: str, codes: set[str], folder: Path) -> str:
-    """Copy the image, or write it anew where a code asks for it; its name there."""
+def _held_out(side: str | None) -> int:
+    return HELD_OUT.index(side) if side in HELD_OUT else -1
+
+
+def _write(source: Path, name: str, codes: set[str], folder: Path, taken: set[str]) -> str:
+    """Copy the image, or write it anew where a code asks for it; its name there, which nobody else has."""
     data = read_bytes(source)
     path = PurePosixPath(name)
     facts = image_facts(data, path.suffix)
     kind = facts.format if facts else ""
+    suffix = path.suffix
     if codes & REWRITTEN:
-        lossy = kind in ("JPEG", "MPO")
-        suffix = ".jpg" if lossy else ".png"
-        options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if lossy else []
+        suffix = ".jpg" if kind in ("JPEG", "MPO") else ".png"
+        options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
         data = cv2.imencode(suffix, decode_image(data, name), options)[1].tobytes()
+        suffix = path.suffix if path.suffix.lower() in SUFFIXES["JPEG" if suffix == ".jpg" else "PNG"] else suffix
     elif "image-mislabelled" in codes:
         suffix = SUFFIXES[kind][0]
-    else:
-        suffix = path.suffix
-    target = path.with_suffix(suffix)
-    if str(target) != name and (source.parent / target.name).exists():  # another image's name
-        target = path.with_name(f"{path.stem}{path.suffix.replace('.', '_')}{suffix}")
+    target = name if suffix == path.suffix else _free(path, suffix, taken)
+    taken.add(target)
     (folder / target).parent.mkdir(parents=True, exist_ok=True)
     (folder / target).write_bytes(data)
-    return str(target)
+    return target
 
 
-def _without_clashes(images: list[ImageRecord]) -> list[ImageRecord]:
-    names = [record.file_name for record in images]
-    assert len(set(names)) == len(names), "two images of one name would be one"
-    return images
+def _free(path: PurePosixPath, suffix: str, taken: set[str]) -> str:
+    """The name with another suffix, numbered where that is another image's."""
+    stem = path.stem.encode()[:LONGEST_NAME].decode("utf-8", "ignore")
+    number, target = 1, str(path.with_name(stem + suffix))
+    while target in taken:
+        number += 1
+        target = str(path.with_name(f"{stem}_{number}{suffix}"))
+    return target

@@ -60,7 +60,8 @@ def check_sizes(records: DatasetRecords, input_size: int) -> list[Finding]:
         most = _most_in_a_cell(boxes_G4)
         if most > POINTS_A_CELL:
             what = f"{most} objects have their centres in one cell of {FINEST_STRIDE} px at {input_size} px"
-            findings.append(Finding("too-crowded", record.annotation or record.file_name, what, "some cannot be found"))
+            where, mine = record.annotation or record.file_name, (record.file_name,)
+            findings.append(Finding("too-crowded", where, what, "some cannot be found", mine))
     share_N = np.concatenate(sides)
     small = int((share_N * input_size < SEEN_PX).sum())
     if small:

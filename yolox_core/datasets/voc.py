@@ -106,8 +106,8 @@ def _is_list(name: str) -> bool:
 
 def _image(listing: Listing, name: str, root: ElementTree.Element) -> str | None:
     """The annotated image: the file of the XML's own name first, for `filename` often outlives a renaming."""
-    by_stem = listing.find_image_by_stem(PurePosixPath(name).stem, near=name)
     written = (root.findtext("filename") or "").strip()
+    by_stem = listing.find_image_by_stem(PurePosixPath(name).stem, name, written)
     return by_stem or (listing.find_image([written]) if written else None)
 
 

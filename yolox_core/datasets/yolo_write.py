@@ -13,6 +13,7 @@ from yolox_core.datasets import yaml_text, yolo_own
 from yolox_core.datasets.atomic import write_text
 from yolox_core.datasets.own_sizes import with_own_sizes
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.text import first_double
 from yolox_core.datasets.yolo_txt import label_path
 from yolox_core.errors import InputError
 
@@ -50,6 +51,9 @@ def _place(record: ImageRecord) -> str:
 def _check_names(records: DatasetRecords) -> None:
     """InputError where a name cannot stand in a list, or two images differ in their suffix alone."""
     seen: dict[str, str] = {}
+    double = first_double([record.file_name for record in records.images])
+    if double is not None:
+        raise InputError(f"{records.image_root}: expected one entry for each image, got {double} twice. Join them.")
     for record in records.images:
         name = record.file_name
         if any(sign in name for sign in "\n\r\\"):

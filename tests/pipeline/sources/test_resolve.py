@@ -181,7 +181,7 @@ def test_a_finding_names_its_source(folder: Path, tmp_path: Path) -> None:
     for stage in (ingest, validate):
         stage.run(settings([str(folder), str(packed(other))]))
     found = json.loads(paths.VALIDATION.read_text())["list"]
-    of_boxes = sorted(entry["where"] for entry in found if entry["code"] != "image-duplicate")
+    of_boxes = sorted(entry["where"] for entry in found if entry["code"].startswith("box-"))
     assert of_boxes == ["other: Annotations/b.xml: object 1", "other: Annotations/c.xml: object 1"]
     assert sum(entry["code"] == "image-duplicate" for entry in found) == 3, "copies in several sources are seen"
 
@@ -224,7 +224,7 @@ def test_doctor_looks_into_everything(folder: Path, tmp_path: Path, capsys: pyte
     printed = capsys.readouterr().out
     assert "other: Annotations/a.xml: object 1: " in printed
     assert "other/a.jpg: same content as mine/image0.jpg" in printed
-    assert "13 usable images, 25 usable boxes (cat 13, dog 12); 4 findings" in printed
+    assert "13 usable images, 25 usable boxes (cat 13, dog 12); 5 findings" in printed
     paths.PARAMS.write_text("seed: 0\n")
     with pytest.raises(InputError, match="expected a path"):
         doctor.examine(None)
@@ -243,3 +243,12 @@ def test_a_project_and_a_run_take_an_archive(folder: Path) -> None:
     paths.PARAMS.write_text("seed: 0\n")
     assert arguments([], data=str(archive)) == ["-S", f'++data.source="{archive}"']
     assert load_settings() == Settings()
+
+
+def test_every_file_that_a_reader_looks_for_is_watched(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "set" / "a.jpg")
+    table = tmp_path / "set" / "labels.csv"
+    table.write_text("filename,xmin,ymin,xmax,ymax,class\na.jpg,1,2,30,40,cat\n")
+    before = digest_of(SourceSettings(str(tmp_path / "set")))
+    table.write_text(table.read_text() + "a.jpg,5,6,20,30,dog\n")
+    assert digest_of(SourceSettings(str(tmp_path / "set"))) != before

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSe
 from pipeline.stages import fingerprint, ingest, prepare, register, validate
 from tests.needs import ROOT
 from tests.yolox_core.datasets import folders
+from yolox_core.datasets.coco import read_coco
 from yolox_core.errors import InputError
 
 CAT, DOG = ("cat", 10, 10, 30, 40), ("dog", 40, 5, 70, 50)
@@ -235,6 +237,36 @@ def test_doctor_says_and_returns_what_it_finds(source: Path, capsys: pytest.Capt
     assert doctor.examine(str(source), "voc", outputs=doctor.Outputs(json=Path("out/report.json"))) == 1
     assert "box-without-area" in capsys.readouterr().out
     assert load(Path("out/report.json"))["list"][0]["code"] == "box-without-area"
+
+
+def test_rare_classes_and_background_are_balanced_and_recorded(source: Path, project: Path) -> None:
+    for number in range(6):
+        folders.picture(source / "JPEGImages" / f"empty{number}.jpg", 100 + number)
+        folders.voc_xml(source / "Annotations" / f"empty{number}.xml", [])
+    folders.voc_xml(source / "Annotations" / "image0.xml", [("bird", 5, 5, 25, 29)])
+    plain = settings(source)
+    ingest.run(plain)
+    validate.run(plain)
+    prepare.run(plain)
+    before = load(paths.MANIFEST)
+    shares = replace(plain.data.split, background=0.1, rare=0.5)
+    prepare.run(replace(plain, data=replace(plain.data, split=shares)))
+    manifest = load(paths.MANIFEST)
+    assert before["repeated"] == {} and before["left_out"] == []
+    assert manifest["left_out"] and all(name.startswith("empty") for name in manifest["left_out"])
+    assert manifest["data_digest"] != before["data_digest"] and manifest["images"]["test"] == before["images"]["test"]
+    training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
+    times = Counter(record.file_name for record in training.images)
+    assert {name: count for name, count in times.items() if count > 1} == manifest["repeated"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[[1]]", "null"])
+def test_damaged_pairs_of_copies_are_told_in_one_line(source: Path, text: str) -> None:
+    ingest.run(settings(source))
+    validate.run(settings(source))
+    paths.SIMILAR.write_text(text)
+    with pytest.raises(InputError, match=r"similar.json: expected pairs of images.*Run `yolox validate` again"):
+        prepare.run(settings(source))
 
 
 DAMAGED = ["", "{", "3", "null", "[3]", '["abc"]', '[{"code": "a"}]', "[" * 5000, "\0\0"]

@@ -189,3 +189,18 @@ def test_an_image_that_links_to_nowhere_is_missing(tmp_path: Path) -> None:
     records, findings = read_dataset(tmp_path)
     assert [record.file_name for record in records.images] == ["a.jpg"]
     assert [(finding.code, finding.action) for finding in findings] == [("missing-image", "its 1 boxes dropped")]
+
+
+def test_what_a_split_lacks_is_not_taken_from_another(tmp_path: Path) -> None:
+    for seed, split in enumerate(("train", "valid")):
+        folders.picture(tmp_path / split / f"{'own' if split == 'train' else '0001'}.jpg", seed)
+    for split, names in (("train", ("own.jpg", "0001.jpg")), ("valid", ("0001.jpg",))):
+        images = [image(number, name) for number, name in enumerate(names)]
+        boxes = [box(number, number) for number in range(len(names))]
+        folders.coco_json(tmp_path / split / "_annotations.coco.json", images, boxes, CATEGORIES)
+    records, findings = read_dataset(tmp_path)
+    assert [(record.file_name, record.split) for record in records.images] == [
+        ("train/own.jpg", "train"),
+        ("valid/0001.jpg", "val"),
+    ]
+    assert [finding.code for finding in findings] == ["missing-image"]

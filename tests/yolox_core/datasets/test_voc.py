@@ -143,3 +143,12 @@ def test_an_unknown_encoding_is_found(tmp_path: Path, encoding: str) -> None:
     records, findings = read_dataset(tmp_path)
     assert [record.file_name for record in records.images] == ["b.jpg"]
     assert codes(findings) == ["unreadable-annotation", "image-without-annotation"]
+
+
+def test_of_two_images_with_one_stem_the_named_one_is_meant(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a.jpg", "a.png")):
+        folders.picture(tmp_path / name, seed)
+    folders.voc_xml(tmp_path / "a.xml", [("cat", 1, 2, 30, 40)], filename="a.png")
+    records, findings = read_dataset(tmp_path)
+    assert [record.file_name for record in records.images] == ["a.png"]
+    assert [finding.where for finding in findings] == ["a.jpg"]
