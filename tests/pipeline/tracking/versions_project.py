@@ -122,6 +122,7 @@ class Versions:
         records = scenes(paths.RAW_IMAGES, numbers)
         paths.VALID_ANNOTATIONS.parent.mkdir(parents=True, exist_ok=True)
         write_coco(records, paths.VALID_ANNOTATIONS)
+        write_json(paths.SIMILAR, [])
         prepare.run(load_settings())
 
     def register(self, model: Path, **summary: Any) -> str:
