@@ -1,4 +1,4 @@
-"""The doctor's findings as one HTML page, with pictures of the worst of each kind."""
+"""The doctor's findings as one HTML page, with pictures of the first of each kind."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

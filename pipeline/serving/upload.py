@@ -111,7 +111,7 @@ def _too_large(most: int, got: str) -> Refused:
 
 
 async def _form(request: Request, body: bytes) -> tuple[bytes, dict[str, Any]]:
-    async def once() -> AsyncIterator[bytes]:
+    async def once() -> AsyncIterator[bytes]:  # the parser's type wants a generator, it takes any iterator
         yield body
 
     try:

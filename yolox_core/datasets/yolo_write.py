@@ -1,7 +1,8 @@
 """Writing a data set as YOLO: labels/ beside images/, data.yaml, and a list of images for each split.
 
-Other YOLO tools read it as it is. What YOLO has no words for, the ids of categories and images, stands in data.yaml
-under a key of our own, by which COCO comes back as it was. Copying the images into images/ is the caller's part.
+Other YOLO tools read it, too; some want a `train` and a `val` split in data.yaml. What YOLO has no words for, the ids
+of categories and images, stands there under a key of our own, by which COCO comes back as it was. Copying the images
+into images/ is the caller's part.
 """
 
 from collections.abc import Iterator
