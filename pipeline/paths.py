@@ -19,6 +19,7 @@ TRAINED = Path("models/trained")  # model.safetensors, model.json
 RELEASED = Path("models/released")  # the same with model.onnx
 
 SIMILAR = Path("data/valid/similar.json")  # pairs of images that are copies of each other, though other files
+DIGESTS = Path("data/valid/digests.json")  # sha256 of every image
 VALIDATION = Path("reports/validation.json")
 VALIDATION_TEXT = Path("reports/validation.md")
 TRAINING = Path("reports/training.json")  # how the training run went; the run's name

@@ -1,6 +1,7 @@
-"""What holds for every test: no telemetry, nobody's servers, and no skip without a need (see `tests/needs.py`)."""
+"""What holds for every test: no telemetry, nobody's servers or files, no skip without a need (see `tests/needs.py`)."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ os.environ.update(
 )
 for address in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
     os.environ.pop(address, None)
+
+SEEN = tempfile.TemporaryDirectory(prefix="yolox-seen-")  # removed when the tests have ended
+os.environ["YOLOX_SEEN"] = os.path.join(SEEN.name, "seen.sqlite")
 
 STRICT = os.environ.get("CI", "").lower() == "true"
 

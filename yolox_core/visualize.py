@@ -16,8 +16,10 @@ MOST_CAPTIONS = 30  # more of them hide the picture
 POINT_RADIUS_PX = {8: 2, 16: 4, 32: 6}
 
 
-def draw_boxes(image: ImageArray, boxes: FloatArray, colors: Sequence[int], captions: Sequence[str]) -> ImageArray:
-    """A copy of the BGR image with boxes [N, 4] (xyxy px), coloured by index, and their captions."""
+def draw_boxes(
+    image: ImageArray, boxes: FloatArray, colors: Sequence[int], captions: Sequence[str] | None
+) -> ImageArray:
+    """A copy of the BGR image with boxes [N, 4] (xyxy px), coloured by index, and their captions (None: without)."""
     if not len(boxes):
         return image.copy()
     import supervision as sv
@@ -25,7 +27,7 @@ def draw_boxes(image: ImageArray, boxes: FloatArray, colors: Sequence[int], capt
     found = sv.Detections(xyxy=np.asarray(boxes, np.float32), class_id=np.asarray(colors, np.int64))
     palette, lookup = sv.ColorPalette.from_hex(list(PALETTE)), sv.ColorLookup.CLASS
     drawn = sv.BoxAnnotator(palette, thickness=2, color_lookup=lookup).annotate(image.copy(), found)
-    if len(boxes) <= MOST_CAPTIONS:
+    if captions is not None and len(boxes) <= MOST_CAPTIONS:
         writer = sv.LabelAnnotator(palette, text_scale=0.4, text_padding=2, color_lookup=lookup)
         drawn = writer.annotate(drawn, found, labels=list(captions))
     return np.asarray(drawn, dtype=np.uint8)

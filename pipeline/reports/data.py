@@ -63,13 +63,18 @@ def sizes_px(records: DatasetRecords, input_size: tuple[int, int]) -> list[float
 
 def size_shares(splits: Splits, input_size: tuple[int, int]) -> Series:
     """A split's share of objects in each bin of EDGES_PX, as (lower edge, share), between the outermost used."""
-    counts = {name: np.histogram(sizes_px(splits[name], input_size), EDGES_PX)[0] for name in SPLITS}
+    return shares({name: sizes_px(splits[name], input_size) for name in SPLITS}, EDGES_PX)
+
+
+def shares(values: Mapping[str, Sequence[float]], edges: Sequence[float]) -> Series:
+    """The share of each name's values in each bin, as (lower edge, share), between the outermost used."""
+    counts = {name: np.histogram(numbers, edges)[0] for name, numbers in values.items()}
     used = np.flatnonzero(sum(counts.values()))
     if not len(used):
         return {}
     bins = range(int(used[0]), int(used[-1]) + 1)
-    return {name: _shares(count.tolist(), bins) for name, count in counts.items() if count.sum()}
-
-
-def _shares(counts: Sequence[int], bins: range) -> list[tuple[float, float]]:
-    return [(EDGES_PX[at], counts[at] / sum(counts)) for at in bins]
+    return {
+        name: [(edges[at], int(count[at]) / int(count.sum())) for at in bins]
+        for name, count in counts.items()
+        if count.sum()
+    }

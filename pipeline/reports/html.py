@@ -10,10 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.git_state import ProjectState
-from pipeline.reports import content, data, learning, quality
+from pipeline.reports import card, content, data, learning, quality
 from pipeline.reports.content import Inputs
 from pipeline.reports.pictures import Picture
-from pipeline.reports.plots import MANY, Series, curves, steps
+from pipeline.reports.plots import MANY, Series, curves, places, steps
 from pipeline.settings import Settings
 from yolox_core.config import STRIDES, DetectorSpec
 
@@ -125,18 +125,42 @@ def _learning(inputs: Inputs, settings: Settings) -> dict[str, Any]:
 
 
 def _data(inputs: Inputs, settings: Settings, evidence: Evidence) -> dict[str, Any]:
-    shares = data.size_shares(evidence.splits, evidence.spec.input_size)
-    marks = {f"stride {stride}": float(stride) for stride in STRIDES}
-    told = ("list", "boxes_per_class")  # the list is long, the classes stand in a table of their own
-    title = "Size of objects as the network sees them"
-    sizes = steps(shares, title=title, x="square root of the area, px", y="share", marks=marks) if shares else ""
+    splits = evidence.splits
+    # the list is long; classes and kinds of finding stand in tables of their own
+    told = ("list", "boxes_per_class", "findings_by_code")
+    meetings = card.meetings(splits)
     return {
         "data": content.data_facts(inputs.manifest, settings),
-        "splits": data.split_table(evidence.splits),
-        "class_counts": data.class_table(evidence.splits),
-        "sizes": _figure(sizes),
+        "splits": data.split_table(splits),
+        "class_counts": data.class_table(splits),
+        "shapes": _shapes(evidence),
+        "meetings": meetings if len(meetings) > 1 else [],
+        "examples": card.examples(splits),
         "validation": content.plain_facts({key: value for key, value in inputs.validation.items() if key not in told}),
+        "found": card.findings(inputs.validation),
+        "changes": card.changes(inputs.manifest),
     }
+
+
+def _shapes(evidence: Evidence) -> Figures:
+    """How large objects are, how they are shaped, where they lie."""
+    sizes = data.size_shares(evidence.splits, evidence.spec.input_size)
+    if not sizes:
+        return []
+    marks = {f"stride {stride}": float(stride) for stride in STRIDES}
+    titles = ("Size of objects as the network sees them", "Width of objects by their height", "Where objects lie")
+    drawn = (
+        steps(sizes, title=titles[0], x="square root of the area, px", y="share", marks=marks),
+        steps(card.aspect_shares(evidence.splits), title=titles[1], x="width / height", y="share", marks={}),
+        places(card.centres(evidence.splits), title=titles[2]),
+    )
+    captions = (
+        f"{titles[0]}: share of each split's objects by the square root of their area. What is smaller than the finest "
+        "stride is hard to find.",
+        f"{titles[1]}: 1 is a square, 2 is twice as wide as high.",
+        f"{titles[2]}: their centres in the image, all splits; the fullest cell is darkest.",
+    )
+    return list(zip(map(_figure, drawn), captions, strict=True))
 
 
 def precision_recall(inputs: Inputs) -> str:

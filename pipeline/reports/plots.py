@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from yolox_core.visualize import PALETTE
@@ -102,11 +103,32 @@ def steps(series: Series, *, title: str, x: str, y: str, marks: Mapping[str, flo
             edges = [*lows, lows[-1] * 2**0.5]
             color = PALETTE[index % len(PALETTE)]
             axes.stairs([height for _, height in bins], edges, label=name, color=color, linewidth=2.0)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         _draw_marks(axes, marks)
         _legend_below(axes, list(series))
+
+    return _svg(draw, title)
+
+
+def places(shares: Sequence[Sequence[float]], *, title: str) -> str:
+    """An upright image in cells, rows from the top, each the darker, the larger its share (0 to 1)."""
+
+    def draw(axes: Axes) -> None:
+        rows, columns = len(shares), len(shares[0])
+        for row, values in enumerate(shares):
+            for column, share in enumerate(values):
+                if share > 0:
+                    at = (column / columns, row / rows)
+                    cell = Rectangle(at, 1 / columns, 1 / rows, facecolor=PALETTE[0], alpha=share, linewidth=0)
+                    axes.add_patch(cell)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(1, 0)
+        axes.set_aspect("equal")
+        axes.grid(visible=False)
+        axes.set_xlabel("share of the width")
+        axes.set_ylabel("share of the height")
 
     return _svg(draw, title)
 

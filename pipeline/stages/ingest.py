@@ -1,9 +1,10 @@
 """Stage `ingest`: the sources' images and annotations, in any format, as one folder of ours.
 
-Images are copied, never linked: DVC makes what it tracks read-only, and the source is not ours to change. What could
-not be read is written beside them; validate reports it.
+Images are copied, never linked: DVC makes what it tracks read-only, and the source is not ours to change. File systems
+that can (btrfs, XFS) share the bytes. What could not be read is written beside them; validate reports it.
 """
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -56,7 +57,7 @@ def copy_images(records: DatasetRecords, folder: Path) -> None:
         target = folder / file_name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(records.image_root / file_name, target)
+            copy_file(records.image_root / file_name, target)
         except FileNotFoundError:
             return  # a link to nowhere: validate drops the image and says so
         except OSError as failed:
@@ -66,6 +67,20 @@ def copy_images(records: DatasetRecords, folder: Path) -> None:
 
     with ThreadPoolExecutor(COPIERS) as pool:
         list(pool.map(copy, (record.file_name for record in records.images)))
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """As shutil.copyfile, and without any copying where the file system lets two files share their bytes."""
+    try:
+        with source.open("rb") as read, target.open("wb") as written:
+            left = os.fstat(read.fileno()).st_size
+            while left > 0:
+                copied = os.copy_file_range(read.fileno(), written.fileno(), left)
+                if copied == 0:  # it has become shorter meanwhile
+                    break
+                left -= copied
+    except (AttributeError, OSError):  # not on Linux; between two file systems, or a kind of its own
+        shutil.copyfile(source, target)
 
 
 def _write_findings(folder: Path, findings: list[Finding]) -> None:

@@ -17,7 +17,6 @@ from yolox_core.datasets.atomic import new_folder, write_json
 from yolox_core.datasets.balance import balanced
 from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.copies import groups_of
-from yolox_core.datasets.images import content_digests
 from yolox_core.datasets.records import DatasetRecords, ImageRecord, described
 from yolox_core.datasets.split import SPLITS, split, split_fold
 from yolox_core.errors import InputError
@@ -31,11 +30,12 @@ def run(settings: Settings) -> None:
     """Write data/prepared: train.json, val.json, test.json, manifest.json; all of it or nothing."""
     shares = settings.data.split
     valid = read_coco(paths.VALID_ANNOTATIONS, paths.RAW_IMAGES)
-    digests = content_digests(valid)
+    digests, alike = _digests(valid), _similar()
+    drawing: dict[str, Any] = {"val": shares.val, "seed": SPLIT_SEED, "alike": alike}
     if shares.folds is None:
-        chosen = split(valid, digests, val=shares.val, test=shares.test, seed=SPLIT_SEED, honour=shares.honour)
+        chosen = split(valid, digests, test=shares.test, honour=shares.honour, **drawing)
     else:
-        chosen = split_fold(digests, shares.folds, shares.fold, val=shares.val, seed=SPLIT_SEED)
+        chosen = split_fold(valid, digests, shares.folds, shares.fold, **drawing)
     parts = {
         name: replace(valid, images=[replace(valid.images[index], split=name) for index in indices])
         for name, indices in chosen.items()
@@ -47,7 +47,7 @@ def run(settings: Settings) -> None:
     _require_objects(parts)
     manifest = _manifest(valid, digests, parts)
     manifest["repeated"] = _repeated(parts["train"])
-    manifest["similar_across_splits"] = _similar_across(parts)
+    manifest["similar_across_splits"] = _similar_across(alike, parts)
     with new_folder(paths.PREPARED) as folder:
         for name, part in parts.items():
             write_coco(part, folder / paths.prepared(name).name)
@@ -69,19 +69,34 @@ def _repeated(training: DatasetRecords) -> dict[str, int]:
     return {name: count for name, count in sorted(times.items()) if count > 1}
 
 
-def _similar_across(parts: Mapping[str, DatasetRecords]) -> list[list[str]]:
+def _similar_across(alike: Sequence[Sequence[str]], parts: Mapping[str, DatasetRecords]) -> list[Sequence[str]]:
     """Groups of images that validate found alike, on more than one side.
 
-    Only told: of one fixed camera all images are alike.
+    Only told: the data set says so itself, or they are as many as of one fixed camera.
     """
     side = {record.file_name: name for name, part in parts.items() for record in part.images}
+    return [group for group in alike if len({side.get(name) for name in group} - {None}) > 1]
+
+
+def _similar() -> list[list[str]]:
+    """Groups of images that validate found alike."""
     try:
-        groups = groups_of(json.loads(paths.SIMILAR.read_text(encoding="utf-8")))
+        return groups_of(json.loads(paths.SIMILAR.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError) as broken:
         raise InputError(
             f"{paths.SIMILAR}: expected pairs of images, got {str(broken)[:100]}. Run `yolox validate` again."
         ) from broken
-    return [group for group in groups if len({side.get(name) for name in group} - {None}) > 1]
+
+
+def _digests(valid: DatasetRecords) -> list[str]:
+    """The content digest of each image, as validate found it."""
+    try:
+        digests = json.loads(paths.DIGESTS.read_text(encoding="utf-8"))
+        return [str(digests[record.file_name]) for record in valid.images]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as broken:
+        raise InputError(
+            f"{paths.DIGESTS}: expected the sha256 of every image, got {str(broken)[:100]}. Run `yolox validate` again."
+        ) from broken
 
 
 def data_digest(parts: Mapping[str, DatasetRecords], content: Mapping[str, str]) -> str:

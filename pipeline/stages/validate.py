@@ -10,11 +10,13 @@ from typing import Any
 
 from pipeline import paths
 from pipeline.entry import stage_main
+from pipeline.seen_images import look_at
 from pipeline.settings import Settings
 from yolox_core.datasets import doctor
 from yolox_core.datasets.atomic import write_json, write_text
 from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.records import DatasetRecords, Finding
+from yolox_core.datasets.seen import digests
 from yolox_core.errors import InputError
 
 SIMILAR = ("image-similar", "similar-across-splits")
@@ -24,12 +26,14 @@ SHOWN = 20  # findings printed; the report has all
 def run(settings: Settings) -> None:
     """Write data/valid and the two reports; InputError where nothing usable is left."""
     raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
-    valid, wrong = doctor.check(raw)
+    seen = look_at(raw)
+    valid, wrong = doctor.check(raw, seen)
     findings = _ingested() + wrong
     _require_something(valid, findings, settings.data.shown)
     counts = doctor.summary(valid, findings)
     write_coco(valid, paths.VALID_ANNOTATIONS)
     write_json(paths.SIMILAR, sorted(sorted(finding.images) for finding in findings if finding.code in SIMILAR))
+    write_json(paths.DIGESTS, digests(seen, raw))
     write_json(paths.VALIDATION, {**counts, "list": [asdict(finding) for finding in findings]})
     write_text(paths.VALIDATION_TEXT, as_markdown(counts, findings))
     print_findings(findings, SHOWN, f"see {paths.VALIDATION}")

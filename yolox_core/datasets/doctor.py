@@ -1,26 +1,19 @@
 """Checks every image and every box, and hands back only what can be used.
 
-Each thing wrong becomes one finding that says where, what and what was done. Images are decoded once, on a pool of
-threads, by the decoder that training uses.
+Each thing wrong becomes one finding that says where, what and what was done.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from yolox_core.datasets.copies import same_files, similar
-from yolox_core.datasets.duplicates import Thumb, thumb
-from yolox_core.datasets.image_facts import image_facts
-from yolox_core.datasets.image_header import is_complete
-from yolox_core.datasets.images import READERS, decode_image, read_bytes
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
+from yolox_core.datasets.seen import Seen, look
 from yolox_core.datasets.set_checks import check_classes, check_sizes
-from yolox_core.errors import InputError
 from yolox_core.structures import FloatArray
 
 TINY_PX = 2.0  # a side, in the image itself
@@ -28,24 +21,16 @@ COVERING = 0.995  # of both sides
 ROUNDING_PX = 0.5  # a box beyond the border by less is rounding, clipped without a word
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What one image file turned out to be."""
+def check(records: DatasetRecords, seen: Sequence[Seen] | None = None) -> tuple[DatasetRecords, list[Finding]]:
+    """The usable images with their usable boxes and true sizes, and everything that was wrong.
 
-    size: tuple[int, int] = (0, 0)  # (height, width) px
-    digest: str = ""
-    problem: tuple[str, str] | None = None  # (code, what) where it cannot be used
-    notes: tuple[tuple[str, str], ...] = ()  # (code, what) of the file, which is used
-    thumb: Thumb = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
-
-
-def check(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
-    """The usable images with their usable boxes and true sizes, and everything that was wrong."""
-    with ThreadPoolExecutor(READERS) as pool:
-        seen = list(pool.map(lambda record: _look(records, record), records.images))
+    `seen` is what `look` found each image to be; None: they are looked at here.
+    """
+    if seen is None:
+        seen = look(records)
     findings: list[Finding] = []
     usable: list[ImageRecord] = []
-    views: list[_Seen] = []
+    views: list[Seen] = []
     for record, view in zip(records.images, seen, strict=True):
         mine = (record.file_name,)
         if view.problem:
@@ -64,9 +49,11 @@ def check(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
     return left, findings
 
 
-def examine(records: DatasetRecords, input_size: int) -> tuple[DatasetRecords, list[Finding]]:
+def examine(
+    records: DatasetRecords, input_size: int, seen: Sequence[Seen] | None = None
+) -> tuple[DatasetRecords, list[Finding]]:
     """As `check`, and what is odd about the set as a whole, for a network of `input_size` px."""
-    usable, findings = check(records)
+    usable, findings = check(records, seen)
     return usable, [*findings, *check_classes(usable), *check_sizes(usable, input_size)]
 
 
@@ -146,22 +133,6 @@ def summary(records: DatasetRecords, findings: Sequence[Finding]) -> dict[str, A
         "findings": len(findings),
         "findings_by_code": dict(sorted(Counter(finding.code for finding in findings).items())),
     }
-
-
-def _look(records: DatasetRecords, record: ImageRecord) -> _Seen:
-    path = records.path(record)
-    if not path.is_file():
-        return _Seen(problem=("missing-image", "expected an image file, got none"))
-    data = b""
-    try:
-        data = read_bytes(path)
-        image = decode_image(data, record.file_name)
-    except InputError as refused:
-        code = "unreadable-image" if not data or is_complete(data) else "truncated-image"
-        return _Seen(problem=(code, str(refused).removeprefix(f"{record.file_name}: ")))
-    facts = image_facts(data, path.suffix)
-    size = (int(image.shape[0]), int(image.shape[1]))
-    return _Seen(size, hashlib.sha256(data).hexdigest(), None, facts.notes if facts else (), thumb(image))
 
 
 def _size_findings(record: ImageRecord, true: tuple[int, int]) -> list[Finding]:

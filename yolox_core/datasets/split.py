@@ -5,44 +5,82 @@ A split that the data set brings is honoured where it holds something out:
   - its val images (where it has test images too) are the val split if a val share is asked for, else they train;
   - where a val share is asked for and none is brought, it is carved out of train by content;
   - images of no brought split train, so that added images never change what is held out.
-Otherwise each image falls by a hash of its content, so the shares are met approximately and no image ever changes
-sides when others are added. Images of equal content stand on one side; where a brought split has them on two, the
-copies less held out are left out of every split, so that the test split stays what the data set says.
+Otherwise each image falls by a hash of its content, so the shares are met approximately and no image changes sides when
+others are added. But for two things:
+  - a class whose test images would be under half or over twice the share (so that there might be none) takes the images
+    that are nearest to the border, or gives them; likewise for val. It needs 3 images, and many classes never need it.
+  - small groups of pictures that copy each other fall as one, by the first of their digests.
+Images of equal content stand on one side; where a brought split has them on two, the copies less held out are left out
+of every split, so that the test split stays what the data set says.
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
 
 SPLITS = ("train", "val", "test")
 _HELD_OUT = {"train": 0, "val": 1, "test": 2}
+LARGEST_GROUP = 20  # pictures that fall as one; of a fixed camera all are alike
+LARGEST_SHARE = 0.05  # of the images, in one group
+FEWEST = 3  # images of a class that is to stand on every side
 
 
 def split(
-    records: DatasetRecords, digests: Sequence[str], *, val: float, test: float, seed: int, honour: bool
+    records: DatasetRecords,
+    digests: Sequence[str],
+    *,
+    val: float,
+    test: float,
+    seed: int,
+    honour: bool,
+    alike: Sequence[Sequence[str]] = (),
 ) -> dict[str, list[int]]:
     """Indices of the images of train, val and test. `digests` are the images' content digests, `val` and `test`
-    shares. InputError where nothing would be left to train or to test on."""
+    shares, `alike` groups of file names of pictures that copy each other. InputError where nothing would be left to
+    train or to test on."""
+    keys = _keys(records, digests, alike)
     brought = _brought(records) if honour else None
-    return _chosen(
-        _by_content(digests, val, test, seed) if brought is None else _honoured(brought, digests, val, seed), digests
-    )
+    sides = _by_content(records, keys, val, test, seed) if brought is None else _honoured(brought, keys, val, seed)
+    return _chosen(sides, digests)
 
 
-def split_fold(digests: Sequence[str], folds: int, fold: int, *, val: float, seed: int) -> dict[str, list[int]]:
+def split_fold(
+    records: DatasetRecords,
+    digests: Sequence[str],
+    folds: int,
+    fold: int,
+    *,
+    val: float,
+    seed: int,
+    alike: Sequence[Sequence[str]] = (),
+) -> dict[str, list[int]]:
     """As `split`, for one run of a cross-validation: over all folds each image is tested on once, by its content.
 
     `val` is the share of the others that is validated on. InputError where nothing would be left.
     """
     sides = []
-    for digest in digests:
-        if int(position(digest, seed) * folds) == fold:
+    for key in _keys(records, digests, alike):
+        if int(position(key, seed) * folds) == fold:
             sides.append("test")
         else:  # drawn apart from the fold, which would leave none in some
-            sides.append("val" if position(digest, seed + 1) < val else "train")
+            sides.append("val" if position(key, seed + 1) < val else "train")
     return _chosen(sides, digests)
+
+
+def _keys(records: DatasetRecords, digests: Sequence[str], alike: Sequence[Sequence[str]]) -> list[str]:
+    """By what each image falls: its digest, or the first of its group's."""
+    content = {record.file_name: digest for record, digest in zip(records.images, digests, strict=True)}
+    most = min(LARGEST_GROUP, math.floor(LARGEST_SHARE * len(digests)))
+    first: dict[str, str] = {}
+    for group in alike:
+        own = sorted({content[name] for name in group if name in content})
+        if len(own) <= most:
+            first |= dict.fromkeys(own, own[0])
+    return [first.get(digest, digest) for digest in digests]
 
 
 def _chosen(sides: list[str], digests: Sequence[str]) -> dict[str, list[int]]:
@@ -88,21 +126,60 @@ def _honoured(brought: list[str], digests: Sequence[str], val: float, seed: int)
     ]
 
 
-def _by_content(digests: Sequence[str], val: float, test: float, seed: int) -> list[str]:
-    positions = [position(digest, seed) for digest in digests]
-    sides = ["test" if at < test else "val" if at < test + val else "train" for at in positions]
-    if len(set(digests)) < 2:
-        return sides
-    # few images may leave a side empty; then the nearest content takes it, though more images may give it back
-    if test > 0 and "test" not in sides:
-        sides = _moved(sides, positions, min(positions), "test")
-    if "train" not in sides:
-        sides = _moved(sides, positions, max(positions), "train")
-    return sides
+def _by_content(records: DatasetRecords, keys: Sequence[str], val: float, test: float, seed: int) -> list[str]:
+    at = {key: position(key, seed) for key in keys}
+    side = {key: "test" if at[key] < test else "val" if at[key] < test + val else "train" for key in at}
+    if len(at) > 1:
+        # few images may leave a side empty; then the nearest content takes it, though more images may give it back
+        if test > 0 and "test" not in side.values():
+            side[min(at, key=at.__getitem__)] = "test"
+        if "train" not in side.values():
+            side[max(at, key=at.__getitem__)] = "train"
+        _show_every_class(side, sorted(at, key=at.__getitem__), _classes(records, keys), {"test": test, "val": val})
+    return [side[key] for key in keys]
 
 
-def _moved(sides: list[str], positions: list[float], at: float, to: str) -> list[str]:
-    return [to if own == at else side for side, own in zip(sides, positions, strict=True)]
+def _classes(records: DatasetRecords, keys: Sequence[str]) -> dict[str, set[str]]:
+    """The names of the classes that each key's images show."""
+    names = records.class_names
+    shown: dict[str, set[str]] = defaultdict(set)
+    for key, record in zip(keys, records.images, strict=True):
+        shown[key] |= {names[label] for label in set(record.labels_G[~record.ignore_G].tolist())}
+    return shown
+
+
+def _show_every_class(
+    side: dict[str, str], keys: Sequence[str], shown: Mapping[str, set[str]], shares: Mapping[str, float]
+) -> None:
+    """Move keys, in the order of their positions, until each class has between half and twice its share on a side.
+
+    The rarest class first. Later ones move only keys without a rarer class, so that what was reached stays.
+    """
+    holders: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        for name in shown[key]:
+            holders[name].append(key)
+    done: set[str] = set()
+    for name in sorted(holders, key=lambda name: (len(holders[name]), name)):
+        own = holders[name]
+        free = [key for key in own if not shown[key] & done]
+        done.add(name)
+        if len(own) < FEWEST:
+            continue
+        wanted = {to: share * len(own) for to, share in shares.items() if share > 0}
+        for to, count in wanted.items():
+            most = min(max(1, math.floor(2 * count)), len(own) - len(wanted))  # leaves one for each other side
+            surplus = sum(side[key] == to for key in own) - most
+            _move(side, [key for key in reversed(free) if side[key] == to], surplus, "train")
+        for to, count in wanted.items():
+            missing = max(1, math.floor(count / 2)) - sum(side[key] == to for key in own)
+            spare = sum(side[key] == "train" for key in own) - 1
+            _move(side, [key for key in free if side[key] == "train"], min(missing, spare), to)
+
+
+def _move(side: dict[str, str], keys: Sequence[str], count: int, to: str) -> None:
+    for key in keys[: max(0, count)]:
+        side[key] = to
 
 
 def _furthest(sides: list[str], digests: Sequence[str]) -> dict[str, str]:

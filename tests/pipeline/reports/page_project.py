@@ -65,7 +65,7 @@ def make(names: tuple[str, ...] = NAMES, images: int = 9, found: bool = True) ->
     splits = {"train": records(names, images, 1000), "val": records(names, 0), "test": truth}
     spec = DetectorSpec(ModelConfig(len(names), width=0.125), names, truth.category_ids, (64, 64))
     paths.RAW_IMAGES.mkdir(parents=True)
-    for image in truth.images:
+    for image in (image for part in splits.values() for image in part.images):
         cv2.imwrite(
             str(paths.RAW_IMAGES / image.file_name), np.full((HEIGHT, WIDTH, 3), image.image_id % 256, np.uint8)
         )
@@ -74,8 +74,16 @@ def make(names: tuple[str, ...] = NAMES, images: int = 9, found: bool = True) ->
     evaluate.write_reports(truth, detections(truth) if found else [])
     documents: dict[Path, Any] = {
         paths.TRAINING: {"run": "x-1", "epochs": 6, "released": "last", "best_epoch": None, "train_seconds": 61.0},
-        paths.VALIDATION: {"images": 9, "findings_by_code": {"outside": 2}, "list": [{"where": "a"}]},
-        paths.MANIFEST: {"data_digest": "d" * 32, "class_names": list(names)},
+        paths.VALIDATION: {
+            "images": 9,
+            "findings_by_code": {"image-grayscale": 1, "box-outside": 2},
+            "list": [
+                {"code": "image-grayscale", "where": "a", "action": "used"},
+                {"code": "box-outside", "where": "b", "action": "box dropped"},
+                {"code": "box-outside", "where": "c", "action": "box dropped"},
+            ],
+        },
+        paths.MANIFEST: {"data_digest": "d" * 32, "class_names": list(names), "left_out": ["a.jpg", "b.jpg"]},
         paths.EXPORT: {
             "max_difference": 1e-5,
             "map_torch": 0.5,

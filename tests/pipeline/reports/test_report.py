@@ -109,7 +109,9 @@ def test_the_page_stands_alone_and_repeats_itself(project: Path) -> None:
     addresses = set(re.findall(r"https?://[^\s\"'<>)]+", page))
     assert all(address.startswith("http://www.w3.org/") for address in addresses)  # names of SVG, never fetched
     assert "<script" not in page and "<link" not in page
-    assert page.count("data:image/jpeg;base64,") == 18  # nine pairs
+    assert page.count("data:image/jpeg;base64,") == 18 + 9  # nine pairs, and three examples of each class
+    assert "Where objects lie" in page and "Classes in one image" in page
+    assert "box dropped" in page and "images left out" in page
     assert all(re.search(r'alt="[^"]+"', tag) for tag in re.findall(r"<img[^>]*>", page))
     assert "<b>bold" not in page and "&lt;b&gt;bold" in page
     assert "yolox-x" in page and "train.epochs" in page

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from pipeline import paths
@@ -267,6 +268,53 @@ def test_damaged_pairs_of_copies_are_told_in_one_line(source: Path, text: str) -
     paths.SIMILAR.write_text(text)
     with pytest.raises(InputError, match=r"similar.json: expected pairs of images.*Run `yolox validate` again"):
         prepare.run(settings(source))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "{}", '{"image1.jpg": "a"}'])
+def test_damaged_digests_are_told_in_one_line(source: Path, text: str) -> None:
+    ingest.run(settings(source))
+    validate.run(settings(source))
+    paths.DIGESTS.write_text(text)
+    with pytest.raises(InputError, match=r"digests.json: expected the sha256 of every image.*Run `yolox validate`"):
+        prepare.run(settings(source))
+
+
+def test_copies_of_pictures_and_classes_of_few_images_are_split_with_care(source: Path) -> None:
+    """60 images; each of ten has a recompressed copy, three show a bird."""
+    for number in range(12, 50):
+        folders.picture(source / "JPEGImages" / f"image{number}.jpg", number)
+        folders.voc_xml(source / "Annotations" / f"image{number}.xml", [CAT])
+    for number in range(10):
+        plain = cv2.imread(str(source / "JPEGImages" / f"image{number}.jpg"))
+        cv2.imwrite(str(source / "JPEGImages" / f"copy{number}.jpg"), plain, [cv2.IMWRITE_JPEG_QUALITY, 70])
+        folders.voc_xml(source / "Annotations" / f"copy{number}.xml", [CAT])
+    for number in (20, 21, 22):
+        folders.voc_xml(source / "Annotations" / f"image{number}.xml", [CAT, ("bird", 5, 5, 25, 29)])
+    manifest = run_all(settings(source, val=0.2))
+    side = {
+        Path(entry["file_name"]).stem: split
+        for split in ("train", "val", "test")
+        for entry in load(paths.prepared(split))["images"]
+    }
+    assert all(side[f"copy{number}"] == side[f"image{number}"] for number in range(10))
+    assert {side[f"image{number}"] for number in (20, 21, 22)} == {"train", "val", "test"}
+    assert manifest["similar_across_splits"] == [] and len(load(paths.SIMILAR)) == 10
+
+
+def test_a_copy_has_the_bytes_of_its_source_on_any_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    for content in (b"", b"abc" * 10**6):
+        source.write_bytes(content)
+        ingest.copy_file(source, target)
+        assert target.read_bytes() == content
+
+    def refuse(*arguments: int) -> int:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    source.write_bytes(b"def")
+    ingest.copy_file(source, target)
+    assert target.read_bytes() == b"def"
 
 
 DAMAGED = ["", "{", "3", "null", "[3]", '["abc"]', '[{"code": "a"}]', "[" * 5000, "\0\0"]

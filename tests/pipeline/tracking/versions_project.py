@@ -21,6 +21,7 @@ from tests.needs import ROOT
 from yolox_core.config import AugmentConfig, DetectorSpec, ModelConfig, Recipe, TrainConfig
 from yolox_core.datasets.atomic import write_json
 from yolox_core.datasets.coco import write_coco
+from yolox_core.datasets.images import content_digests
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
 from yolox_core.train.engine import EpochReport, TrainingJob, train
@@ -123,6 +124,8 @@ class Versions:
         paths.VALID_ANNOTATIONS.parent.mkdir(parents=True, exist_ok=True)
         write_coco(records, paths.VALID_ANNOTATIONS)
         write_json(paths.SIMILAR, [])
+        names = [record.file_name for record in records.images]
+        write_json(paths.DIGESTS, dict(zip(names, content_digests(records), strict=True)))
         prepare.run(load_settings())
 
     def register(self, model: Path, **summary: Any) -> str:

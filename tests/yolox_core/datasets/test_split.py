@@ -1,8 +1,11 @@
 """Splits by content: stable, without copies across, and true to what the data set brings."""
 
 import hashlib
+import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
@@ -49,20 +52,20 @@ def test_copies_stand_on_one_side() -> None:
 
 def test_each_image_is_tested_on_once_over_all_folds() -> None:
     content = digests(*[index % 90 for index in range(100)])
-    sides = [side_of(split_fold(content, 5, fold, val=0.2, seed=0)) for fold in range(5)]
+    sides = [side_of(split_fold(records([None] * 100), content, 5, fold, val=0.2, seed=0)) for fold in range(5)]
     for index in range(100):
         assert [side[index] for side in sides].count("test") == 1
     for side in sides:
         assert all(side[index] == side[index % 90] for index in range(100)), "copies stand together"
         assert {"train", "val", "test"} == set(side.values())
-    more = side_of(split_fold(digests(*range(300)), 5, 2, val=0.2, seed=0))
+    more = side_of(split_fold(records([None] * 300), digests(*range(300)), 5, 2, val=0.2, seed=0))
     assert all(more[index] == sides[2][index] for index in range(90)), "others change nothing"
 
 
 def test_a_fold_without_an_image_is_refused() -> None:
     with pytest.raises(InputError, match="at least one test image"):
         for fold in range(50):
-            split_fold(digests(1, 2, 3), 50, fold, val=0.0, seed=0)
+            split_fold(records([None] * 3), digests(1, 2, 3), 50, fold, val=0.0, seed=0)
 
 
 def test_a_brought_test_split_is_kept_as_it_is_and_copies_leave_train() -> None:
@@ -110,3 +113,82 @@ def test_one_image_or_copies_of_one_are_refused() -> None:
 def test_no_test_share_is_refused() -> None:
     with pytest.raises(InputError, match="expected at least one test image"):
         divide([None] * 50, digests(*range(50)), test=0.0)
+
+
+def showing(labels: list[list[int]], classes: int) -> DatasetRecords:
+    """Images that show these classes."""
+    categories = tuple(Category(label + 1, f"class {label}") for label in range(classes))
+    images = [
+        ImageRecord(
+            index,
+            f"{index}.jpg",
+            8,
+            8,
+            np.tile(np.array([1, 1, 5, 5], np.float32), (len(shown), 1)),
+            np.asarray(shown, np.int64),
+            np.zeros(len(shown), np.bool_),
+        )
+        for index, shown in enumerate(labels)
+    ]
+    return DatasetRecords(Path(), categories, images)
+
+
+def of_class(data: DatasetRecords, chosen: dict[str, list[int]], label: int) -> dict[str, int]:
+    return {side: sum(label in data.images[index].labels_G for index in indices) for side, indices in chosen.items()}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_class_of_three_images_or_more_stands_on_every_side(seed: int) -> None:
+    """Half to twice its share, whatever the hash says; classes meet in images."""
+    rng = np.random.default_rng(seed)
+    counts = [2000, 300, 40, 12, 5, 3]
+    labels = [[label] for label, count in enumerate(counts) for _ in range(count)]
+    labels = [[*own, 0] if rng.random() < 0.3 and own != [0] else own for own in labels]
+    data, content = showing(labels, len(counts)), digests(*(f"{seed} {index}" for index in range(len(labels))))
+    chosen = split(data, content, val=0.1, test=0.2, seed=0, honour=True)
+    assert sorted(side_of(chosen)) == list(range(len(labels)))
+    for label in range(len(counts)):
+        found = of_class(data, chosen, label)
+        total = sum(found.values())
+        assert found["train"] >= 1
+        for side, share in (("val", 0.1), ("test", 0.2)):
+            assert max(1, math.floor(share * total / 2)) <= found[side] <= max(1, math.floor(2 * share * total)), label
+
+
+def test_classes_of_many_images_change_nothing() -> None:
+    content = digests(*range(600))
+    plain = divide([None] * 600, content, val=0.1)
+    assert (
+        split(showing([[index % 3] for index in range(600)], 3), content, val=0.1, test=0.2, seed=0, honour=True)
+        == plain
+    )
+
+
+def test_of_a_class_with_two_images_nothing_is_forced() -> None:
+    content = digests(*range(100))
+    data = showing([[1] if index in (7, 8) else [0] for index in range(100)], 2)
+    assert split(data, content, val=0.0, test=0.2, seed=0, honour=True) == divide([None] * 100, content)
+
+
+def test_pictures_that_copy_each_other_stand_on_one_side() -> None:
+    content = digests(*range(400))
+    alike = [[f"{index}.jpg", f"{index + 100}.jpg", f"{index + 200}.jpg"] for index in range(100)]
+    given: dict[str, Any] = {"val": 0.2, "test": 0.2, "seed": 0, "honour": True}
+    sides = side_of(split(records([None] * 400), content, **given, alike=alike))
+    assert all(sides[index] == sides[index + 100] == sides[index + 200] for index in range(100))
+    assert {"train", "val", "test"} == set(sides.values())
+    plain = side_of(divide([None] * 400, content, val=0.2))
+    assert all(sides[index] == plain[index] for index in range(300, 400)), "others stay"
+    for fold in range(3):
+        found = side_of(split_fold(records([None] * 400), content, 3, fold, val=0.2, seed=0, alike=alike))
+        assert all(found[index] == found[index + 100] == found[index + 200] for index in range(100))
+
+
+def test_pictures_of_one_camera_are_too_many_to_stand_together() -> None:
+    content = digests(*range(200))
+    camera = [[f"{index}.jpg" for index in range(150)]]
+    given: dict[str, Any] = {"val": 0.0, "test": 0.2, "seed": 0, "honour": True}
+    assert split(records([None] * 200), content, **given, alike=camera) == divide([None] * 200, content)
+    pair = [["0.jpg", "1.jpg"]]
+    few = divide([None] * 2, digests(0, 1))
+    assert split(records([None] * 2), digests(0, 1), **given, alike=pair) == few, "nothing would be left to test on"

@@ -1,0 +1,91 @@
+"""Stages and the doctor remember what they saw; where that cannot be kept they say so and do their work."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import counting, seen_images
+from pipeline.counting import Counting
+from pipeline.seen_images import look_at
+from tests.yolox_core.datasets import folders
+from yolox_core.datasets import seen as seen_module
+from yolox_core.datasets.formats import read_dataset
+from yolox_core.datasets.records import DatasetRecords
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> DatasetRecords:
+    folders.voc(tmp_path / "set", {f"image{number}": [("cat", 10, 10, 30, 40)] for number in range(5)})
+    return read_dataset(tmp_path / "set")[0]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
+    plain = seen_module.decode_image
+
+    def decode_image(data: bytes, where: str) -> object:
+        names.append(where)
+        return plain(data, where)
+
+    monkeypatch.setattr(seen_module, "decode_image", decode_image)
+    return names
+
+
+def test_images_are_opened_once(
+    images: DatasetRecords, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(seen_images.FILE, str(tmp_path / "deep" / "seen.sqlite"))
+    first = look_at(images)
+    assert len(opened) == 5
+    assert [view.digest for view in look_at(images)] == [view.digest for view in first]
+    assert len(opened) == 5
+
+
+def no_folder(store: Path) -> None:
+    store.parent.parent.mkdir(exist_ok=True)
+    store.parent.write_text("a file where a folder should be")
+
+
+def no_database(store: Path) -> None:
+    store.parent.mkdir(parents=True)
+    store.write_bytes(b"something else altogether " * 500)
+
+
+@pytest.mark.parametrize("spoil", [no_folder, no_database])
+def test_where_nothing_can_be_kept_that_is_told_and_the_images_are_seen(
+    images: DatasetRecords,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = tmp_path / "cache" / "seen.sqlite"
+    spoil(store)
+    monkeypatch.setenv(seen_images.FILE, str(store))
+    assert all(view.problem is None for view in look_at(images))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: what was seen of the images is not kept (")
+
+
+def test_a_line_now_and_then_with_rate_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 0.0, *(second for second in range(1, 2000) for _ in range(8))])
+    monkeypatch.setattr(counting.time, "monotonic", lambda: next(clock))
+    with Counting(12_000) as progress:
+        for _ in range(60):
+            progress.step()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines and all(" of 12,000 images, " in line and line.endswith(" min left") for line in lines)
+
+
+def test_without_a_known_total_there_is_no_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(counting, "EVERY_S", 0.0)
+    with Counting(None) as progress:
+        progress.step()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("1 images, ") and "left" not in line
