@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing else: pictures inlined, no script, no address of another machine."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipeline.git_state import ProjectState
 from pipeline.reports import card, content, data, learning, quality
@@ -51,13 +52,20 @@ def render(inputs: Inputs, settings: Settings, evidence: Evidence) -> str:
 
 def template(name: str) -> Template:
     """A page's template, beside this file."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    ).get_template(name)
+    )
+    environment.filters["code"] = _code
+    return environment.get_template(name)
+
+
+def _code(text: str) -> Markup:
+    """A text whose parts between backticks are code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _head(inputs: Inputs) -> dict[str, Any]:

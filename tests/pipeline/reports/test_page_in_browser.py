@@ -1,4 +1,4 @@
-"""The report as a person meets it: in Chromium, light and dark, on a phone, by keyboard, on paper."""
+"""The report and the doctor's page as a person meets them: in Chromium, light and dark, on a phone, by keyboard."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import paths
+from pipeline.commands import doctor
 from pipeline.settings import Settings
 from pipeline.stages import report
 from tests.browser import chromium, grave_findings
 from tests.pipeline.reports.page_project import make
+from tests.yolox_core.datasets import folders
 from yolox_core.config import TrainConfig
 
 PHONE = {"width": 360, "height": 740}
@@ -55,3 +57,20 @@ def test_the_page_can_be_used_by_all(page_file: Path) -> None:
         page.emulate_media(media="print")
         assert page.evaluate("document.querySelector('details table').getBoundingClientRect().height") > 0
         assert not page.locator("nav").is_visible()
+
+
+def test_the_doctors_page_can_be_used_by_all(tmp_path: Path) -> None:
+    """With an error, a warning and notes, on a wide picture."""
+    folders.voc(tmp_path / "set", {f"image{number}": [("cat", 10, 10, 30, 40)] for number in range(4)})
+    folders.picture(tmp_path / "set" / "JPEGImages" / "image0.jpg", 1, (700, 1400))
+    folders.voc_xml(tmp_path / "set" / "Annotations" / "image1.xml", [("cat", 10, 10, 10, 40), ("cat", 0, 0, 90, 50)])
+    outputs = doctor.Outputs(html=tmp_path / "page.html")
+    assert doctor.examine(str(tmp_path / "set"), input_size=320, outputs=outputs) == 1
+    with chromium() as browser:
+        for scheme in ("light", "dark"):
+            page = browser.new_page(color_scheme=scheme, viewport=PHONE)
+            page.goto((tmp_path / "page.html").as_uri())
+            assert page.locator("section").count() >= 3 and page.locator("img").count() >= 2
+            assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+            assert not grave_findings(page)
+            page.close()
