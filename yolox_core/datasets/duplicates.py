@@ -6,7 +6,7 @@ nearest different pictures at .976 and .95. One shrunk by leaving pixels out may
 
 Every picture is compared with every other, but by its lowest frequencies alone (a cosine transform). There pictures of
 length 1 are no further apart than they are, which bounds their correlation: a pair beyond it needs no second look. A
-mirrored picture is the same with the odd frequencies across negated.
+mirrored picture is the same with the frequencies that are odd across negated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -71,21 +71,21 @@ def _likely(fine_N: npt.NDArray[np.uint8], side_N: npt.NDArray[np.str_]) -> list
     """(row, the rows before it that it may copy) of those rows that may copy any, in their order."""
     from threadpoolctl import threadpool_limits
 
-    low_NL, signs_L = _low_frequencies(fine_N)
-    # [a, -aa/2, 1] by [b, 1, -bb/2] is half the squared distance, negated
-    half_N1, one_N1 = (low_NL**2).sum(axis=1, keepdims=True) / 2, np.ones((len(low_NL), 1), np.float32)
-    plain_NL = np.hstack([low_NL, -half_N1, one_N1])
-    turned_NL = np.hstack([low_NL * signs_L, -half_N1, one_N1])
-    before_LN = np.ascontiguousarray(np.hstack([low_NL, one_N1, -half_N1]).T)
+    even_NL, odd_NL = _low_frequencies(fine_N)
+    # [a, -aa/2, 1] by [b, 1, -bb/2] is half the squared distance, negated; of a mirrored one the odd part changes sign
+    half_N1 = ((even_NL**2).sum(axis=1, keepdims=True) + (odd_NL**2).sum(axis=1, keepdims=True)) / 2
+    one_N1 = np.ones_like(half_N1)
+    row_NL = np.hstack([even_NL, -half_N1, one_N1])
+    even_LN, odd_LN = (np.ascontiguousarray(part.T) for part in (np.hstack([even_NL, one_N1, -half_N1]), odd_NL))
     least = np.float32(SURE - 1 - 1e-5)  # room for rounding
 
     def look(start: int) -> list[tuple[int, list[Rows]]]:
-        end = min(start + ROWS, len(low_NL))
+        end = min(start + ROWS, len(fine_N))
         near: list[tuple[Rows, Rows, Vectors]] = []  # row, column, bound
         for left in range(0, end, COLUMNS):
             right = min(left + COLUMNS, end)
-            plain_RC, turned_RC = (rows_NL[start:end] @ before_LN[:, left:right] for rows_NL in (plain_NL, turned_NL))
-            bound_RC = np.maximum(plain_RC, turned_RC, out=plain_RC)
+            bound_RC = row_NL[start:end] @ even_LN[:, left:right]
+            bound_RC += np.abs(odd_NL[start:end] @ odd_LN[:, left:right])
             if bound_RC.max() >= least:  # at the latest where a row meets itself
                 row_K, column_K = np.nonzero(bound_RC >= least)
                 near.append((row_K + start, column_K + left, bound_RC[row_K, column_K]))
@@ -99,7 +99,7 @@ def _likely(fine_N: npt.NDArray[np.uint8], side_N: npt.NDArray[np.str_]) -> list
 
     # a thread a core, none of BLAS's own: those wait for each other in a loop, which beside other work takes 20 times
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(READERS) as pool:
-        return [found for block in pool.map(look, range(0, len(low_NL), ROWS)) for found in block]
+        return [found for block in pool.map(look, range(0, len(fine_N), ROWS)) for found in block]
 
 
 def _groups(column_K: Rows, bound_K: Vectors, side_N: npt.NDArray[np.str_], row: int) -> list[Rows]:
@@ -110,17 +110,16 @@ def _groups(column_K: Rows, bound_K: Vectors, side_N: npt.NDArray[np.str_], row:
 
 
 def _low_frequencies(pictures_N: npt.NDArray[np.uint8]) -> tuple[Vectors, Vectors]:
-    """([N, LOW**2 - 1] lowest frequencies without the mean, the sign that mirroring gives to each)."""
+    """The LOW x LOW lowest frequencies without the mean, those even across [N, L] and those odd [N, M]."""
     frequency_F = np.arange(LOW)
     cosines_FS = np.sqrt(2 / SIDE) * np.cos(np.pi / SIDE * np.outer(frequency_F, np.arange(SIDE) + 0.5))
     cosines_FS[0] = np.sqrt(1 / SIDE)
-    low_NL = np.zeros((len(pictures_N), LOW * LOW - 1), np.float32)
+    low_NFF = np.zeros((len(pictures_N), LOW, LOW), np.float32)
     for start in range(0, len(pictures_N), ROWS):
         square_RSS = _vectors(pictures_N[start : start + ROWS]).reshape(-1, SIDE, SIDE)
-        low_RFF = cosines_FS @ square_RSS @ cosines_FS.T  # down, then across
-        low_NL[start : start + ROWS] = low_RFF.reshape(-1, LOW * LOW)[:, 1:]
-    signs_FF = np.broadcast_to((-1.0) ** frequency_F, (LOW, LOW))
-    return low_NL, signs_FF.reshape(-1)[1:].astype(np.float32)
+        low_NFF[start : start + ROWS] = cosines_FS @ square_RSS @ cosines_FS.T  # down, then across
+    even_NL, odd_NM = (low_NFF[:, :, side::2].reshape(len(pictures_N), -1) for side in (0, 1))
+    return even_NL[:, 1:], odd_NM
 
 
 def _likest(

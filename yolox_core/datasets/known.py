@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from stat import S_ISREG
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -41,10 +42,11 @@ class Row:
 
 def stamp(path: Path) -> Stamp | None:
     """What tells whether a file has changed; None where there is none."""
-    if not path.is_file():
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # a name that no file can have
         return None
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return (found.st_size, found.st_mtime_ns, found.st_ino) if S_ISREG(found.st_mode) else None
 
 
 class KnownImages:
