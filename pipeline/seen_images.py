@@ -14,27 +14,32 @@ from yolox_core.datasets.known import KnownImages
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.datasets.seen import Seen, look
 
-FILE = "YOLOX_SEEN"  # of the environment: where what was seen is kept
+VARIABLE = "YOLOX_SEEN"  # of the environment: the file where what was seen is kept
 DEFAULT_FILE = "~/.cache/yolox-pipeline/seen.sqlite"
 
 
 def look_at(records: DatasetRecords) -> list[Seen]:
-    """What every image of the records is; only what is new or changed is opened."""
-    known = _known()
+    """What every image of the records is; only what is new or changed is decoded."""
+    path = Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
+    known = _known(path)
     with known or nullcontext(), Counting(len(records.images)) as progress:
         seen = look(records, known, progress.step)
     if known is not None and known.failed is not None:
-        _say_why_not(known.failed)
+        _say_why_not(path, known.failed)
     return seen
 
 
-def _known() -> KnownImages | None:
+def _known(path: Path) -> KnownImages | None:
     try:
-        return KnownImages(Path(os.environ.get(FILE) or DEFAULT_FILE).expanduser())
+        return KnownImages(path.expanduser())
     except (OSError, sqlite3.Error, RuntimeError) as failed:  # no home, a folder that is read-only, a damaged file
-        _say_why_not(str(failed))
+        _say_why_not(path, str(failed))
         return None
 
 
-def _say_why_not(reason: str) -> None:
-    print(f"note: what was seen of the images is not kept ({reason}); next time all are opened again", file=sys.stderr)
+def _say_why_not(path: Path, reason: str) -> None:
+    print(
+        f"note: {path}: expected to keep here what was seen of images, got: {reason}. Delete it, or name another file "
+        f"by {VARIABLE}; until then all images are opened each time.",
+        file=sys.stderr,
+    )

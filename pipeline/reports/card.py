@@ -4,9 +4,10 @@ Objects of all splits count; crowds do not.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import cv2
@@ -73,19 +74,16 @@ def centres(splits: Splits) -> list[list[float]]:
 def meetings(splits: Splits, most: int = MOST_CLASSES) -> list[tuple[str, list[Cell]]]:
     """(class, images that also show each class) of the classes that most images show, in the data set's order."""
     names = splits["train"].class_names
-    together = np.zeros((len(names), len(names)), np.int64)
-    for split in SPLITS:
-        for image in splits[split].images:
-            labels = np.unique(image.labels_G[~image.ignore_G])
-            together[np.ix_(labels, labels)] += 1
-    shown = np.sort(np.argsort(-together.diagonal(), kind="stable")[:most])
+    shown_by = [
+        frozenset(image.labels_G[~image.ignore_G].tolist()) for split in SPLITS for image in splits[split].images
+    ]
+    alone = Counter(label for labels in shown_by for label in labels)
+    shown = sorted(sorted(range(len(names)), key=lambda label: -alone[label])[:most])
+    both = Counter(pair for labels in shown_by for pair in product(labels & set(shown), repeat=2))
     return [
         (
             names[row],
-            [
-                Cell(int(together[row, column]), _percent(together[row, column], together[row, row]), row == column)
-                for column in shown
-            ],
+            [Cell(both[row, column], _percent(both[row, column], alone[row]), row == column) for column in shown],
         )
         for row in shown
     ]
@@ -109,11 +107,13 @@ def examples(splits: Splits, most: int = MOST_CLASSES) -> list[tuple[str, list[E
 
 def findings(validation: Mapping[str, Any]) -> list[Found]:
     """What `validate` found, a row a kind, the worst first."""
-    done = {entry["code"]: entry["action"] for entry in reversed(validation.get("list", ()))}
-    known = [(code, times) for code, times in validation["findings_by_code"].items() if code in CATALOGUE]
+    done: dict[str, dict[str, None]] = defaultdict(dict)  # in order, each once
+    for entry in validation.get("list", ()):
+        if "code" in entry and "action" in entry:
+            done[entry["code"]][re.sub(r"\d+ boxes", "boxes", entry["action"])] = None
     rows = [
-        Found(code, CATALOGUE[code], times, re.sub(r"its \d+ boxes", "its boxes", done.get(code, "–")))
-        for code, times in known
+        Found(code, CATALOGUE[code], times, "; ".join(done[code]) or "–")
+        for code, times in validation.get("findings_by_code", {}).items()
     ]
     return sorted(rows, key=lambda row: (SEVERITIES.index(row.check.severity), -row.times, row.code))
 

@@ -70,16 +70,18 @@ def copy_images(records: DatasetRecords, folder: Path) -> None:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """As shutil.copyfile, and without any copying where the file system lets two files share their bytes."""
+    """The content of `source` as a file of its own; where the file system lets two share bytes, nothing is copied."""
     try:
         with source.open("rb") as read, target.open("wb") as written:
             left = os.fstat(read.fileno()).st_size
+            if left == 0:
+                raise OSError("empty, or of a kind that does not say its size")
             while left > 0:
                 copied = os.copy_file_range(read.fileno(), written.fileno(), left)
-                if copied == 0:  # it has become shorter meanwhile
-                    break
+                if copied == 0:
+                    raise OSError("cut short, or of a kind that cannot be copied so")
                 left -= copied
-    except (AttributeError, OSError):  # not on Linux; between two file systems, or a kind of its own
+    except (AttributeError, OSError):  # not on Linux, between two file systems, or one of the above
         shutil.copyfile(source, target)
 
 

@@ -31,11 +31,11 @@ def run(settings: Settings) -> None:
     shares = settings.data.split
     valid = read_coco(paths.VALID_ANNOTATIONS, paths.RAW_IMAGES)
     digests, alike = _digests(valid), _similar()
-    drawing: dict[str, Any] = {"val": shares.val, "seed": SPLIT_SEED, "alike": alike}
+    val, seed = shares.val, SPLIT_SEED
     if shares.folds is None:
-        chosen = split(valid, digests, test=shares.test, honour=shares.honour, **drawing)
+        chosen = split(valid, digests, val=val, test=shares.test, seed=seed, honour=shares.honour, alike=alike)
     else:
-        chosen = split_fold(valid, digests, shares.folds, shares.fold, **drawing)
+        chosen = split_fold(valid, digests, shares.folds, shares.fold, val=val, seed=seed, alike=alike)
     parts = {
         name: replace(valid, images=[replace(valid.images[index], split=name) for index in indices])
         for name, indices in chosen.items()

@@ -14,6 +14,7 @@ from pipeline.settings import Settings
 from pipeline.sweep.cost import size_of
 from yolox_core.config import DetectorSpec
 from yolox_core.datasets.atomic import write_text
+from yolox_core.datasets.balance import without_repeats
 from yolox_core.datasets.coco import read_coco
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.datasets.split import SPLITS
@@ -23,7 +24,7 @@ def run(settings: Settings) -> None:
     """Write the page."""
     spec = DetectorSpec.from_dict(read_json(paths.RELEASED / "model.json"), str(paths.RELEASED / "model.json"))
     inputs = read_inputs()
-    splits = {name: read_coco(paths.prepared(name), paths.RAW_IMAGES) for name in SPLITS}
+    splits = {name: without_repeats(read_coco(paths.prepared(name), paths.RAW_IMAGES)) for name in SPLITS}
     evidence = Evidence(
         spec=spec,
         state=project_state(),

@@ -9,7 +9,7 @@ from pipeline import counting, seen_images
 from pipeline.counting import Counting
 from pipeline.seen_images import look_at
 from tests.yolox_core.datasets import folders
-from yolox_core.datasets import seen as seen_module
+from tests.yolox_core.datasets.opened import opened_images
 from yolox_core.datasets.formats import read_dataset
 from yolox_core.datasets.records import DatasetRecords
 
@@ -20,23 +20,9 @@ def images(tmp_path: Path) -> DatasetRecords:
     return read_dataset(tmp_path / "set")[0]
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    plain = seen_module.decode_image
-
-    def decode_image(data: bytes, where: str) -> object:
-        names.append(where)
-        return plain(data, where)
-
-    monkeypatch.setattr(seen_module, "decode_image", decode_image)
-    return names
-
-
-def test_images_are_opened_once(
-    images: DatasetRecords, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(seen_images.FILE, str(tmp_path / "deep" / "seen.sqlite"))
+def test_images_are_opened_once(images: DatasetRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = opened_images(monkeypatch)
+    monkeypatch.setenv(seen_images.VARIABLE, str(tmp_path / "deep" / "seen.sqlite"))
     first = look_at(images)
     assert len(opened) == 5
     assert [view.digest for view in look_at(images)] == [view.digest for view in first]
@@ -63,10 +49,10 @@ def test_where_nothing_can_be_kept_that_is_told_and_the_images_are_seen(
 ) -> None:
     store = tmp_path / "cache" / "seen.sqlite"
     spoil(store)
-    monkeypatch.setenv(seen_images.FILE, str(store))
+    monkeypatch.setenv(seen_images.VARIABLE, str(store))
     assert all(view.problem is None for view in look_at(images))
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("note: what was seen of the images is not kept (")
+    assert line.startswith(f"note: {store}: expected to keep here") and "Delete it, or name another file" in line
 
 
 def test_a_line_now_and_then_with_rate_and_time_left(

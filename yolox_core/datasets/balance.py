@@ -37,6 +37,13 @@ def balanced(
     return replace(training, images=[*images, *again])
 
 
+def without_repeats(records: DatasetRecords) -> DatasetRecords:
+    """Each image once, as it was before `balanced`."""
+    return replace(
+        records, images=list({record.file_name: record for record in reversed(records.images)}.values())[::-1]
+    )
+
+
 def repeat_factors(images: Sequence[ImageRecord], rare: float) -> list[float]:
     """How often each image is to be seen, 1 or more; not yet rounded."""
     classes = [set(record.labels_G[~record.ignore_G].tolist()) for record in images]

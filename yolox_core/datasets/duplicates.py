@@ -9,6 +9,7 @@ length 1 are no further apart than they are, which bounds their correlation: a p
 mirrored picture is the same with the frequencies that are odd across negated.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,32 +82,33 @@ def _likely(fine_N: npt.NDArray[np.uint8], side_N: npt.NDArray[np.str_]) -> list
 
     def look(start: int) -> list[tuple[int, list[Rows]]]:
         end = min(start + ROWS, len(fine_N))
-        near: list[tuple[Rows, Rows, Vectors]] = []  # row, column, bound
+        near: dict[int, list[tuple[Rows, Vectors]]] = defaultdict(list)  # columns and their bounds
         for left in range(0, end, COLUMNS):
             right = min(left + COLUMNS, end)
             bound_RC = row_NL[start:end] @ even_LN[:, left:right]
             bound_RC += np.abs(odd_NL[start:end] @ odd_LN[:, left:right])
-            if bound_RC.max() >= least:  # at the latest where a row meets itself
-                row_K, column_K = np.nonzero(bound_RC >= least)
-                near.append((row_K + start, column_K + left, bound_RC[row_K, column_K]))
-        row_K, column_K, bound_K = (np.concatenate(parts) for parts in zip(*near, strict=True))
-        before_K = column_K < row_K
-        row_K, column_K, bound_K = row_K[before_K], column_K[before_K], bound_K[before_K]
-        return [
-            (int(row), _groups(column_K[row_K == row], bound_K[row_K == row], side_N, int(row)))
-            for row in np.unique(row_K)
-        ]
+            if right > start:  # itself and those after it
+                bound_RC[np.arange(start, end)[:, None] <= np.arange(left, right)] = -np.inf
+            for at in np.flatnonzero(bound_RC.max(axis=1) >= least).tolist():
+                column_K = np.flatnonzero(bound_RC[at] >= least)
+                for few_K in _likeliest(bound_RC[at, column_K], side_N[left + column_K] == side_N[start + at]):
+                    near[start + at].append((left + column_K[few_K], bound_RC[at, column_K[few_K]]))
+        found = []
+        for row in sorted(near):
+            column_K, bound_K = (np.concatenate(parts) for parts in zip(*near[row], strict=True))
+            groups = _likeliest(bound_K, side_N[column_K] == side_N[row])
+            found.append((row, [column_K[few_K] for few_K in groups]))
+        return found
 
     # a thread a core, none of BLAS's own: those wait for each other in a loop, which beside other work takes 20 times
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(READERS) as pool:
         return [found for block in pool.map(look, range(0, len(fine_N), ROWS)) for found in block]
 
 
-def _groups(column_K: Rows, bound_K: Vectors, side_N: npt.NDArray[np.str_], row: int) -> list[Rows]:
-    """The few likeliest columns on the row's own side, then those on the others."""
-    order = np.argsort(-bound_K, kind="stable")
-    own = side_N[column_K[order]] == side_N[row]
-    return [column_K[order[side]][:LOOKED_AT] for side in (own, ~own)]
+def _likeliest(bound_K: Vectors, own_K: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    """The indices of the few largest bounds on the own side, and on the others."""
+    order_K = np.argsort(-bound_K, kind="stable")
+    return order_K[own_K[order_K]][:LOOKED_AT], order_K[~own_K[order_K]][:LOOKED_AT]
 
 
 def _low_frequencies(pictures_N: npt.NDArray[np.uint8]) -> tuple[Vectors, Vectors]:

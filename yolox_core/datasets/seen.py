@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from yolox_core.datasets.duplicates import Thumb, thumb
 from yolox_core.datasets.image_facts import image_facts
 from yolox_core.datasets.image_header import is_complete
 from yolox_core.datasets.images import READERS, decode_image
-from yolox_core.datasets.known import KnownImages, Row, Stamp, stamp
+from yolox_core.datasets.known import KnownImages, Row, stamp
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
+
+AT_ONCE = 32  # images a task of the pool: to hand over one by one costs more than a file that is known
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,24 @@ def look(
     after each image.
     """
 
-    def one(path: Path) -> tuple[Stamp | None, Seen, bool]:
-        found = stamp(path)
-        if found is None:
-            return None, Seen(problem=("missing-image", "expected an image file, got none")), False
-        row = known.row(path, found) if known is not None else None
-        return (found, _look(path, known), True) if row is None else (found, _from_row(row), False)
+    def one(path: Path) -> tuple[str | None, Seen | None]:
+        now = stamp(path)
+        if now is None:
+            return None, Seen(problem=("missing-image", "expected an image file, got none"))
+        row = known.row(path, now) if known is not None else None
+        return now, None if row is None else _from_row(row)
+
+    def several(paths: Sequence[Path]) -> list[tuple[Path, str | None, Seen, bool]]:
+        found = [(path, *one(path)) for path in paths]
+        return [(path, now, _look(path, known) if view is None else view, view is None) for path, now, view in found]
 
     seen = []
     paths = [records.path(record) for record in records.images]
+    blocks = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
     with ThreadPoolExecutor(READERS) as pool:
-        for path, (found, view, opened) in zip(paths, pool.map(one, paths), strict=True):
-            if known is not None and found is not None and opened and view.digest:
-                known.remember(path, found, _as_row(view))
+        for path, now, view, opened in chain.from_iterable(pool.map(several, blocks)):
+            if known is not None and now is not None and opened and view.digest:
+                known.remember(path, now, _as_row(view))
             seen.append(view)
             step()
     return seen

@@ -8,7 +8,8 @@ A split that the data set brings is honoured where it holds something out:
 Otherwise each image falls by a hash of its content, so the shares are met approximately and no image changes sides when
 others are added. But for two things:
   - a class whose test images would be under half or over twice the share (so that there might be none) takes the images
-    that are nearest to the border, or gives them; likewise for val. It needs 3 images, and many classes never need it.
+    that are nearest to the border, or gives them; likewise for val. It needs 3 images,
+    and some that show no rarer class.
   - small groups of pictures that copy each other fall as one, by the first of their digests.
 Images of equal content stand on one side; where a brought split has them on two, the copies less held out are left out
 of every split, so that the test split stays what the data set says.
@@ -19,6 +20,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from yolox_core.datasets.copies import groups_of
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
 
@@ -75,11 +77,11 @@ def _keys(records: DatasetRecords, digests: Sequence[str], alike: Sequence[Seque
     """By what each image falls: its digest, or the first of its group's."""
     content = {record.file_name: digest for record, digest in zip(records.images, digests, strict=True)}
     most = min(LARGEST_GROUP, math.floor(LARGEST_SHARE * len(digests)))
+    own = [[content[name] for name in group if name in content] for group in alike]
     first: dict[str, str] = {}
-    for group in alike:
-        own = sorted({content[name] for name in group if name in content})
-        if len(own) <= most:
-            first |= dict.fromkeys(own, own[0])
+    for together in groups_of([(group[0], digest) for group in own for digest in group]):
+        if len(together) <= most:
+            first |= dict.fromkeys(together, together[0])
     return [first.get(digest, digest) for digest in digests]
 
 
@@ -163,9 +165,9 @@ def _show_every_class(
     for name in sorted(holders, key=lambda name: (len(holders[name]), name)):
         own = holders[name]
         free = [key for key in own if not shown[key] & done]
-        done.add(name)
         if len(own) < FEWEST:
             continue
+        done.add(name)
         wanted = {to: share * len(own) for to, share in shares.items() if share > 0}
         for to, count in wanted.items():
             most = min(max(1, math.floor(2 * count)), len(own) - len(wanted))  # leaves one for each other side

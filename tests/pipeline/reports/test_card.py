@@ -109,7 +109,14 @@ def test_findings_stand_by_severity_with_what_was_done() -> None:
         ("missing-image", "error", 1, "image and its boxes dropped"),
         ("image-grayscale", "note", 9, "used"),
     ]
-    assert card.findings({"findings_by_code": {}}) == []
+    assert card.findings({"findings_by_code": {}}) == card.findings({}) == []
+
+
+def test_each_way_to_act_on_a_kind_is_told_once() -> None:
+    actions = ["box dropped", "file left out", "box dropped", "its 7 boxes dropped", "its 3 boxes dropped"]
+    entries = [{"code": "unreadable-annotation", "action": action} for action in actions] + [{"where": "a"}]
+    (row,) = card.findings({"findings_by_code": {"unreadable-annotation": 5}, "list": entries})
+    assert row.done == "box dropped; file left out; its boxes dropped"
 
 
 def test_changes_are_told_where_there_are_any() -> None:

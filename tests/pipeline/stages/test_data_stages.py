@@ -311,10 +311,12 @@ def test_a_copy_has_the_bytes_of_its_source_on_any_file_system(tmp_path: Path, m
     def refuse(*arguments: int) -> int:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(os, "copy_file_range", refuse)
     source.write_bytes(b"def")
-    ingest.copy_file(source, target)
-    assert target.read_bytes() == b"def"
+    for way in (refuse, lambda *arguments: 0):  # some file systems copy nothing and say so only thus
+        monkeypatch.setattr(os, "copy_file_range", way)
+        target.unlink()
+        ingest.copy_file(source, target)
+        assert target.read_bytes() == b"def"
 
 
 DAMAGED = ["", "{", "3", "null", "[3]", '["abc"]', '[{"code": "a"}]', "[" * 5000, "\0\0"]

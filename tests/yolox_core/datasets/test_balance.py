@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yolox_core.datasets.balance import balanced, repeat_factors
+from yolox_core.datasets.balance import balanced, repeat_factors, without_repeats
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 
 
@@ -68,3 +68,10 @@ def test_repeats_round_to_their_factor_on_average_and_get_ids_of_their_own() -> 
 def test_nothing_to_balance() -> None:
     assert balance([], background=0.1, rare=0.1) == []
     assert balance([image(1)], background=0.0, rare=0.1) == []
+
+
+def test_without_repeats_each_image_is_there_once() -> None:
+    images = [image(number, 0) for number in range(40)] + [image(40, 0, 1)]
+    repeated = balance(images, rare=0.5)
+    assert len(repeated) > len(images)
+    assert without_repeats(DatasetRecords(Path(), (), repeated)).images == images

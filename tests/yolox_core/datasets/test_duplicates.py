@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tests import needs
+from yolox_core.datasets import duplicates
 from yolox_core.datasets.copies import groups_of
-from yolox_core.datasets.duplicates import SIDE, Thumb, pairs, thumb
+from yolox_core.datasets.duplicates import SIDE, SURE, Thumb, pairs, thumb
 from yolox_core.datasets.images import IMAGE_SUFFIXES, read_image
 from yolox_core.datasets.synthetic import render
 from yolox_core.structures import ImageArray
@@ -82,6 +83,34 @@ def test_a_thousand_rows_are_compared_with_all() -> None:
         (3, 2050, True),
         (2051, 2099, False),
     ]
+
+
+def slowly(thumbs: list[Thumb]) -> set[tuple[int, int]]:
+    """Every picture with the likest before it, by comparing each with all; of ties any."""
+    flat = np.stack([thumbs, np.stack(thumbs)[:, :, ::-1]]).reshape(2, len(thumbs), -1).astype(np.float64)
+    flat -= flat.mean(axis=2, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=2, keepdims=True)
+    like = np.maximum(flat[0] @ flat[0].T, flat[0] @ flat[1].T)
+    return {(int(like[row, :row].argmax()), row) for row in range(1, len(thumbs)) if like[row, :row].max() >= SURE}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_blocks_find_what_comparing_all_finds(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 7 by 11, so that copies lie in all of them; likeness on both sides of the bound."""
+    monkeypatch.setattr(duplicates, "ROWS", 7)
+    monkeypatch.setattr(duplicates, "COLUMNS", 11)
+    rng = np.random.default_rng(seed)
+    thumbs: list[Thumb] = []
+    for number in range(150):
+        small = rng.integers(0, 256, (5, 5), dtype=np.uint8)
+        thumbs.append(np.asarray(cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8))
+        if number > 10 and rng.random() < 0.4:
+            copy = thumbs[int(rng.integers(0, number))].astype(np.float64)
+            copy = (copy[:, ::-1] if rng.random() < 0.5 else copy) + rng.normal(0, rng.choice([1, 8, 14]), copy.shape)
+            thumbs[-1] = copy.clip(0, 255).astype(np.uint8)
+    expected = slowly(thumbs)
+    assert {(pair.first, pair.second) for pair in pairs(thumbs)} == expected
+    assert 20 < len(expected) < 80
 
 
 def test_pictures_of_one_colour_are_not_compared() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.yolox_core.datasets import folders
+from tests.yolox_core.datasets.opened import opened_images
 from yolox_core.datasets import known as known_module
-from yolox_core.datasets import seen as seen_module
 from yolox_core.datasets.known import KnownImages
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.datasets.seen import Seen, digests, look
@@ -20,15 +20,7 @@ from yolox_core.datasets.seen import Seen, digests, look
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that are decoded."""
-    names: list[str] = []
-    plain = seen_module.decode_image
-
-    def decode_image(data: bytes, where: str) -> np.ndarray:  # type: ignore[type-arg]  # as the module's own
-        names.append(where)
-        return plain(data, where)
-
-    monkeypatch.setattr(seen_module, "decode_image", decode_image)
-    return names
+    return opened_images(monkeypatch)
 
 
 @pytest.fixture
@@ -96,29 +88,132 @@ def test_the_same_content_under_another_suffix_is_looked_at(
     assert opened == ["b.jpg"] and view.notes[0][0] == "image-mislabelled"
 
 
-def test_what_other_code_has_seen_does_not_count(
+def test_what_other_code_has_seen_does_not_count_and_goes(
     images: DatasetRecords, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        look(images, known)
-    opened.clear()
-    monkeypatch.setattr(known_module, "code_digest", lambda: "newer")
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        look(images, known)
-    assert len(opened) == 6
-
-
-def test_lost_folders_are_forgotten(images: DatasetRecords, tmp_path: Path) -> None:
     store = tmp_path / "seen.sqlite"
     with KnownImages(store) as known:
         look(images, known)
-    os.rename(images.image_root, tmp_path / "moved")
-    moved = DatasetRecords(tmp_path / "moved", images.categories, images.images)
+    opened.clear()
+    monkeypatch.setattr(known_module, "code_digest", lambda: "newer")
+    with KnownImages(store) as known:
+        look(images, known)
+    assert len(opened) == 6 and known.failed is None
+    with sqlite3.connect(store) as database:
+        assert list(database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) == [("images_newer",)]
+
+
+def kept(store: Path) -> set[Path]:
+    with sqlite3.connect(store) as database:
+        table = f"images_{known_module.code_digest()[:16]}"
+        rows = database.execute(f"SELECT folder, name FROM {table}")
+        return {Path(os.fsdecode(folder)) / os.fsdecode(name) for folder, name in rows}
+
+
+def test_lost_folders_and_files_are_forgotten(images: DatasetRecords, tmp_path: Path) -> None:
+    store, root = tmp_path / "seen.sqlite", tmp_path / "moved"
+    with KnownImages(store) as known:
+        look(images, known)
+    assert len(kept(store)) == 6
+    os.rename(images.image_root, root)
+    moved = DatasetRecords(root, images.categories, images.images)
     with KnownImages(store) as known:
         look(moved, known)
+    here = {root / name for name in ("a.jpg", "b.png", "deep/c.jpg", "bad.jpg", "cut.jpg", "grey.png")}
+    deep = images.image_root / "deep" / "c.jpg"  # its folder's parent is gone, too, as if it were not mounted
+    assert kept(store) == here | {deep}
+    (root / "a.jpg").unlink()
+    folders.picture(root / "new.jpg", 70)
+    fewer = DatasetRecords(root, images.categories, [images.images[1], ImageRecord(9, "new.jpg", 0, 0)])
+    with KnownImages(store) as known:
+        look(fewer, known)
+    assert kept(store) == here - {root / "a.jpg"} | {root / "new.jpg", deep}, "what was not asked for stays where it is"
+
+
+def test_what_may_only_not_be_mounted_stays(images: DatasetRecords, tmp_path: Path) -> None:
+    store, drive = tmp_path / "seen.sqlite", tmp_path / "drive" / "data"
+    drive.mkdir(parents=True)
+    os.rename(images.image_root, drive / "images")
+    mounted = DatasetRecords(drive / "images", images.categories, images.images)
+    with KnownImages(store) as known:
+        look(mounted, known)
+    os.rename(drive, tmp_path / "elsewhere")
+    folders.picture(tmp_path / "other.jpg", 3)
+    with KnownImages(store) as known:
+        look(DatasetRecords(tmp_path, images.categories, [ImageRecord(1, "other.jpg", 0, 0)]), known)
+    assert len(kept(store)) == 7
+
+
+def test_an_interrupted_look_keeps_what_it_saw(images: DatasetRecords, tmp_path: Path, opened: list[str]) -> None:
+    left = iter(range(3))
+
+    def step() -> None:
+        if next(left) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), KnownImages(tmp_path / "seen.sqlite") as known:
+        look(images, known, step)
+    opened.clear()
+    with KnownImages(tmp_path / "seen.sqlite") as known:
+        look(images, known)
+    assert sorted(opened) == ["bad.jpg", "cut.jpg", "grey.png"]
+
+
+def test_two_at_once_lose_nothing(images: DatasetRecords, tmp_path: Path, opened: list[str]) -> None:
+    store = tmp_path / "seen.sqlite"
+    with KnownImages(store) as one, KnownImages(store) as other:
+        look(images, one)
+        look(images, other)
+    assert (one.failed, other.failed) == (None, None)
+    opened.clear()
+    with KnownImages(store) as known:
+        look(images, known)
+    assert opened == []
+
+
+def test_numbers_of_any_size_tell_files_apart(
+    images: DatasetRecords, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems number their files up to 2**64, which SQLite cannot hold."""
+    plain = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        found = list(plain(path, **options))
+        found[1] = 2**64 - 1
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    for _ in range(2):
+        with KnownImages(tmp_path / "seen.sqlite") as known:
+            look(images, known)
+        assert known.failed is None
+    assert len(opened) == 6
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(images: DatasetRecords, tmp_path: Path) -> None:
+    path = images.image_root / "a.jpg"
+    with KnownImages(tmp_path / "seen.sqlite") as known:
+        before = look(images, known)
+    times, data = path.stat(), bytearray(path.read_bytes())
+    data[-10] ^= 255
+    with path.open("r+b") as file:  # in place: the inode stays
+        file.write(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with KnownImages(tmp_path / "seen.sqlite") as known:
+        after = look(images, known)
+    assert path.stat().st_mtime_ns == times.st_mtime_ns and after[0].digest != before[0].digest
+
+
+@pytest.mark.parametrize("damage", ["seen = '[1, '", "seen = '[]'", "seen = 'null'", "thumb = x'0102'", "thumb = 5"])
+def test_a_damaged_row_is_told_and_does_no_harm(images: DatasetRecords, tmp_path: Path, damage: str) -> None:
+    store = tmp_path / "seen.sqlite"
+    with KnownImages(store) as known:
+        first = look(images, known)
     with sqlite3.connect(store) as database:
-        kept = {Path(os.fsdecode(folder)) for (folder,) in database.execute("SELECT DISTINCT folder FROM images")}
-    assert kept == {tmp_path / "moved", tmp_path / "moved" / "deep"}
+        database.execute(f"UPDATE images_{known_module.code_digest()[:16]} SET {damage}")
+    with KnownImages(store) as known:
+        assert told(look(images, known)) == told(first)
+    assert known.failed is not None and known.failed.startswith("damaged: ")
 
 
 def test_a_store_that_fails_is_told_and_does_no_harm(images: DatasetRecords, tmp_path: Path) -> None:
@@ -129,7 +224,7 @@ def test_a_store_that_fails_is_told_and_does_no_harm(images: DatasetRecords, tmp
     store.unlink()
     with KnownImages(store) as known:
         first = look(images, known)
-    with store.open("r+b") as file:  # after the header
+    with store.open("r+b") as file:  # after the schema
         file.seek(4096)
         file.write(os.urandom(store.stat().st_size - 4096))
     with KnownImages(store) as known:

@@ -155,6 +155,23 @@ def test_every_class_of_three_images_or_more_stands_on_every_side(seed: int) -> 
             assert max(1, math.floor(share * total / 2)) <= found[side] <= max(1, math.floor(2 * share * total)), label
 
 
+def test_a_class_too_rare_to_be_placed_holds_no_other() -> None:
+    """A bird in three images; one of them shows the only egg, one the only nest."""
+    labels = [[0]] * 60 + [[0, 1, 2], [0, 1, 3], [0, 1]]
+    for seed in range(10):
+        content = digests(*(f"{seed} {index}" for index in range(len(labels))))
+        chosen = split(showing(labels, 4), content, val=0.2, test=0.2, seed=0, honour=True)
+        assert of_class(showing(labels, 4), chosen, 1) == {"train": 1, "val": 1, "test": 1}
+
+
+def test_groups_that_share_a_content_are_one() -> None:
+    content = digests(*[0, 0, 2, 3, *range(4, 200)])
+    alike = [["0.jpg", "2.jpg"], ["1.jpg", "3.jpg"]]
+    for seed in range(20):
+        sides = side_of(split(records([None] * 200), content, val=0.3, test=0.3, seed=seed, honour=True, alike=alike))
+        assert sides[0] == sides[1] == sides[2] == sides[3]
+
+
 def test_classes_of_many_images_change_nothing() -> None:
     content = digests(*range(600))
     plain = divide([None] * 600, content, val=0.1)
