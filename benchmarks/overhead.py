@@ -5,6 +5,7 @@ import secrets
 import statistics
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from yolox_core.datasets.synthetic import render
 from yolox_core.train.engine import EpochReport, TrainingJob, train
 
 PAIRS = 5
-IMAGES, SIZE, EPOCHS = 160, 192, 9
-STARTING = 4  # epochs in which Ray's own processes are still importing; start-up is stated apart
+IMAGES, SIZE, EPOCHS = 160, 192, 30
+STARTING_S = 25.0  # of training, in which Ray's own processes are still importing; start-up is stated apart
 
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
@@ -86,9 +87,11 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
 
 
 def epochs(reports: list[EpochReport]) -> float:
-    """Mean seconds of an epoch after start-up, checkpoint included."""
-    later = reports[STARTING:]
-    return sum(report.timing["train_s"] + report.timing["checkpoint_s"] for report in later) / len(later)
+    """Median seconds of an epoch that began after start-up, checkpoint included."""
+    took = [report.timing["train_s"] + report.timing["checkpoint_s"] for report in reports]
+    return statistics.median(
+        own for own, began in zip(took, accumulate([0.0, *took]), strict=False) if began >= STARTING_S
+    )
 
 
 def _nothing(folder: Path) -> Path:
