@@ -146,7 +146,7 @@ def _name(number: int) -> str:
 
 
 def _picture(number: int) -> bytes:
-    """A picture like no other: soft shapes with grain, of about 150 KB, as COCO's are in the mean."""
+    """A picture like no other: soft shapes with grain, of about 120 KB; COCO's have 150 in the mean."""
     rng = np.random.default_rng(number)
     soft = cv2.resize(rng.integers(0, 200, (9, 12, 3), np.uint8), SIZE[::-1], interpolation=cv2.INTER_CUBIC)
     grain = cv2.resize(rng.integers(0, 56, (240, 320), np.uint8), SIZE[::-1], interpolation=cv2.INTER_LINEAR)

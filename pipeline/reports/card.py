@@ -27,8 +27,7 @@ from yolox_core.visualize import draw_boxes
 ASPECTS = tuple(2.0 ** (step / 2) for step in range(-8, 9))  # 1/16 to 16, width by height, two bins an octave
 CELLS = 12  # each way, of the image
 MOST_CLASSES = 20  # shown of one kind
-EACH = 3  # examples of a class: small, middling and large
-QUANTILES = (0.1, 0.5, 0.9)  # of the objects' areas
+QUANTILES = (0.1, 0.5, 0.9)  # of the objects' areas: an example of a class each
 EXAMPLE_PX = 150  # longer side of an example
 AROUND = 0.4  # of an object's longer side, shown on each side of it
 

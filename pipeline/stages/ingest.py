@@ -1,7 +1,7 @@
 """Stage `ingest`: the sources' images and annotations, in any format, as one folder of ours.
 
 Images are copied, never linked: DVC makes what it tracks read-only, and the source is not ours to change. File systems
-that can (btrfs, XFS) share the bytes. What could not be read is written beside them; validate reports it.
+that can (btrfs) share the bytes. What could not be read is written beside them; validate reports it.
 """
 
 import os

@@ -39,9 +39,10 @@ def balanced(
 
 def without_repeats(records: DatasetRecords) -> DatasetRecords:
     """Each image once, as it was before `balanced`."""
-    return replace(
-        records, images=list({record.file_name: record for record in reversed(records.images)}.values())[::-1]
-    )
+    once: dict[str, ImageRecord] = {}
+    for record in records.images:
+        once.setdefault(record.file_name, record)
+    return replace(records, images=list(once.values()))
 
 
 def repeat_factors(images: Sequence[ImageRecord], rare: float) -> list[float]:

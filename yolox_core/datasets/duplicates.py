@@ -100,7 +100,7 @@ def _likely(fine_N: npt.NDArray[np.uint8], side_N: npt.NDArray[np.str_]) -> list
             found.append((row, [column_K[few_K] for few_K in groups]))
         return found
 
-    # a thread a core, none of BLAS's own: those wait for each other in a loop, which beside other work takes 20 times
+    # the pool's threads instead of BLAS's: those wait for each other in a loop, which beside other work took 20 times
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(READERS) as pool:
         return [found for block in pool.map(look, range(0, len(fine_N), ROWS)) for found in block]
 

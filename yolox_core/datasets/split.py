@@ -8,8 +8,7 @@ A split that the data set brings is honoured where it holds something out:
 Otherwise each image falls by a hash of its content, so the shares are met approximately and no image changes sides when
 others are added. But for two things:
   - a class whose test images would be under half or over twice the share (so that there might be none) takes the images
-    that are nearest to the border, or gives them; likewise for val. It needs 3 images,
-    and some that show no rarer class.
+    that are nearest to the border, or gives them; likewise for val. It needs 3 images, and some without a rarer class.
   - small groups of pictures that copy each other fall as one, by the first of their digests.
 Images of equal content stand on one side; where a brought split has them on two, the copies less held out are left out
 of every split, so that the test split stays what the data set says.

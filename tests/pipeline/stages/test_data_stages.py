@@ -261,21 +261,19 @@ def test_rare_classes_and_background_are_balanced_and_recorded(source: Path, pro
     assert {name: count for name, count in times.items() if count > 1} == manifest["repeated"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[[1]]", "null"])
-def test_damaged_pairs_of_copies_are_told_in_one_line(source: Path, text: str) -> None:
-    ingest.run(settings(source))
-    validate.run(settings(source))
-    paths.SIMILAR.write_text(text)
-    with pytest.raises(InputError, match=r"similar.json: expected pairs of images.*Run `yolox validate` again"):
-        prepare.run(settings(source))
+DAMAGED_PAIRS = [(paths.SIMILAR, "pairs of images", text) for text in ("", "{", "[[1]]", "null")]
+NO_DIGESTS = ("", "{", "[1]", "null", "{}", '{"image1.jpg": "a"}')
+DAMAGED_DIGESTS = [(paths.DIGESTS, "the sha256 of every image", text) for text in NO_DIGESTS]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "{}", '{"image1.jpg": "a"}'])
-def test_damaged_digests_are_told_in_one_line(source: Path, text: str) -> None:
+@pytest.mark.parametrize(("path", "expected", "text"), [*DAMAGED_PAIRS, *DAMAGED_DIGESTS])
+def test_what_validate_left_is_told_in_one_line_where_it_is_damaged(
+    source: Path, path: Path, expected: str, text: str
+) -> None:
     ingest.run(settings(source))
     validate.run(settings(source))
-    paths.DIGESTS.write_text(text)
-    with pytest.raises(InputError, match=r"digests.json: expected the sha256 of every image.*Run `yolox validate`"):
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"{path.name}: expected {expected}.*Run `yolox validate` again"):
         prepare.run(settings(source))
 
 
