@@ -164,6 +164,15 @@ def test_a_class_too_rare_to_be_placed_holds_no_other() -> None:
         assert of_class(showing(labels, 4), chosen, 1) == {"train": 1, "val": 1, "test": 1}
 
 
+def test_what_a_rarer_class_reached_stays() -> None:
+    """Three images show both classes; what the commoner one needs is taken from its others."""
+    data = showing([[0]] * 60 + [[1]] * 9 + [[1, 2]] * 3, 3)
+    for seed in range(200):
+        content = digests(*(f"{seed} {index}" for index in range(len(data.images))))
+        chosen = split(data, content, val=0.2, test=0.2, seed=0, honour=True)
+        assert of_class(data, chosen, 2) == {"train": 1, "val": 1, "test": 1}
+
+
 def test_groups_that_share_a_content_are_one() -> None:
     content = digests(*[0, 0, 2, 3, *range(4, 200)])
     alike = [["0.jpg", "2.jpg"], ["1.jpg", "3.jpg"]]
