@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 EVERY_S = 10.0  # between lines where there is no terminal
+DRAWN_EVERY_S = 0.1  # on a terminal
 
 
 class Counting:
@@ -29,8 +30,8 @@ class Counting:
         )
         self._task = self._bar.add_task("", total=total, rate="")
         self._total = total
-        self.done = 0
-        self._began = self._told = time.monotonic()
+        self.done = self._skipped = 0
+        self._began = self._told = self._drawn = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -40,20 +41,29 @@ class Counting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._bar.update(self._task, completed=self.done)
         self._bar.stop()
+
+    def skip(self, images: int) -> None:
+        """So many more that need no work: they do not count in the rate."""
+        self._skipped += images
+        self.done += images
 
     def step(self) -> None:
         """One image more."""
         self.done += 1
-        self._bar.update(self._task, completed=self.done, rate=f"{self.rate():.1f} images/s")
-        if self._lines and time.monotonic() - self._told >= EVERY_S:
-            self._told = time.monotonic()
+        now = time.monotonic()
+        if self._live and now - self._drawn >= DRAWN_EVERY_S:
+            self._drawn = now
+            self._bar.update(self._task, completed=self.done, rate=f"{self.rate():.1f} images/s")
+        if self._lines and now - self._told >= EVERY_S:
+            self._told = now
             of = f" of {self._total:,}" if self._total else ""
             self.say(f"{self.done:,}{of} images, {self.rate():.1f} images/s{self._left()}")
 
     def rate(self) -> float:
         """Images a second up to now."""
-        return self.done / max(self.seconds(), 1e-9)
+        return (self.done - self._skipped) / max(self.seconds(), 1e-9)
 
     def seconds(self) -> float:
         """Since the start."""

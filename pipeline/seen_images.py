@@ -10,6 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pipeline.counting import Counting
+from yolox_core.datasets.compared import Pair
+from yolox_core.datasets.copies import alike
 from yolox_core.datasets.known import KnownImages
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.datasets.seen import Seen, look
@@ -18,15 +20,16 @@ VARIABLE = "YOLOX_SEEN"  # of the environment: the file where what was seen is k
 DEFAULT_FILE = "~/.cache/yolox-pipeline/seen.sqlite"
 
 
-def look_at(records: DatasetRecords) -> list[Seen]:
-    """What every image of the records is; only what is new or changed is decoded."""
+def look_at(records: DatasetRecords) -> tuple[list[Seen], list[Pair]]:
+    """What every image of the records is, and which are alike; only what is new or changed is decoded and compared."""
     path = Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
     known = _known(path)
     with known or nullcontext(), Counting(len(records.images)) as progress:
-        seen = look(records, known, progress.step)
+        seen = look(records, known, progress)
+        found = alike(records.images, seen, known)
     if known is not None and known.failed is not None:
         _say_why_not(path, known.failed)
-    return seen
+    return seen, found
 
 
 def _known(path: Path) -> KnownImages | None:

@@ -70,7 +70,7 @@ def examine(
         for place in (*named, *(part.records.image_root for part, _ in read)):
             check_new(f"--fix {outputs.fixed}", fixed, place)
     with _together([part for part, _ in read]) as records:
-        usable, wrong = doctor.examine(records, input_size or _trained_at(), look_at(records))
+        usable, wrong = doctor.examine(records, input_size or _trained_at(), *look_at(records))
         findings += wrong
         counts = doctor.summary(usable, findings)
         shown = on_one_line(", ".join(source.shown for source in sources))

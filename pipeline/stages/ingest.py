@@ -4,8 +4,6 @@ Images are copied, never linked: DVC makes what it tracks read-only, and the sou
 that can (btrfs) share the bytes. What could not be read is written beside them; validate reports it.
 """
 
-import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +14,7 @@ from pipeline.settings import Settings
 from pipeline.source import check_raw_is_ours
 from pipeline.sources.resolve import check_apart, read_sources
 from yolox_core.datasets import synthetic
-from yolox_core.datasets.atomic import new_folder, write_json
+from yolox_core.datasets.atomic import copy_file, new_folder, write_json
 from yolox_core.datasets.coco import write_coco
 from yolox_core.datasets.merge import merge
 from yolox_core.datasets.records import DatasetRecords, Finding
@@ -67,22 +65,6 @@ def copy_images(records: DatasetRecords, folder: Path) -> None:
 
     with ThreadPoolExecutor(COPIERS) as pool:
         list(pool.map(copy, (record.file_name for record in records.images)))
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """The content of `source` as a file of its own; where the file system lets two share bytes, nothing is copied."""
-    try:
-        with source.open("rb") as read, target.open("wb") as written:
-            left = os.fstat(read.fileno()).st_size
-            if left == 0:
-                raise OSError("empty, or of a kind that does not say its size")
-            while left > 0:
-                copied = os.copy_file_range(read.fileno(), written.fileno(), left)
-                if copied == 0:
-                    raise OSError("cut short, or of a kind that cannot be copied so")
-                left -= copied
-    except (AttributeError, OSError):  # not on Linux, between two file systems, or one of the above
-        shutil.copyfile(source, target)
 
 
 def _write_findings(folder: Path, findings: list[Finding]) -> None:

@@ -6,6 +6,7 @@ Findings do not stop the pipeline; only a data set without a usable image or box
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from operator import is_
 from typing import Any
 
 from pipeline import paths
@@ -13,7 +14,7 @@ from pipeline.entry import stage_main
 from pipeline.seen_images import look_at
 from pipeline.settings import Settings
 from yolox_core.datasets import doctor
-from yolox_core.datasets.atomic import write_json, write_text
+from yolox_core.datasets.atomic import write_copy, write_json, write_text
 from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.datasets.seen import digests
@@ -26,12 +27,15 @@ SHOWN = 20  # findings printed; the report has all
 def run(settings: Settings) -> None:
     """Write data/valid and the two reports; InputError where nothing usable is left."""
     raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
-    seen = look_at(raw)
-    valid, wrong = doctor.check(raw, seen)
+    seen, alike = look_at(raw)
+    valid, wrong = doctor.check(raw, seen, alike)
     findings = _ingested() + wrong
     _require_something(valid, findings, settings.data.shown)
     counts = doctor.summary(valid, findings)
-    write_coco(valid, paths.VALID_ANNOTATIONS)
+    if len(valid.images) == len(raw.images) and all(map(is_, valid.images, raw.images)):
+        write_copy(paths.VALID_ANNOTATIONS, paths.RAW_ANNOTATIONS)  # nothing to mend: the same bytes, much sooner
+    else:
+        write_coco(valid, paths.VALID_ANNOTATIONS)
     write_json(paths.SIMILAR, sorted(sorted(finding.images) for finding in findings if finding.code in SIMILAR))
     write_json(paths.DIGESTS, digests(seen, raw))
     write_json(paths.VALIDATION, {**counts, "list": [asdict(finding) for finding in findings]})

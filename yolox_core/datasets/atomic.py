@@ -41,6 +41,33 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_copy(path: Path, source: Path) -> None:
+    """Write what `source` holds in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    try:
+        copy_file(source, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """The content of `source` as a file of its own; where the file system lets two share bytes, nothing is copied."""
+    try:
+        with source.open("rb") as read, target.open("wb") as written:
+            left = os.fstat(read.fileno()).st_size
+            if left == 0:
+                raise OSError("empty, or of a kind that does not say its size")
+            while left > 0:
+                copied = os.copy_file_range(read.fileno(), written.fileno(), left)
+                if copied == 0:
+                    raise OSError("cut short, or of a kind that cannot be copied so")
+                left -= copied
+    except (AttributeError, OSError):  # not on Linux, between two file systems, or one of the above
+        shutil.copyfile(source, target)
+
+
 @contextmanager
 def new_text(path: Path) -> Iterator[TextIO]:
     """A UTF-8 text to write bit by bit; it takes the place of `path` at the end, or vanishes if the body fails."""

@@ -6,35 +6,50 @@ Format: cocodataset.org/#format-data.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+import numpy.typing as npt
+
 from yolox_core.datasets.atomic import new_text
+from yolox_core.datasets.coco_columns import Columns, columns_of
 from yolox_core.datasets.coco_document import KEYS, Document, open_document
-from yolox_core.datasets.objects import Objects, finite_numbers
+from yolox_core.datasets.collector import collector_off
+from yolox_core.datasets.objects import finite_numbers
 from yolox_core.datasets.outline import box_of_outline
 from yolox_core.datasets.records import LARGEST_ID, Category, DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.split_names import split_of_word
 from yolox_core.datasets.text import first_double, is_utf8, on_one_line, shown
 from yolox_core.errors import InputError
+from yolox_core.structures import BoolArray, FloatArray, IntArray
+
+BLOCK = 4096  # annotations looked at together
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_Objects = tuple[FloatArray, IntArray, BoolArray]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some annotations that can be used."""
+
+    place_N: IntArray  # of the image
+    labels_N: IntArray
+    boxes_N4: npt.NDArray[np.float64]  # x, y, width, height
+    crowd_N: BoolArray
 
 
 def write_coco(records: DatasetRecords, path: Path) -> None:
-    """Write `records` as COCO JSON in one step; equal records give equal bytes."""
-    number = count(1)
-    annotations = (
-        {"id": next(number), **entry}
-        for record in records.images
-        for entry in _annotations(record, records.category_ids)
-    )
+    """Write `records` as COCO JSON in one step; equal records give equal bytes. ValueError: a number is not finite."""
     categories = [{"id": category.category_id, "name": category.name} for category in records.categories]
     with new_text(path) as file:  # one entry a line: readable, and a change of the data is a small diff
         file.write("{\n")
-        _write_list(file, "images", map(_image, records.images), ",\n")
-        _write_list(file, "annotations", annotations, ",\n")
-        _write_list(file, "categories", categories, "\n}\n")
+        _write_list(file, "images", (_ENCODER.encode(_image(record)) for record in records.images), ",\n")
+        _write_list(file, "annotations", _annotation_lines(records), ",\n")
+        _write_list(file, "categories", map(_ENCODER.encode, categories), "\n}\n")
 
 
 def _image(record: ImageRecord) -> dict[str, Any]:
@@ -48,13 +63,31 @@ def _image(record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def _write_list(file: TextIO, key: str, entries: Iterable[dict[str, Any]], end: str) -> None:
+def _annotation_lines(records: DatasetRecords) -> Iterator[str]:
+    """Each annotation as JSON; formatted here, for the encoder takes twice as long for a million of them."""
+    category_ids = records.category_ids
+    number = 0
+    for record in records.images:
+        if not np.isfinite(record.boxes_G4).all():
+            raise ValueError(f"{record.file_name}: expected finite coordinates, got {record.boxes_G4.tolist()}")
+    for record in records.images:
+        objects = zip(record.boxes_G4.tolist(), record.labels_G.tolist(), record.ignore_G.tolist(), strict=True)
+        for (x1, y1, x2, y2), label, ignore in objects:
+            number += 1
+            width, height = x2 - x1, y2 - y1
+            whose = f'"id": {number}, "image_id": {record.image_id}, "category_id": {category_ids[label]}'
+            where = f'"bbox": [{x1!r}, {y1!r}, {width!r}, {height!r}], "area": {width * height!r}'
+            yield f'{{{whose}, {where}, "iscrowd": {int(ignore)}}}'
+
+
+def _write_list(file: TextIO, key: str, entries: Iterable[str], end: str) -> None:
     file.write(f'"{key}": [\n')
     for at, entry in enumerate(entries):
-        file.write((",\n" if at else "") + json.dumps(entry, ensure_ascii=False, allow_nan=False))
+        file.write((",\n" if at else "") + entry)
     file.write(f"\n]{end}")
 
 
+@collector_off()
 def read_coco(path: Path, image_root: Path) -> DatasetRecords:
     """A file that `write_coco` wrote; InputError where it is missing or was altered beyond reading."""
     categories, images, findings = parse(load(path), str(path), lambda name: name)
@@ -76,6 +109,7 @@ def load(path: Path) -> Document:
     return document
 
 
+@collector_off()
 def parse(
     document: Document, where: str, locate: Callable[[str], str | None], split: str | None = None
 ) -> tuple[tuple[Category, ...], list[ImageRecord], list[Finding]]:
@@ -83,20 +117,23 @@ def parse(
     categories = parse_categories(document.categories, where)
     findings: list[Finding] = []
     names = _image_entries(document, where, findings)
-    objects = _objects(document, where, set(names), categories, findings)
+    objects = _objects(document, where, {key: at for at, key in enumerate(names)}, categories, findings)
     images = []
-    for key, entry in names.items():
-        place = f"{where}: image {key}"
+    for (key, entry), (boxes_G4, labels_G, ignore_G) in zip(names.items(), objects, strict=True):
         found = locate(entry["file_name"])
         if found is None:
+            place = f"{where}: image {key}"
             lost = f"expected an image {entry['file_name']!r}, got none"
-            findings.append(Finding("missing-image", place, lost, f"its {len(objects[key].boxes)} boxes dropped"))
+            findings.append(Finding("missing-image", place, lost, f"its {len(boxes_G4)} boxes dropped"))
             continue
-        size = _size(entry)
+        height, width = _size(entry)
         image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
-        annotation = on_one_line(_text(entry, "annotation") or place)
+        annotation = on_one_line(_text(entry, "annotation") or f"{where}: image {key}")
         own_split = split_of_word(_text(entry, "split")) or split
-        images.append(objects[key].record(found, size, image_id=image_id, split=own_split, annotation=annotation))
+        record = ImageRecord(
+            image_id, found, height, width, boxes_G4, labels_G, ignore_G, split=own_split, annotation=annotation
+        )
+        images.append(record)
     return categories, images, findings
 
 
@@ -138,38 +175,91 @@ def _image_entries(document: Document, where: str, findings: list[Finding]) -> d
 def _objects(
     document: Document,
     where: str,
-    image_ids: set[Any],
+    place_of: Mapping[Any, int],
     categories: tuple[Category, ...],
     findings: list[Finding],
-) -> dict[Any, Objects]:
+) -> Iterator[_Objects]:
+    """Boxes xyxy, class indices and crowd flags of each image, in the order of their places."""
     label_of = {category.category_id: label for label, category in enumerate(categories)}
-    objects = {key: Objects() for key in image_ids}
-    outlined = 0
-    for position, entry in enumerate(document.annotations(), 1):
-        outline = box_of_outline(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
-        problem = _problem(entry, objects, label_of, outline)
-        if problem:
-            name = shown(entry.get("id", position)) if isinstance(entry, dict) else position
-            findings.append(Finding(problem[0], f"{where}: annotation {name}", problem[1], "box dropped"))
-            continue
-        x, y, width, height = outline or map(float, entry["bbox"])
-        outlined += outline is not None
-        label = label_of[entry["category_id"]]
-        objects[entry["image_id"]].add((x, y, x + width, y + height), label, bool(entry.get("iscrowd", 0)))
+    whole = _many(document.columns, place_of, label_of)
+    parts = [whole] if whole is not None else list(_by_blocks(document, where, place_of, label_of, findings))
+    place_N = np.concatenate([np.zeros(0, np.int64), *[part.place_N for part in parts]])
+    order_N = np.argsort(place_N, kind="stable")
+    boxes_N4 = np.concatenate([np.zeros((0, 4)), *[part.boxes_N4 for part in parts]])[order_N]
+    boxes_N4[:, 2:] += boxes_N4[:, :2]
+    boxes_N4 = boxes_N4.astype(np.float32)
+    labels_N = np.concatenate([np.zeros(0, np.int64), *[part.labels_N for part in parts]])[order_N]
+    ignore_N = np.concatenate([np.zeros(0, np.bool_), *[part.crowd_N for part in parts]])[order_N]
+    ends = np.searchsorted(place_N[order_N], np.arange(len(place_of)), side="right").tolist()
+    spans = (slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
+    return ((boxes_N4[span], labels_N[span], ignore_N[span]) for span in spans)
+
+
+def _by_blocks(
+    document: Document, where: str, place_of: Mapping[Any, int], label_of: Mapping[int, int], findings: list[Finding]
+) -> Iterator[_Part]:
+    """All annotations that can be used, many together where nothing is odd about them; findings for the others."""
+    entries = iter(document.annotations())
+    position = outlined = 0
+    while block := list(islice(entries, BLOCK)):
+        part = _many(columns_of(block), place_of, label_of)
+        if part is None:
+            part, by_outline = _one_by_one(block, position, where, place_of, label_of, findings)
+            outlined += by_outline
+        yield part
+        position += len(block)
     if outlined:
         what = f"expected a bbox, got {outlined} annotations with a segmentation alone"
         findings.append(Finding("box-from-outline", where, what, "box put around each outline"))
-    return objects
+
+
+def _many(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mapping[int, int]) -> _Part | None:
+    """Annotations of a plain form; None where the form is not, or an image or a category is not known."""
+    if columns is None:
+        return None
+    try:
+        places = [place_of[image_id] for image_id in columns.image_ids]
+        labels = [label_of[category_id] for category_id in columns.category_ids]
+    except KeyError:
+        return None
+    return _Part(np.array(places, np.int64), np.array(labels, np.int64), columns.boxes_N4, columns.crowd_N)
+
+
+def _one_by_one(
+    entries: Sequence[Any],
+    position: int,
+    where: str,
+    place_of: Mapping[Any, int],
+    label_of: Mapping[int, int],
+    findings: list[Finding],
+) -> tuple[_Part, int]:
+    """Those of the entries from `position` on that can be used, and how many of them have no bbox of their own."""
+    places, labels, boxes, crowd = [], [], [], []
+    outlined = 0
+    for number, entry in enumerate(entries, position + 1):
+        outline = box_of_outline(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
+        problem = _problem(entry, place_of, label_of, outline)
+        if problem:
+            name = shown(entry.get("id", number)) if isinstance(entry, dict) else number
+            findings.append(Finding(problem[0], f"{where}: annotation {name}", problem[1], "box dropped"))
+            continue
+        outlined += outline is not None
+        places.append(place_of[entry["image_id"]])
+        labels.append(label_of[entry["category_id"]])
+        boxes.append(list(outline or map(float, entry["bbox"])))
+        crowd.append(bool(entry.get("iscrowd", 0)))
+    boxes_N4 = np.array(boxes, np.float64).reshape(-1, 4)
+    return _Part(np.array(places, np.int64), np.array(labels, np.int64), boxes_N4, np.array(crowd, np.bool_)), outlined
 
 
 def _problem(
-    entry: Any, objects: Mapping[Any, Objects], label_of: Mapping[int, int], outline: tuple[float, ...] | None
+    entry: Any, place_of: Mapping[Any, int], label_of: Mapping[int, int], outline: tuple[float, ...] | None
 ) -> tuple[str, str] | None:
     """(code, what is wrong) with an annotation, or None."""
     if not isinstance(entry, dict):
         return "unreadable-annotation", f"expected an object with a bbox, got {shown(entry)}"
     image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
-    if not isinstance(image, (int, str)) or image not in objects:
+    if not isinstance(image, (int, str)) or image not in place_of:
         return "unknown-image", f"expected the id of an image, got {shown(image)}"
     if not isinstance(category, int) or category not in label_of:
         return "unknown-class", f"expected the id of a category, got {shown(category)}"
@@ -184,21 +274,6 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _size(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) px; 0 where the entry does not say."""
     numbers = finite_numbers((entry.get("height"), entry.get("width")))
     return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
-
-
-def _annotations(record: ImageRecord, category_ids: tuple[int, ...]) -> list[dict[str, Any]]:
-    entries = []
-    for box, label, ignore in zip(record.boxes_G4.tolist(), record.labels_G, record.ignore_G, strict=True):
-        width, height = box[2] - box[0], box[3] - box[1]
-        entries.append(
-            {
-                "image_id": record.image_id,
-                "category_id": category_ids[int(label)],
-                "bbox": [box[0], box[1], width, height],
-                "area": width * height,
-                "iscrowd": int(ignore),
-            }
-        )
-    return entries

@@ -1,4 +1,4 @@
-"""A COCO document: read at once where it is small, entry by entry where it is large.
+"""A COCO document: read at once where it is small, entry by entry where it is large and not our own.
 
 COCO's own training file has 448 MB, which Python would hold as 4 GB; here only what is used of it is kept.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolox_core.datasets.coco_columns import Columns, read_own
 from yolox_core.errors import InputError
 
 KEYS = ("images", "annotations", "categories")
@@ -24,12 +25,16 @@ class Document:
     images: Sequence[Any]
     categories: Sequence[Any]
     annotations: Callable[[], Iterable[Any]]  # from the first again with each call
+    columns: Columns | None = None  # all annotations, where nothing is odd about their form
 
 
 def open_document(path: Path) -> Document | None:
     """The document at `path`; None where its JSON is of another shape. OSError or ValueError where it is no JSON."""
     if path.stat().st_size <= WHOLE_BYTES:
         return document_of(json.loads(path.read_text(encoding="utf-8-sig")))
+    own = read_own(path)
+    if own is not None:
+        return Document(own[0], own[2], lambda: _stream(path, "annotations.item"), own[1])
     images, categories = _list(path, "images"), _list(path, "categories")
     if images is None or categories is None:  # a large file of something else
         return None

@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from yolox_core.datasets.duplicates import Thumb, pairs
+from yolox_core.datasets.compared import Pair, pairs
+from yolox_core.datasets.known import KnownImages
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord, described
+from yolox_core.datasets.seen import Seen
 
 HELD_OUT = ("train", "val", "test")
 
@@ -35,16 +37,25 @@ def same_files(records: DatasetRecords, digests: Sequence[str]) -> list[Finding]
     return findings
 
 
-def similar(records: DatasetRecords, digests: Sequence[str], thumbs: Sequence[Thumb]) -> list[Finding]:
+def alike(images: Sequence[ImageRecord], seen: Sequence[Seen], known: KnownImages | None = None) -> list[Pair]:
+    """Of each image that copies an earlier one the likest; of those that `known` holds only new pairs are compared."""
+    found, compared = pairs([view.thumb for view in seen], sides(images), known.compared() if known else None)
+    if known is not None:
+        known.remember_compared(compared)
+    return found
+
+
+def similar(records: DatasetRecords, seen: Sequence[Seen], found: Sequence[Pair]) -> list[Finding]:
     """One or two findings for each image that copies an earlier one and is another file."""
     side = sides(records.images)
     findings = []
-    for pair in pairs(thumbs, side):
-        if digests[pair.first] == digests[pair.second]:
-            continue
+    for pair in found:
         one, other = records.images[pair.first], records.images[pair.second]
+        before, here = seen[pair.first], seen[pair.second]
+        if before.digest == here.digest:
+            continue
         way = "a mirrored copy" if pair.mirrored else "a copy"
-        sizes = f"{other.width}x{other.height} px beside {one.width}x{one.height}"
+        sizes = f"{here.size[1]}x{here.size[0]} px beside {before.size[1]}x{before.size[0]}"
         what = f"{way} of {told(one)}, {sizes} (correlation {pair.likeness:.3f})"
         code = "image-similar" if side[pair.first] == side[pair.second] else "similar-across-splits"
         findings.append(Finding(code, told(other), what, "kept", (one.file_name, other.file_name)))

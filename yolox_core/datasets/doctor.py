@@ -4,63 +4,106 @@ Each thing wrong becomes one finding that says where, what and what was done.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from yolox_core.datasets.copies import same_files, similar
+from yolox_core.datasets.collector import collector_off
+from yolox_core.datasets.compared import Pair
+from yolox_core.datasets.copies import alike, same_files, similar
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.seen import Seen, look
 from yolox_core.datasets.set_checks import check_classes, check_sizes
-from yolox_core.structures import FloatArray
+from yolox_core.structures import BoolArray, FloatArray, IntArray
 
 TINY_PX = 2.0  # a side, in the image itself
 COVERING = 0.995  # of both sides
 ROUNDING_PX = 0.5  # a box beyond the border by less is rounding, clipped without a word
 
 
-def check(records: DatasetRecords, seen: Sequence[Seen] | None = None) -> tuple[DatasetRecords, list[Finding]]:
+@collector_off()
+def check(
+    records: DatasetRecords, seen: Sequence[Seen] | None = None, found: Sequence[Pair] | None = None
+) -> tuple[DatasetRecords, list[Finding]]:
     """The usable images with their usable boxes and true sizes, and everything that was wrong.
 
-    `seen` is what `look` found each image to be; None: they are looked at here.
+    `seen` is what `look` found each image to be, `found` what `alike` found among them; None: that is done here.
+    Where nothing was wrong with an image, its record is the one that came in.
     """
     if seen is None:
         seen = look(records)
+    if found is None:
+        found = alike(records.images, seen)
+    both = list(zip(records.images, seen, strict=True))
+    good = [(_of_size(record, view.size), view) for record, view in both if view.problem is None]
+    checked = check_boxes([record for record, _ in good])
     findings: list[Finding] = []
     usable: list[ImageRecord] = []
-    views: list[Seen] = []
-    for record, view in zip(records.images, seen, strict=True):
+    for record, view in both:
         mine = (record.file_name,)
-        if view.problem:
+        if view.problem is not None:
             code, what = view.problem
             action = f"image and its {len(record.boxes_G4)} boxes dropped"
             findings.append(Finding(code, record.file_name, what, action, mine))
             continue
         findings += [Finding(code, record.file_name, what, "used", mine) for code, what in view.notes]
-        checked, wrong = check_boxes(replace(record, height=view.size[0], width=view.size[1]))
+        mended, wrong = next(checked)
         findings += [replace(finding, images=mine) for finding in [*_size_findings(record, view.size), *wrong]]
-        usable.append(checked)
-        views.append(view)
+        usable.append(mended)
     left = replace(records, images=usable)
-    digests = [view.digest for view in views]
-    findings += same_files(left, digests) + similar(left, digests, [view.thumb for view in views])
+    findings += same_files(left, [view.digest for _, view in good]) + similar(records, seen, found)
     return left, findings
 
 
 def examine(
-    records: DatasetRecords, input_size: int, seen: Sequence[Seen] | None = None
+    records: DatasetRecords, input_size: int, seen: Sequence[Seen] | None = None, found: Sequence[Pair] | None = None
 ) -> tuple[DatasetRecords, list[Finding]]:
     """As `check`, and what is odd about the set as a whole, for a network of `input_size` px."""
-    usable, findings = check(records, seen)
+    usable, findings = check(records, seen, found)
     return usable, [*findings, *check_classes(usable), *check_sizes(usable, input_size)]
 
 
-def check_boxes(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
-    """The record with its usable boxes, clipped to its size, and one finding for each other box."""
-    if _nothing_odd(record):
-        return record, []
+def check_boxes(images: Sequence[ImageRecord]) -> Iterator[tuple[ImageRecord, list[Finding]]]:
+    """Each image with its usable boxes, clipped to its size, and one finding for each other box."""
+    odd_B = _with_odd_boxes(images)
+    return (_check(record) if odd else (record, []) for record, odd in zip(images, odd_B.tolist(), strict=True))
+
+
+def _of_size(record: ImageRecord, size: tuple[int, int]) -> ImageRecord:
+    return record if (record.height, record.width) == size else replace(record, height=size[0], width=size[1])
+
+
+def _with_odd_boxes(images: Sequence[ImageRecord]) -> BoolArray:
+    """Which images [B] have a box that cannot be used as it is, without a word; all looked at at once, as few have."""
+    boxes_N4 = np.concatenate([np.zeros((0, 4), np.float32), *[record.boxes_G4 for record in images]])
+    image_N = np.repeat(np.arange(len(images)), [len(record.boxes_G4) for record in images])
+    size_N2 = np.array([(record.width, record.height) for record in images], np.float32).reshape(-1, 2)[image_N]
+    with np.errstate(invalid="ignore"):  # infinity less infinity; told one by one
+        sides_N2 = boxes_N4[:, 2:] - boxes_N4[:, :2]
+    inside_N = (boxes_N4[:, :2] >= 0).all(axis=1) & (boxes_N4[:, 2:] <= size_N2).all(axis=1)
+    plain_N = inside_N & (sides_N2 >= TINY_PX).all(axis=1) & (sides_N2 < COVERING * size_N2).any(axis=1)
+    odd_B = np.zeros(len(images), np.bool_)
+    odd_B[image_N[~plain_N]] = True
+    odd_B[image_N[_same_as_another(image_N, boxes_N4)]] = True
+    return odd_B
+
+
+def _same_as_another(image_N: IntArray, boxes_N4: FloatArray) -> BoolArray:
+    """Which boxes occur again in their image; rarely one that does not, for they are told apart by a hash."""
+    bits_N2 = (boxes_N4 + np.float32(0)).view(np.uint64)  # -0 becomes 0
+    odd_number = np.uint64(0x9E3779B97F4A7C15)
+    hash_N = image_N.astype(np.uint64)
+    for bits_N in bits_N2.T:
+        hash_N = (hash_N ^ (hash_N >> np.uint64(29)) ^ bits_N) * odd_number
+    order_N = np.argsort(hash_N)
+    again_N = np.zeros(len(hash_N), np.bool_)
+    again_N[order_N[1:]] = hash_N[order_N[1:]] == hash_N[order_N[:-1]]
+    return again_N
+
+
+def _check(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
     place = record.annotation or record.file_name
     findings: list[Finding] = []
     kept: list[int] = []
@@ -96,17 +139,6 @@ def check_boxes(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
     return usable, findings
 
 
-def _nothing_odd(record: ImageRecord) -> bool:
-    """Whether every box can be used as it is, without a word; looked at all at once, as most are like that."""
-    boxes_G4 = record.boxes_G4
-    size = np.array([record.width, record.height], np.float32)
-    with np.errstate(invalid="ignore"):  # infinity less infinity; told one by one
-        sides_G2 = boxes_G4[:, 2:] - boxes_G4[:, :2]
-    inside = bool((boxes_G4[:, :2] >= 0).all() and (boxes_G4[:, 2:] <= size).all())
-    plain = inside and bool((sides_G2 >= TINY_PX).all()) and not bool((sides_G2 >= COVERING * size).all(axis=1).any())
-    return plain and len(set(map(tuple, boxes_G4.tolist()))) == len(boxes_G4)
-
-
 def _doubts(box: FloatArray, record: ImageRecord, where: str, beside: bool) -> list[Finding]:
     """What is odd about a box that can be used."""
     width, height = box[2] - box[0], box[3] - box[1]
@@ -122,13 +154,16 @@ def _doubts(box: FloatArray, record: ImageRecord, where: str, beside: bool) -> l
 
 def summary(records: DatasetRecords, findings: Sequence[Finding]) -> dict[str, Any]:
     """Counts for people and reports: findings by code, images, boxes, classes, object sizes."""
-    labels = Counter(int(label) for record in records.images for label in record.labels_G)
+    boxes = np.bincount(
+        np.concatenate([np.zeros(0, np.int64), *[record.labels_G for record in records.images]]),
+        minlength=len(records.categories),
+    ).tolist()
     empty = sum(len(record.boxes_G4) == 0 for record in records.images)
     return {
         "images": len(records.images),
         "images_without_objects_share": round(empty / max(len(records.images), 1), 4),
-        "boxes": sum(labels.values()),
-        "boxes_per_class": {name: labels[label] for label, name in enumerate(records.class_names)},
+        "boxes": sum(boxes),
+        "boxes_per_class": dict(zip(records.class_names, boxes, strict=True)),
         "object_size_px": _size_percentiles(records),
         "findings": len(findings),
         "findings_by_code": dict(sorted(Counter(finding.code for finding in findings).items())),

@@ -22,8 +22,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-CODE = ("seen.py", "known.py", "duplicates.py", "image_facts.py", "image_header.py", "images.py")  # that looks
-AT_ONCE = 2000  # rows written together: what an interrupted look loses
+from yolox_core.datasets.compared import Compared
+
+CODE = (
+    "seen.py",
+    "known.py",
+    "duplicates.py",
+    "compared.py",
+    "image_facts.py",
+    "image_header.py",
+    "images.py",
+)  # that looks
+WRITTEN_AT_ONCE = 2000  # rows: what an interrupted look loses
+COMPARISONS = 16  # data sets of which the last one is kept
+COLUMNS = "digest, height, width, said, thumb"
 WAIT_S = 30.0  # for another process that writes
 
 
@@ -39,10 +51,10 @@ class Row:
     thumb: bytes
 
 
-def stamp(path: Path) -> str | None:
+def stamp(path: str) -> str | None:
     """What tells whether a file has changed; None where there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     if not S_ISREG(found.st_mode):
@@ -59,17 +71,19 @@ class KnownImages:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.failed: str | None = None
-        self._table = f"images_{code_digest()[:16]}"  # of this code's own shape
-        self._resolved: dict[Path, bytes] = {}
+        self._table, self._compared = (f"{kind}_{code_digest()[:16]}" for kind in ("images", "compared"))
+        self._resolved: dict[str, bytes] = {}
         self._folders: dict[bytes, dict[bytes, tuple[str, Sequence[Any]]]] = {}
-        self._asked: set[tuple[bytes, bytes]] = set()
         self._new: list[tuple[object, ...]] = []
         self._lock = Lock()
         self._database = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=False)  # under the lock
         with self._database:
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS {self._table} (folder BLOB, name BLOB, stamp TEXT, suffix BLOB, "
-                "digest TEXT, seen TEXT, thumb BLOB, PRIMARY KEY (folder, name))"
+                "digest TEXT, height INTEGER, width INTEGER, said TEXT, thumb BLOB, PRIMARY KEY (folder, name))"
+            )
+            self._database.execute(
+                f"CREATE TABLE IF NOT EXISTS {self._compared} (folders BLOB PRIMARY KEY, state BLOB)"
             )
             self._database.execute(f"CREATE INDEX IF NOT EXISTS {self._table}_of ON {self._table} (digest, suffix)")
 
@@ -85,88 +99,112 @@ class KnownImages:
                 self._forget()
         self._database.close()
 
-    def row(self, path: Path, now: str) -> Row | None:
+    def row(self, path: str, now: str) -> Row | None:
         """What is known of a file that is as it was; None of others."""
-        folder, name = self._folder(path.parent), os.fsencode(path.name)
-        with self._lock:
-            if folder not in self._folders:
-                found = self._ask("name, stamp, digest, seen, thumb", "folder = ?", folder)
-                self._folders[folder] = {known: (then, seen) for known, then, *seen in found}
-        self._asked.add((folder, name))
-        then, seen = self._folders[folder].get(name, ("", ()))
+        place, name = os.path.split(path)
+        folder = self._folder(place)
+        if folder not in self._folders:
+            with self._lock:
+                found = self._ask(f"name, stamp, {COLUMNS} FROM {self._table} WHERE folder = ?", folder)
+            self._folders[folder] = {known: (then, seen) for known, then, *seen in found}
+        then, seen = self._folders[folder].get(os.fsencode(name), ("", ()))
         return self._row(seen) if then == now else None
 
     def row_of_content(self, digest: str, suffix: str) -> Row | None:
         """What is known of any file with this content and suffix."""
         with self._lock:
-            found = self._ask("digest, seen, thumb", "digest = ? AND suffix = ? LIMIT 1", digest, os.fsencode(suffix))
+            where = "digest = ? AND suffix = ? LIMIT 1"
+            found = self._ask(f"{COLUMNS} FROM {self._table} WHERE {where}", digest, os.fsencode(suffix))
         return self._row(found[0]) if found else None
 
-    def remember(self, path: Path, now: str, row: Row) -> None:
+    def remember(self, path: str, now: str, row: Row) -> None:
         """Keep what a file with this stamp is."""
-        seen = json.dumps([row.height, row.width, row.problem, row.notes])
-        key = (self._folder(path.parent), os.fsencode(path.name))
-        self._new.append((*key, now, os.fsencode(path.suffix), row.digest, seen, row.thumb))
-        if len(self._new) >= AT_ONCE:
+        place, name = os.path.split(path)
+        said = json.dumps([row.problem, row.notes]) if row.problem or row.notes else None
+        suffix = os.fsencode(os.path.splitext(name)[1])
+        self._new.append(
+            (self._folder(place), os.fsencode(name), now, suffix, row.digest, row.height, row.width, said, row.thumb)
+        )
+        if len(self._new) >= WRITTEN_AT_ONCE:
             self._write()
 
-    def _folder(self, path: Path) -> bytes:
-        if path not in self._resolved:
-            self._resolved[path] = os.fsencode(path.resolve())
-        return self._resolved[path]
+    def compared(self) -> Compared | None:
+        """What was found when the images of the folders asked for were last compared with each other."""
+        with self._lock:
+            rows = self._ask(f"state FROM {self._compared} WHERE folders = ?", self._asked())
+        try:
+            return Compared.from_bytes(rows[0][0]) if rows else None
+        except (ValueError, TypeError) as damaged:
+            self.failed = f"damaged: {damaged}"
+            return None
 
-    def _ask(self, columns: str, where: str, *values: str | bytes) -> list[Any]:
+    def remember_compared(self, compared: Compared) -> None:
+        """Keep what was found among the images of the folders asked for."""
+        table = self._compared
+        self._change(
+            [
+                (f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", [(self._asked(), compared.to_bytes())]),
+                (
+                    f"DELETE FROM {table} WHERE rowid NOT IN (SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT ?)",
+                    [(COMPARISONS,)],
+                ),
+            ]
+        )
+
+    def _asked(self) -> bytes:
+        return b"\0".join(sorted(self._folders))
+
+    def _folder(self, place: str) -> bytes:
+        if place not in self._resolved:
+            self._resolved[place] = os.fsencode(os.path.realpath(place))
+        return self._resolved[place]
+
+    def _ask(self, what: str, *values: str | bytes) -> list[Any]:
         if self.failed is None:
             try:
-                return self._database.execute(f"SELECT {columns} FROM {self._table} WHERE {where}", values).fetchall()
+                return self._database.execute(f"SELECT {what}", values).fetchall()
             except sqlite3.Error as failed:
                 self.failed = str(failed)
         return []
 
     def _row(self, seen: Sequence[Any]) -> Row | None:
         try:
-            digest, text, thumb = seen
-            height, width, problem, notes = json.loads(text)
+            digest, height, width, said, thumb = seen
             side = int(len(thumb) ** 0.5)
             if side * side != len(thumb):
                 raise ValueError("a thumbnail that is no square")
-            said = None if problem is None else (problem[0], problem[1])
-            return Row(int(height), int(width), digest, said, tuple((code, what) for code, what in notes), thumb)
+            if said is None:
+                return Row(int(height), int(width), digest, None, (), thumb)
+            problem, notes = json.loads(said)
+            why = None if problem is None else (problem[0], problem[1])
+            return Row(int(height), int(width), digest, why, tuple((code, what) for code, what in notes), thumb)
         except (ValueError, TypeError, IndexError) as damaged:  # SQLite keeps no checksums
             self.failed = f"damaged: {damaged}"
             return None
 
     def _write(self) -> None:
         rows, self._new = self._new, []
-        self._change([(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)])
+        self._change([(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)])
 
     def _forget(self) -> None:
         """Drop what other code saw, folders that were deleted, and files of folders at hand that were."""
         with self._lock:
-            tables = self._names("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'images_%'")
-            folders = self._names(f"SELECT DISTINCT folder FROM {self._table}")
+            tables = [name for (name,) in self._ask("name FROM sqlite_master WHERE type = 'table'")]
+            folders = [folder for (folder,) in self._ask(f"DISTINCT folder FROM {self._table}")]
         # what is only not mounted now stays: its parent is gone, too, or it is there and empty
         lost = [(folder,) for folder in folders if not os.path.isdir(folder) and os.path.isdir(os.path.dirname(folder))]
         files = [
             (folder, name)
             for folder, names in self._folders.items()
-            for name in names
-            if (folder, name) not in self._asked and not os.path.exists(os.path.join(folder, name))
+            for name in names.keys() - set(os.listdir(folder) if os.path.isdir(folder) else names)
         ]
         self._change(
             [
-                *((f"DROP TABLE {table}", None) for table in tables if table != self._table),
+                *((f"DROP TABLE {table}", None) for table in tables if table not in (self._table, self._compared)),
                 (f"DELETE FROM {self._table} WHERE folder = ?", lost),
                 (f"DELETE FROM {self._table} WHERE folder = ? AND name = ?", files),
             ]
         )
-
-    def _names(self, question: str) -> list[Any]:
-        try:
-            return [name for (name,) in self._database.execute(question)] if self.failed is None else []
-        except sqlite3.Error as failed:
-            self.failed = str(failed)
-            return []
 
     def _change(self, changes: Sequence[tuple[str, Sequence[tuple[object, ...]] | None]]) -> None:
         """All commands or none, each for each of its rows, or once (None)."""

@@ -14,16 +14,11 @@ LARGEST = 1e9  # no coordinate is larger; beyond float32's range sums would over
 
 def finite_numbers(values: Iterable[object]) -> list[float] | None:
     """The values as floats; None where one of them is not a number, or none that a coordinate can be."""
-    numbers = []
-    for value in values:
-        try:
-            number = float(value)  # type: ignore[arg-type]  # whatever is no number raises
-        except (TypeError, ValueError, OverflowError):
-            return None
-        if not abs(number) <= LARGEST:
-            return None
-        numbers.append(number)
-    return numbers
+    try:
+        numbers = [float(value) for value in values]  # type: ignore[arg-type]  # whatever is no number raises
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if all(abs(number) <= LARGEST for number in numbers) else None
 
 
 def points_of(value: object) -> list[Point] | None:

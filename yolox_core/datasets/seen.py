@@ -1,14 +1,16 @@
 """What each image file turned out to be: opened by the decoder that training uses, once, on a pool of threads."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from yolox_core.datasets.collector import collector_off
 from yolox_core.datasets.duplicates import Thumb, thumb
 from yolox_core.datasets.image_facts import image_facts
 from yolox_core.datasets.image_header import is_complete
@@ -17,7 +19,18 @@ from yolox_core.datasets.known import KnownImages, Row, stamp
 from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
 
-AT_ONCE = 32  # images a task of the pool: to hand over one by one costs more than a file that is known
+AT_ONCE = 512  # files asked for their times together
+QUICK_S = 1e-4  # a file; a file system that takes longer (a network's) is asked by many threads, which slow down others
+
+
+class Progress(Protocol):
+    """What is told while images are gone through."""
+
+    def step(self) -> None:
+        """One image more was looked at."""
+
+    def skip(self, images: int) -> None:
+        """So many more need no look."""
 
 
 @dataclass(frozen=True)
@@ -31,34 +44,29 @@ class Seen:
     thumb: Thumb = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
 
-def look(
-    records: DatasetRecords, known: KnownImages | None = None, step: Callable[[], None] = lambda: None
-) -> list[Seen]:
-    """What every image is, in the records' order. What `known` holds is not looked at again. `step` is called
-    after each image.
-    """
-
-    def one(path: Path) -> tuple[str | None, Seen | None]:
-        now = stamp(path)
-        if now is None:
-            return None, Seen(problem=("missing-image", "expected an image file, got none"))
-        row = known.row(path, now) if known is not None else None
-        return now, None if row is None else _from_row(row)
-
-    def several(paths: Sequence[Path]) -> list[tuple[Path, str | None, Seen, bool]]:
-        found = [(path, *one(path)) for path in paths]
-        return [(path, now, _look(path, known) if view is None else view, view is None) for path, now, view in found]
-
-    seen = []
-    paths = [records.path(record) for record in records.images]
-    blocks = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
+@collector_off()
+def look(records: DatasetRecords, known: KnownImages | None = None, progress: Progress | None = None) -> list[Seen]:
+    """What every image is, in the records' order. What `known` holds is not looked at again."""
+    root = os.fspath(records.image_root)
+    paths = [os.path.join(root, record.file_name) for record in records.images]
+    seen: dict[int, Seen] = {}
     with ThreadPoolExecutor(READERS) as pool:
-        for path, now, view, opened in chain.from_iterable(pool.map(several, blocks)):
-            if known is not None and now is not None and opened and view.digest:
-                known.remember(path, now, _as_row(view))
-            seen.append(view)
-            step()
-    return seen
+        stamps = _stamps(paths, pool)
+        for at, (path, now) in enumerate(zip(paths, stamps, strict=True)):
+            row = known.row(path, now) if known is not None and now is not None else None
+            if row is not None:
+                seen[at] = _from_row(row)
+        if progress is not None:
+            progress.skip(len(seen))
+        left = [at for at in range(len(paths)) if at not in seen]
+        for at, view in zip(left, pool.map(lambda at: _look(paths[at], stamps[at], known), left), strict=True):
+            now = stamps[at]
+            if known is not None and now is not None and view.digest:
+                known.remember(paths[at], now, _as_row(view))
+            seen[at] = view
+            if progress is not None:
+                progress.step()
+    return [seen[at] for at in range(len(paths))]
 
 
 def digests(seen: Sequence[Seen], records: DatasetRecords) -> dict[str, str]:
@@ -66,21 +74,33 @@ def digests(seen: Sequence[Seen], records: DatasetRecords) -> dict[str, str]:
     return {record.file_name: view.digest for record, view in zip(records.images, seen, strict=True) if view.digest}
 
 
-def _look(path: Path, known: KnownImages | None) -> Seen:
+def _stamps(paths: Sequence[str], pool: ThreadPoolExecutor) -> list[str | None]:
+    began = time.monotonic()
+    first, *blocks = [paths[start : start + AT_ONCE] for start in range(0, max(len(paths), 1), AT_ONCE)]
+    stamps = [stamp(path) for path in first]
+    through = pool.map if time.monotonic() - began > QUICK_S * len(first) else map
+    return stamps + [one for block in through(lambda block: [stamp(path) for path in block], blocks) for one in block]
+
+
+def _look(path: str, now: str | None, known: KnownImages | None) -> Seen:
+    if now is None:
+        return Seen(problem=("missing-image", "expected an image file, got none"))
+    name, suffix = os.path.basename(path), os.path.splitext(path)[1]
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as failed:
         return Seen(problem=("unreadable-image", f"unreadable image: {failed.strerror}."))
     digest = hashlib.sha256(data).hexdigest()
-    row = known.row_of_content(digest, path.suffix) if known is not None else None
+    row = known.row_of_content(digest, suffix) if known is not None else None
     if row is not None:
         return _from_row(row)
     try:
-        image = decode_image(data, path.name)
+        image = decode_image(data, name)
     except InputError as refused:
         code = "unreadable-image" if not data or is_complete(data) else "truncated-image"
-        return Seen(digest=digest, problem=(code, str(refused).removeprefix(f"{path.name}: ")))
-    facts = image_facts(data, path.suffix)
+        return Seen(digest=digest, problem=(code, str(refused).removeprefix(f"{name}: ")))
+    facts = image_facts(data, suffix)
     size = (int(image.shape[0]), int(image.shape[1]))
     return Seen(size, digest, None, facts.notes if facts else (), thumb(image))
 

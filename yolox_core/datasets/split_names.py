@@ -1,6 +1,7 @@
 """How data sets call their splits: train, training, train2017; val, valid, validation; test, testing."""
 
 import re
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 _WORDS = {"train": "train", "training": "train", "trainval": "train"}
@@ -9,6 +10,7 @@ _WORDS |= {"test": "test", "testing": "test"}
 _YEAR = re.compile(r"\d{0,4}$")  # COCO: train2017
 
 
+@lru_cache(maxsize=1024)  # a data set's images say the same few words
 def split_of_word(word: str) -> str | None:
     """train, val or test where a single word means one of them."""
     return _WORDS.get(_YEAR.sub("", word.lower()))

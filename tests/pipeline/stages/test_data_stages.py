@@ -19,7 +19,8 @@ from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSe
 from pipeline.stages import fingerprint, ingest, prepare, register, validate
 from tests.needs import ROOT
 from tests.yolox_core.datasets import folders
-from yolox_core.datasets.coco import read_coco
+from yolox_core.datasets import atomic
+from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.errors import InputError
 
 CAT, DOG = ("cat", 10, 10, 30, 40), ("dog", 40, 5, 70, 50)
@@ -299,11 +300,23 @@ def test_copies_of_pictures_and_classes_of_few_images_are_split_with_care(source
     assert manifest["similar_across_splits"] == [] and len(load(paths.SIMILAR)) == 10
 
 
+def test_where_nothing_is_to_mend_the_annotations_are_what_writing_them_gives(source: Path, tmp_path: Path) -> None:
+    ingest.run(settings(source))
+    validate.run(settings(source))
+    assert paths.VALID_ANNOTATIONS.read_bytes() == paths.RAW_ANNOTATIONS.read_bytes()
+    write_coco(read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES), tmp_path / "written.json")
+    assert paths.VALID_ANNOTATIONS.read_bytes() == (tmp_path / "written.json").read_bytes()
+    (paths.RAW_IMAGES / "image3.jpg").unlink()
+    validate.run(settings(source))
+    valid = read_coco(paths.VALID_ANNOTATIONS, paths.RAW_IMAGES)
+    assert len(valid.images) == 11 and "image3.jpg" not in {record.file_name for record in valid.images}
+
+
 def test_a_copy_has_the_bytes_of_its_source_on_any_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = tmp_path / "a", tmp_path / "b"
     for content in (b"", b"abc" * 10**6):
         source.write_bytes(content)
-        ingest.copy_file(source, target)
+        atomic.copy_file(source, target)
         assert target.read_bytes() == content
 
     def refuse(*arguments: int) -> int:
@@ -313,7 +326,7 @@ def test_a_copy_has_the_bytes_of_its_source_on_any_file_system(tmp_path: Path, m
     for way in (refuse, lambda *arguments: 0):  # some file systems copy nothing and say so only thus
         monkeypatch.setattr(os, "copy_file_range", way)
         target.unlink()
-        ingest.copy_file(source, target)
+        atomic.copy_file(source, target)
         assert target.read_bytes() == b"def"
 
 

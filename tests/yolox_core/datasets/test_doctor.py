@@ -10,6 +10,7 @@ import pytest
 
 from tests import needs
 from tests.yolox_core.datasets import folders
+from yolox_core.datasets import doctor
 from yolox_core.datasets.doctor import check, check_boxes, summary
 from yolox_core.datasets.formats import read_dataset
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
@@ -35,7 +36,7 @@ def with_boxes(*boxes: list[float]) -> ImageRecord:
 )
 def test_a_box_that_cannot_be_used_is_dropped(box: list[float], code: str) -> None:
     good: list[float] = [1, 1, 5, 5]
-    checked, findings = check_boxes(with_boxes(good, box, [2, 2, 6, 6]))
+    ((checked, findings),) = check_boxes([with_boxes(good, box, [2, 2, 6, 6])])
     assert checked.boxes_G4.tolist() == [good, [2, 2, 6, 6]]
     assert len(checked.labels_G) == len(checked.ignore_G) == 2
     assert [finding.code for finding in findings] == [code]
@@ -43,16 +44,47 @@ def test_a_box_that_cannot_be_used_is_dropped(box: list[float], code: str) -> No
 
 
 def test_a_box_partly_outside_is_clipped_and_rounding_is_not_worth_a_word() -> None:
-    checked, findings = check_boxes(with_boxes([-5, 10, 20, 70], [0, 0, 80.4, 10]))
+    ((checked, findings),) = check_boxes([with_boxes([-5, 10, 20, 70], [0, 0, 80.4, 10])])
     assert checked.boxes_G4.tolist() == [[0, 10, 20, 60], [0, 0, 80, 10]]
     assert [finding.code for finding in findings] == ["box-clipped"]
 
 
 def test_an_exact_duplicate_is_dropped_and_another_class_is_not() -> None:
     record = replace(with_boxes([1, 1, 5, 5], [1, 1, 5, 5], [1, 1, 5, 5]), labels_G=np.array([0, 0, 1]))
-    checked, findings = check_boxes(record)
+    ((checked, findings),) = check_boxes([record])
     assert checked.labels_G.tolist() == [0, 1]
     assert [finding.code for finding in findings] == ["box-duplicate", "box-twice-named"]
+
+
+def odd_records() -> list[ImageRecord]:
+    """Boxes on and beside every border that a check draws, in images with few and many."""
+    rng = np.random.default_rng(3)
+    ends: list[list[float]] = [
+        [-0.0, 0, -0.3, 4, 30, np.nan, np.inf, -5],
+        [1.9, 2, 8, 31, 79.7, 80, 80.4, 90, 5, -np.inf],
+    ]
+    records = []
+    for number in range(600):
+        boxes = np.array([[rng.choice(ends[0]), 3, rng.choice(ends[1]), 9] for _ in range(number % 5)], np.float32)
+        if number % 7 == 0:
+            boxes = boxes[:, [1, 0, 3, 2]] if len(boxes) else boxes
+        if number % 11 == 0:
+            boxes = np.array([[0, -0.0, 80, 59.8], [5, 5, 9, 9]], np.float32)[: 1 + number % 2]
+        record = with_boxes(*boxes.reshape(-1, 4).tolist())
+        records.append(replace(record, labels_G=rng.integers(0, 2, len(boxes)), ignore_G=rng.random(len(boxes)) < 0.5))
+    return records
+
+
+def test_what_is_looked_at_all_at_once_is_what_is_found_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = odd_records()
+    quick = list(check_boxes(records))
+    closer = sum(checked is not record for (checked, _), record in zip(quick, records, strict=True))
+    assert 100 < closer < 500
+    monkeypatch.setattr(doctor, "_with_odd_boxes", lambda images: np.ones(len(images), np.bool_))
+    for (mended, findings), (slowly, found) in zip(quick, check_boxes(records), strict=True):
+        assert findings == found
+        for field in ("boxes_G4", "labels_G", "ignore_G"):
+            np.testing.assert_array_equal(getattr(mended, field), getattr(slowly, field))
 
 
 def test_images(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from tests import needs
 from yolox_core.datasets import duplicates
+from yolox_core.datasets.compared import pairs
 from yolox_core.datasets.copies import groups_of
-from yolox_core.datasets.duplicates import SIDE, SURE, Thumb, pairs, thumb
+from yolox_core.datasets.duplicates import SIDE, SURE, Thumb, thumb
 from yolox_core.datasets.images import IMAGE_SUFFIXES, read_image
 from yolox_core.datasets.synthetic import render
 from yolox_core.structures import ImageArray
@@ -55,7 +56,7 @@ def test_at_most_one_false_alarm_among_a_thousand(real: tuple[list[str], list[Im
     everybody = [*names, *(record.file_name for record in scenes.images)]
     found = [
         frozenset((everybody[pair.first], everybody[pair.second]))
-        for pair in pairs([thumb(image) for image in [*images, *drawn]])
+        for pair in pairs([thumb(image) for image in [*images, *drawn]])[0]
     ]
     groups = {frozenset(group) for group in groups_of([sorted(pair) for pair in found])}
     assert groups >= TRUE_COPIES
@@ -68,7 +69,7 @@ def test_a_planted_copy_is_found(real: tuple[list[str], list[ImageArray]], way: 
     rng = np.random.default_rng(1)
     for index in rng.choice(len(images), 40, replace=False):
         copy = COPIES[way](images[index])
-        (found,) = pairs([thumb(images[index]), thumb(copy)])
+        (found,) = pairs([thumb(images[index]), thumb(copy)])[0]
         assert (found.first, found.second) == (0, 1), index
 
 
@@ -78,7 +79,7 @@ def test_a_thousand_rows_are_compared_with_all() -> None:
     thumbs: list[Thumb] = list(rng.integers(0, 256, (2100, SIDE, SIDE), dtype=np.uint8))
     for one, other in ((0, 5), (3, 2050), (2051, 2099)):
         thumbs[other] = thumbs[one][:, ::-1] if other == 2050 else thumbs[one]
-    assert sorted((pair.first, pair.second, pair.mirrored) for pair in pairs(thumbs)) == [
+    assert sorted((pair.first, pair.second, pair.mirrored) for pair in pairs(thumbs)[0]) == [
         (0, 5, False),
         (3, 2050, True),
         (2051, 2099, False),
@@ -109,22 +110,22 @@ def test_blocks_find_what_comparing_all_finds(seed: int, monkeypatch: pytest.Mon
             copy = (copy[:, ::-1] if rng.random() < 0.5 else copy) + rng.normal(0, rng.choice([1, 8, 14]), copy.shape)
             thumbs[-1] = copy.clip(0, 255).astype(np.uint8)
     expected = slowly(thumbs)
-    assert {(pair.first, pair.second) for pair in pairs(thumbs)} == expected
+    assert {(pair.first, pair.second) for pair in pairs(thumbs)[0]} == expected
     assert 20 < len(expected) < 80
 
 
 def test_pictures_of_one_colour_are_not_compared() -> None:
     flat = [np.full((SIDE, SIDE), level, np.uint8) for level in (0, 0, 200)]
-    assert list(pairs(flat)) == [] and list(pairs([])) == []
+    assert pairs(flat)[0] == [] and pairs([])[0] == []
 
 
 def test_of_a_fixed_cameras_pictures_each_is_told_once_or_twice() -> None:
     rng = np.random.default_rng(0)
     scene = rng.integers(0, 250, (SIDE, SIDE))
     thumbs = [(scene + rng.integers(0, 3, (SIDE, SIDE))).astype(np.uint8) for _ in range(300)]
-    assert len(list(pairs(thumbs))) == 299
+    assert len(pairs(thumbs)[0]) == 299
     sides = ["test" if number % 3 == 0 else "train" for number in range(300)]
-    found = list(pairs(thumbs, sides))
+    found, _ = pairs(thumbs, sides)
     assert len(found) <= 2 * 299
     across = [pair for pair in found if sides[pair.first] != sides[pair.second]]
     assert len({pair.second for pair in across}) == 299

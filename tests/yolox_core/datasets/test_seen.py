@@ -2,8 +2,10 @@
 
 import os
 import sqlite3
+import time
 from dataclasses import astuple
 from pathlib import Path
+from threading import get_ident
 
 import cv2
 import numpy as np
@@ -12,6 +14,10 @@ import pytest
 from tests.yolox_core.datasets import folders
 from tests.yolox_core.datasets.opened import opened_images
 from yolox_core.datasets import known as known_module
+from yolox_core.datasets import seen as seen_module
+from yolox_core.datasets.compared import Pair
+from yolox_core.datasets.copies import alike
+from yolox_core.datasets.duplicates import Rows, Search
 from yolox_core.datasets.known import KnownImages
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.datasets.seen import Seen, digests, look
@@ -100,7 +106,10 @@ def test_what_other_code_has_seen_does_not_count_and_goes(
         look(images, known)
     assert len(opened) == 6 and known.failed is None
     with sqlite3.connect(store) as database:
-        assert list(database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) == [("images_newer",)]
+        assert list(database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) == [
+            ("images_newer",),
+            ("compared_newer",),
+        ]
 
 
 def kept(store: Path) -> set[Path]:
@@ -130,6 +139,23 @@ def test_lost_folders_and_files_are_forgotten(images: DatasetRecords, tmp_path: 
     assert kept(store) == here - {root / "a.jpg"} | {root / "new.jpg", deep}, "what was not asked for stays where it is"
 
 
+def test_where_a_file_system_is_slow_many_are_asked_at_once(
+    images: DatasetRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, asked = seen_module.stamp, []
+    expected = told(look(images))
+
+    def stamp(path: str) -> str | None:
+        asked.append(get_ident())
+        time.sleep(0.01)
+        return plain(path)
+
+    monkeypatch.setattr(seen_module, "AT_ONCE", 1)
+    monkeypatch.setattr(seen_module, "stamp", stamp)
+    assert told(look(images)) == expected
+    assert len(asked) == 7 and len(set(asked)) > 2
+
+
 def test_what_may_only_not_be_mounted_stays(images: DatasetRecords, tmp_path: Path) -> None:
     store, drive = tmp_path / "seen.sqlite", tmp_path / "drive" / "data"
     drive.mkdir(parents=True)
@@ -144,15 +170,65 @@ def test_what_may_only_not_be_mounted_stays(images: DatasetRecords, tmp_path: Pa
     assert len(kept(store)) == 7
 
 
-def test_an_interrupted_look_keeps_what_it_saw(images: DatasetRecords, tmp_path: Path, opened: list[str]) -> None:
-    left = iter(range(3))
+def compared_rows(images: DatasetRecords, store: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Pair], int]:
+    """The pairs among the images, and how many pictures were compared with all before them to find these."""
+    counts: list[int] = []
+    plain = Search.alike
 
-    def step() -> None:
-        if next(left) == 2:
-            raise KeyboardInterrupt
+    def counted(search: Search, rows: Rows) -> object:
+        counts.append(len(rows))
+        return plain(search, rows)
+
+    with monkeypatch.context() as patched, KnownImages(store) as known:
+        patched.setattr(Search, "alike", counted)
+        found = alike(images.images, look(images, known), known)
+    return found, sum(counts)
+
+
+def many(root: Path) -> DatasetRecords:
+    """Twenty pictures, the last a copy of the first."""
+    for number in range(20):
+        folders.picture(root / f"{number:02}.png", number % 19)
+    return DatasetRecords(root, (Category(1, "cat"),), [ImageRecord(n, f"{n:02}.png", 0, 0) for n in range(20)])
+
+
+def test_only_a_changed_picture_is_compared_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, images = tmp_path / "seen.sqlite", many(tmp_path / "set")
+    (pair,), rows = compared_rows(images, store, monkeypatch)
+    assert (pair.first, pair.second, rows) == (0, 19, 20)
+    assert compared_rows(images, store, monkeypatch) == ([pair], 0)
+    folders.picture(tmp_path / "set" / "07.png", 3)
+    found, rows = compared_rows(images, store, monkeypatch)
+    assert [(one.first, one.second) for one in found] == [(3, 7), (0, 19)] and rows <= 2
+    with sqlite3.connect(store) as database:
+        database.execute(f"UPDATE compared_{known_module.code_digest()[:16]} SET state = x'00'")
+    assert compared_rows(images, store, monkeypatch) == (found, 20)
+
+
+def test_comparisons_of_the_last_few_data_sets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_module, "COMPARISONS", 2)
+    store = tmp_path / "seen.sqlite"
+    sets = [many(tmp_path / name) for name in "abc"]
+    for images in sets:
+        compared_rows(images, store, monkeypatch)
+    again = [compared_rows(images, store, monkeypatch)[1] for images in (sets[1], sets[2], sets[0])]
+    assert again == [0, 0, 20]
+
+
+def test_an_interrupted_look_keeps_what_it_saw(images: DatasetRecords, tmp_path: Path, opened: list[str]) -> None:
+    class Interrupted:
+        left = 3
+
+        def skip(self, images: int) -> None:
+            assert images == 0
+
+        def step(self) -> None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), KnownImages(tmp_path / "seen.sqlite") as known:
-        look(images, known, step)
+        look(images, known, Interrupted())
     opened.clear()
     with KnownImages(tmp_path / "seen.sqlite") as known:
         look(images, known)
@@ -175,14 +251,14 @@ def test_numbers_of_any_size_tell_files_apart(
     images: DatasetRecords, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some file systems number their files up to 2**64, which SQLite cannot hold."""
-    plain = Path.stat
+    plain = os.stat
 
-    def stat(path: Path, **options: bool) -> os.stat_result:
+    def stat(path: str, **options: bool) -> os.stat_result:
         found = list(plain(path, **options))
         found[1] = 2**64 - 1
         return os.stat_result(found)
 
-    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(os, "stat", stat)
     for _ in range(2):
         with KnownImages(tmp_path / "seen.sqlite") as known:
             look(images, known)
@@ -204,7 +280,7 @@ def test_a_change_that_keeps_size_and_time_is_seen(images: DatasetRecords, tmp_p
     assert path.stat().st_mtime_ns == times.st_mtime_ns and after[0].digest != before[0].digest
 
 
-@pytest.mark.parametrize("damage", ["seen = '[1, '", "seen = '[]'", "seen = 'null'", "thumb = x'0102'", "thumb = 5"])
+@pytest.mark.parametrize("damage", ["said = '[1, '", "said = '[]'", "height = 'x'", "thumb = x'0102'", "thumb = 5"])
 def test_a_damaged_row_is_told_and_does_no_harm(images: DatasetRecords, tmp_path: Path, damage: str) -> None:
     store = tmp_path / "seen.sqlite"
     with KnownImages(store) as known:

@@ -1,0 +1,200 @@
+"""A large file of our own is read by columns, and gives what it gives when each entry is looked at."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yolox_core.datasets import coco, coco_columns, coco_document
+from yolox_core.datasets.coco import read_coco, write_coco
+from yolox_core.datasets.coco_columns import columns_of, read_own
+from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
+from yolox_core.errors import InputError
+
+CATEGORIES = (Category(3, "cat"), Category(7, "dog"))
+LINE = '{"id": 2, "image_id": 4, "category_id": 7, "bbox": [10.0, 2.5, 5.0, 6.0], "area": 30.0, "iscrowd": 0}'
+
+
+def written(path: Path, images: int = 40) -> DatasetRecords:
+    """A file of ours; its second annotation is LINE."""
+    rng = np.random.default_rng(1)
+    records = [ImageRecord(4, "x/ä.jpg", 60, 80, *objects([[1, 2, 3, 4], [10, 2.5, 15, 8.5]]), "test", "a.xml: 1")]
+    for number in range(1, images):
+        corners = rng.uniform(0, 500, (number % 6, 4)).tolist()
+        records.append(ImageRecord(4 + 2 * number, f"{number}.jpg", 0, 640, *objects(corners)))
+    whole = DatasetRecords(path.parent, CATEGORIES, records)
+    write_coco(whole, path)
+    return whole
+
+
+def objects(boxes: list[list[float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    numbers = np.arange(len(boxes))
+    return np.array(boxes, np.float32).reshape(-1, 4), np.minimum(numbers, 1), numbers % 3 == 2
+
+
+def told(records: DatasetRecords) -> list[object]:
+    images = [
+        [one.image_id, one.file_name, one.height, one.width, one.split, one.annotation]
+        + [array.tolist() for array in (one.boxes_G4, one.labels_G, one.ignore_G)]
+        for one in records.images
+    ]
+    return [records.categories, images]
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is too large to be read at once."""
+    monkeypatch.setattr(coco_document, "WHOLE_BYTES", 0)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("piece", [200, 1000, 2**25])
+def test_a_file_of_ours_is_read_by_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr(coco_columns, "PIECE_BYTES", piece)
+    records = written(tmp_path / "a.json")
+    read = read_own(tmp_path / "a.json")
+    assert read is not None and len(read[1].boxes_N4) == sum(len(one.boxes_G4) for one in records.images)
+    again = read_coco(tmp_path / "a.json", tmp_path)
+    for one, other in zip(again.images, records.images, strict=True):
+        np.testing.assert_allclose(one.boxes_G4, other.boxes_G4, rtol=1e-7)
+        np.testing.assert_array_equal(one.labels_G, other.labels_G)
+        np.testing.assert_array_equal(one.ignore_G, other.ignore_G)
+    monkeypatch.setattr(coco_document, "WHOLE_BYTES", 2**25)
+    assert told(read_coco(tmp_path / "a.json", tmp_path)) == told(again)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("images", [0, 1, 2])
+def test_a_file_of_ours_with_little_in_it(tmp_path: Path, images: int) -> None:
+    records = written(tmp_path / "a.json", images)
+    if not images:
+        records = DatasetRecords(tmp_path, CATEGORIES, [])
+        write_coco(records, tmp_path / "a.json")
+    assert read_own(tmp_path / "a.json") is not None
+    assert [one.image_id for one in read_coco(tmp_path / "a.json", tmp_path).images] == [
+        one.image_id for one in records.images
+    ]
+
+
+ALTERED: dict[str, tuple[str, str]] = {
+    "an image that is no number": ('"image_id": 4,', '"image_id": "4",'),
+    "an image that is true": ('"image_id": 4,', '"image_id": true,'),
+    "a fraction": ('"image_id": 4,', '"image_id": 4.0,'),
+    "an unknown image": ('"image_id": 4,', '"image_id": 5,'),
+    "an unknown class": ('"category_id": 7,', '"category_id": 8,'),
+    "no class": ('"category_id": 7, ', ""),
+    "a number as text": ("10.0, 2.5", '"10.0", 2.5'),
+    "five numbers": ("10.0, 2.5", "10.0, 2.5, 1.0"),
+    "a null": ("10.0, 2.5", "null, 2.5"),
+    "no bbox": ('"bbox": [10.0, 2.5, 5.0, 6.0], ', ""),
+    "a null for a bbox": ("[10.0, 2.5, 5.0, 6.0]", "null"),
+    "a large number": ("10.0, 2.5", "1e30, 2.5"),
+    "whole numbers": ("10.0, 2.5", "10, 2"),
+    "no crowd": (', "iscrowd": 0', ""),
+    "a crowd that is true": ('"iscrowd": 0', '"iscrowd": true'),
+    "a crowd of two": ('"iscrowd": 0', '"iscrowd": 2'),
+    "more of it": ('"iscrowd": 0', '"iscrowd": 0, "note": {"a": [1, "},\\n"]}'),
+    "two on a line": (LINE + ",\n", LINE + ", "),
+    "an empty line": (LINE + ",\n", LINE + ",\n\n"),
+    "no comma": (LINE + ",\n", LINE + "\n"),
+    "two commas": (LINE + ",\n", LINE + ",,\n"),
+    "half a line": ('"bbox": [10.0', '"bbox": '),
+    "no object": (LINE, "17"),
+    "a list": (LINE, "[1]"),
+}
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("how", ALTERED)
+def test_an_altered_file_gives_what_a_closer_look_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    written(tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    before, after = ALTERED[how]
+    at = text.index(LINE)
+    assert before in text[at : at + len(LINE) + 2]
+    (tmp_path / "a.json").write_text(text[:at] + text[at:].replace(before, after, 1), encoding="utf-8")
+    quick = outcome(tmp_path / "a.json")
+    monkeypatch.setattr(coco_document, "read_own", lambda path: None)
+    monkeypatch.setattr(coco, "columns_of", lambda entries: None)
+    assert outcome(tmp_path / "a.json") == quick
+
+
+def outcome(path: Path) -> object:
+    """What reading a file of any maker gives, or how it is refused."""
+    try:
+        categories, images, findings = coco.parse(coco.load(path), "a.json", lambda name: name)
+    except InputError as refused:
+        return str(refused).partition("got")[0]
+    return told(DatasetRecords(path.parent, categories, images)), findings
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_bytes_altered_anywhere(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("altered")
+    written(folder / "a.json", 6)
+    content = bytearray((folder / "a.json").read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at] = data.draw(st.sampled_from(b'{}[]",:0123456789.e-+tn \n\\x'))
+    (folder / "a.json").write_bytes(content)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(coco_document, "WHOLE_BYTES", 0)
+        quick = outcome(folder / "a.json")
+        patched.setattr(coco_document, "read_own", lambda path: None)
+        patched.setattr(coco, "columns_of", lambda entries: None)
+        assert outcome(folder / "a.json") == quick
+
+
+PLAIN = {"image_id": 1, "category_id": 2, "bbox": [1, 2.5, 3, 4]}
+ODD: list[object] = [
+    "text",
+    None,
+    {},
+    {**PLAIN, "bbox": [1, 2, 3]},
+    {**PLAIN, "bbox": "1234"},
+    {**PLAIN, "bbox": {"0": 1, "1": 2, "2": 3, "3": 4}},
+    {**PLAIN, "bbox": [1, 2, 3, [4]]},
+    {**PLAIN, "bbox": [1, 2, 3, None]},
+    {**PLAIN, "bbox": [1, 2, 3, float("nan")]},
+    {**PLAIN, "bbox": [1, 2, 3, 10**400]},
+    {**PLAIN, "image_id": True},
+    {**PLAIN, "image_id": [1]},
+    {**PLAIN, "category_id": 2.0},
+    {**PLAIN, "category_id": "2"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:60])
+def test_an_odd_entry_among_plain_ones_wants_a_closer_look(odd: object) -> None:
+    assert columns_of([PLAIN, {**PLAIN, "image_id": "a", "iscrowd": 1}]) is not None
+    assert columns_of([PLAIN, odd, PLAIN]) is None
+
+
+@pytest.mark.usefixtures("large")
+def test_without_pyarrow_entry_by_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / "a.json")
+    expected = told(read_coco(tmp_path / "a.json", tmp_path))
+    hide(monkeypatch, "pyarrow")
+    assert read_own(tmp_path / "a.json") is None
+    assert told(read_coco(tmp_path / "a.json", tmp_path)) == expected
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """From now on the package cannot be imported."""
+    import builtins
+
+    plain: Callable[..., object] = builtins.__import__
+
+    def refuse(wanted: str, *arguments: object, **options: object) -> object:
+        if wanted.split(".")[0] == name:
+            raise ImportError(f"no {name} here")
+        return plain(wanted, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
