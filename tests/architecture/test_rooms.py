@@ -20,6 +20,7 @@ ROOMS = {
     "onnxruntime": ("yolox_core.runtimes", "yolox_core.quantize"),
     "openvino": ("yolox_core.export", "yolox_core.runtimes"),
     "ijson": ("yolox_core.datasets.coco_document",),
+    "orjson": ("yolox_core.datasets.coco",),
     "pyarrow": ("yolox_core.datasets.coco_columns",),
     "threadpoolctl": ("yolox_core.datasets.duplicates",),
     "PIL": ("yolox_core.datasets.image_facts", "pipeline"),

@@ -101,15 +101,17 @@ def _lines(text: bytes) -> Columns | None:
     numbers = boxes.flatten()
     empty = any(column.null_count for column in (image_ids, category_ids, crowd, boxes, numbers))
     lines = len(table) - 1 == text.count(b"\n") == len(text) - len(plain)
-    if empty or not lines or (np.diff(boxes.offsets.to_numpy()) != 4).any():
+    if empty or not lines or (np.diff(np.from_dlpack(boxes.offsets)) != 4).any():
         return None
-    boxes_N4 = _plain_boxes(numbers.to_numpy().reshape(-1, 4))
+    boxes_N4 = _plain_boxes(np.from_dlpack(numbers).reshape(-1, 4))
     if boxes_N4 is None:
         return None
-    return Columns(image_ids.to_numpy().tolist(), category_ids.to_numpy().tolist(), boxes_N4, crowd.to_numpy() != 0)
+    # to_numpy() would import pandas first
+    images_N, categories_N, crowd_N = (np.from_dlpack(column) for column in (image_ids, category_ids, crowd))
+    return Columns(images_N.tolist(), categories_N.tolist(), boxes_N4, crowd_N != 0)
 
 
-def _plain_boxes(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+def _plain_boxes(boxes: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:
     """Boxes [N, 4] of numbers that coordinates can be; None where one of them is not."""
     plain = boxes.ndim == 2 and boxes.shape[1] == 4 and bool((np.abs(boxes) <= LARGEST).all())
     return boxes if plain else None

@@ -1,7 +1,7 @@
 """A large file of our own is read by columns, and gives what it gives when each entry is looked at."""
 
 import json
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -181,20 +181,31 @@ def test_an_odd_entry_among_plain_ones_wants_a_closer_look(odd: object) -> None:
 def test_without_pyarrow_entry_by_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path / "a.json")
     expected = told(read_coco(tmp_path / "a.json", tmp_path))
-    hide(monkeypatch, "pyarrow")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert read_own(tmp_path / "a.json") is None
     assert told(read_coco(tmp_path / "a.json", tmp_path)) == expected
 
 
-def hide(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """From now on the package cannot be imported."""
-    import builtins
+def test_without_orjson_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    sizes = 10.0 ** rng.uniform(-9, 9, (3 * coco.BLOCK, 2))
+    corners = np.where(rng.random(sizes.shape) < 0.5, sizes, rng.uniform(-10, 640, sizes.shape))
+    boxes = np.hstack([corners, corners + sizes]).astype(np.float32)
+    boxes[: coco.BLOCK] = rng.uniform(100, 600, (coco.BLOCK, 4)).round(rng.integers(0, 4))  # none of them small
+    boxes[7] = [0, -0.0, 80, 1]
+    records = DatasetRecords(tmp_path, CATEGORIES, [ImageRecord(1, "a.jpg", 60, 80, *objects(boxes.tolist()))])
+    write_coco(records, tmp_path / "quick.json")
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    write_coco(records, tmp_path / "plain.json")
+    text = (tmp_path / "quick.json").read_text(encoding="utf-8")
+    assert text == (tmp_path / "plain.json").read_text(encoding="utf-8") and "e-0" in text
+    entries = json.loads(text)["annotations"]
+    for entry, (x1, y1, x2, y2) in zip(entries, boxes.tolist(), strict=True):
+        assert entry["bbox"] == [x1, y1, x2 - x1, y2 - y1] and entry["area"] == (x2 - x1) * (y2 - y1)
 
-    plain: Callable[..., object] = builtins.__import__
 
-    def refuse(wanted: str, *arguments: object, **options: object) -> object:
-        if wanted.split(".")[0] == name:
-            raise ImportError(f"no {name} here")
-        return plain(wanted, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+def test_numbers_that_json_cannot_hold_are_not_written(tmp_path: Path) -> None:
+    records = DatasetRecords(tmp_path, CATEGORIES, [ImageRecord(1, "a.jpg", 60, 80, *objects([[1, 2, np.inf, 4]]))])
+    with pytest.raises(ValueError, match="finite"):
+        write_coco(records, tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
