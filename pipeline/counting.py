@@ -30,12 +30,12 @@ class Counting:
         )
         self._task = self._bar.add_task("", total=total, rate="")
         self._total = total
-        self.done = self._skipped = 0
-        self._began = self._told = self._drawn = time.monotonic()
+        self.done = self._no_work = 0
+        self._began = self._worked = self._told = self._drawn = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
-        self._began = self._told = time.monotonic()
+        self._began = self._worked = self._told = time.monotonic()
         return self
 
     def __exit__(
@@ -45,9 +45,10 @@ class Counting:
         self._bar.stop()
 
     def skip(self, images: int) -> None:
-        """So many more that need no work: they do not count in the rate."""
-        self._skipped += images
+        """So many more that need no work: neither they nor the time up to now count in the rate."""
+        self._no_work += images
         self.done += images
+        self._worked = self._told = time.monotonic()
 
     def step(self) -> None:
         """One image more."""
@@ -63,7 +64,7 @@ class Counting:
 
     def rate(self) -> float:
         """Images a second up to now."""
-        return (self.done - self._skipped) / max(self.seconds(), 1e-9)
+        return (self.done - self._no_work) / max(time.monotonic() - self._worked, 1e-9)
 
     def seconds(self) -> float:
         """Since the start."""

@@ -24,8 +24,9 @@ def look_at(records: DatasetRecords) -> tuple[list[Seen], list[Pair]]:
     """What every image of the records is, and which are alike; only what is new or changed is decoded and compared."""
     path = Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
     known = _known(path)
-    with known or nullcontext(), Counting(len(records.images)) as progress:
-        seen = look(records, known, progress)
+    with known or nullcontext():
+        with Counting(len(records.images)) as progress:
+            seen = look(records, known, progress)
         found = alike(records.images, seen, known)
     if known is not None and known.failed is not None:
         _say_why_not(path, known.failed)

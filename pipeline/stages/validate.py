@@ -16,6 +16,7 @@ from pipeline.settings import Settings
 from yolox_core.datasets import doctor
 from yolox_core.datasets.atomic import write_copy, write_json, write_text
 from yolox_core.datasets.coco import read_coco, write_coco
+from yolox_core.datasets.known import stamp
 from yolox_core.datasets.records import DatasetRecords, Finding
 from yolox_core.datasets.seen import digests
 from yolox_core.errors import InputError
@@ -26,15 +27,14 @@ SHOWN = 20  # findings printed; the report has all
 
 def run(settings: Settings) -> None:
     """Write data/valid and the two reports; InputError where nothing usable is left."""
+    before = stamp(paths.RAW_ANNOTATIONS)
     raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
     seen, alike = look_at(raw)
     valid, wrong = doctor.check(raw, seen, alike)
     findings = _ingested() + wrong
     _require_something(valid, findings, settings.data.shown)
     counts = doctor.summary(valid, findings)
-    if len(valid.images) == len(raw.images) and all(map(is_, valid.images, raw.images)):
-        write_copy(paths.VALID_ANNOTATIONS, paths.RAW_ANNOTATIONS)  # nothing to mend: the same bytes, much sooner
-    else:
+    if not _copied(raw, valid, before):
         write_coco(valid, paths.VALID_ANNOTATIONS)
     write_json(paths.SIMILAR, sorted(sorted(finding.images) for finding in findings if finding.code in SIMILAR))
     write_json(paths.DIGESTS, digests(seen, raw))
@@ -42,6 +42,14 @@ def run(settings: Settings) -> None:
     write_text(paths.VALIDATION_TEXT, as_markdown(counts, findings))
     print_findings(findings, SHOWN, f"see {paths.VALIDATION}")
     print(f"validate: {counts['images']} images and {counts['boxes']} boxes can be used; {len(findings)} findings")
+
+
+def _copied(raw: DatasetRecords, valid: DatasetRecords, before: str | None) -> bool:
+    """Copy the annotations where nothing was to mend: the same bytes, much sooner. Not where they are others by now."""
+    if len(valid.images) != len(raw.images) or not all(map(is_, valid.images, raw.images)):
+        return False
+    write_copy(paths.VALID_ANNOTATIONS, paths.RAW_ANNOTATIONS)
+    return stamp(paths.RAW_ANNOTATIONS) == before
 
 
 def print_findings(findings: Sequence[Finding], limit: int | None, rest: str) -> None:

@@ -61,6 +61,7 @@ def test_a_line_now_and_then_with_rate_and_time_left(
     now = [0.0]
     monkeypatch.setattr(counting.time, "monotonic", lambda: now[0])
     with Counting(12_000) as progress:
+        now[0] += 60.0  # until it was known which
         progress.skip(6_000)
         for _ in range(25):
             now[0] += 1.0
@@ -70,6 +71,16 @@ def test_a_line_now_and_then_with_rate_and_time_left(
         "6,010 of 12,000 images, 1.0 images/s, 100 min left",
         "6,020 of 12,000 images, 1.0 images/s, 100 min left",
     ]
+
+
+def test_on_a_terminal_the_bar_ends_full(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Counting(1_000) as progress:
+        progress.skip(400)
+        for _ in range(600):
+            progress.step()
+    drawn = capsys.readouterr().err
+    assert "1,000" in drawn and "100%" in drawn.splitlines()[-2]
 
 
 def test_without_a_known_total_there_is_no_time_left(

@@ -18,17 +18,8 @@ LONGEST_NAME = 60  # characters of a name that its partial file repeats: file sy
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `path` in one step, making its folder where needed; what is no file (a pipe, a device) is written into."""
-    path = path.resolve()  # a link stays one
-    if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_bytes(content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
-    try:
+    with _new_file(path) as partial:
         partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,14 +33,9 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def write_copy(path: Path, source: Path) -> None:
-    """Write what `source` holds in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
-    try:
+    """Write what `source` holds in one step; where the file system lets two share bytes, nothing is copied."""
+    with _new_file(path) as partial:
         copy_file(source, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -71,17 +57,22 @@ def copy_file(source: Path, target: Path) -> None:
 @contextmanager
 def new_text(path: Path) -> Iterator[TextIO]:
     """A UTF-8 text to write bit by bit; it takes the place of `path` at the end, or vanishes if the body fails."""
-    path = path.resolve()
+    with _new_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of `path` at the end; `path` itself where that is no file."""
+    path = path.resolve()  # a link stays one
     if path.exists() and not path.is_file() and not path.is_dir():
-        with path.open("w", encoding="utf-8") as device:
-            yield device
+        yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     partial = _partial(path)
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
+        yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

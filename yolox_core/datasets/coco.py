@@ -7,7 +7,7 @@ Format: cocodataset.org/#format-data.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yolox_core.datasets.atomic import new_text
-from yolox_core.datasets.coco_columns import Columns, columns_of
+from yolox_core.datasets.coco_columns import Columns, columns_of, joined
 from yolox_core.datasets.coco_document import KEYS, Document, open_document
 from yolox_core.datasets.collector import collector_off
 from yolox_core.datasets.objects import finite_numbers
@@ -31,16 +31,6 @@ BLOCK = 4096  # annotations looked at, or written, together
 SMALL = 1e-4  # numbers below are written in powers of ten: by Python with two digits, 1e-05, by orjson with one
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _Objects = tuple[FloatArray, IntArray, BoolArray]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some annotations that can be used."""
-
-    place_N: IntArray  # of the image
-    labels_N: IntArray
-    boxes_N4: npt.NDArray[np.float64]  # x, y, width, height
-    crowd_N: BoolArray
 
 
 def write_coco(records: DatasetRecords, path: Path) -> None:
@@ -107,7 +97,7 @@ def _write_list(file: TextIO, key: str, entries: Iterable[str], end: str) -> Non
 @collector_off()
 def read_coco(path: Path, image_root: Path) -> DatasetRecords:
     """A file that `write_coco` wrote; InputError where it is missing or was altered beyond reading."""
-    categories, images, findings = parse(load(path), str(path), lambda name: name)
+    categories, images, findings = parse(load(path), str(path), lambda name: name, own=True)
     if findings:
         raise InputError(f"{path}: expected a file written by this pipeline, got: {findings[0].line()}. Run it anew.")
     return DatasetRecords(image_root, categories, images)
@@ -128,9 +118,16 @@ def load(path: Path) -> Document:
 
 @collector_off()
 def parse(
-    document: Document, where: str, locate: Callable[[str], str | None], split: str | None = None
+    document: Document,
+    where: str,
+    locate: Callable[[str], str | None],
+    split: str | None = None,
+    own: bool = False,
 ) -> tuple[tuple[Category, ...], list[ImageRecord], list[Finding]]:
-    """Categories and images of one document. `locate` turns its file names into the data set's, None if missing."""
+    """Categories and images of one document. `locate` turns its file names into the data set's, None if missing.
+
+    `own`: written by us, whose images say themselves where they were annotated, or do not.
+    """
     categories = parse_categories(document.categories, where)
     findings: list[Finding] = []
     names = _image_entries(document, where, findings)
@@ -145,7 +142,7 @@ def parse(
             continue
         height, width = _size(entry)
         image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
-        annotation = on_one_line(_text(entry, "annotation") or f"{where}: image {key}")
+        annotation = on_one_line(_text(entry, "annotation") or ("" if own else f"{where}: image {key}"))
         own_split = split_of_word(_text(entry, "split")) or split
         record = ImageRecord(
             image_id, found, height, width, boxes_G4, labels_G, ignore_G, split=own_split, annotation=annotation
@@ -198,15 +195,14 @@ def _objects(
 ) -> Iterator[_Objects]:
     """Boxes xyxy, class indices and crowd flags of each image, in the order of their places."""
     label_of = {category.category_id: label for label, category in enumerate(categories)}
-    whole = _many(document.columns, place_of, label_of)
-    parts = [whole] if whole is not None else list(_by_blocks(document, where, place_of, label_of, findings))
-    place_N = np.concatenate([np.zeros(0, np.int64), *[part.place_N for part in parts]])
+    found = _in_places(document.columns, place_of, label_of)
+    if found is None:
+        found = joined(list(_by_blocks(document, where, place_of, label_of, findings)))
+    place_N = np.array(found.image_ids, np.int64)
     order_N = np.argsort(place_N, kind="stable")
-    boxes_N4 = np.concatenate([np.zeros((0, 4)), *[part.boxes_N4 for part in parts]])[order_N]
-    boxes_N4[:, 2:] += boxes_N4[:, :2]
-    boxes_N4 = boxes_N4.astype(np.float32)
-    labels_N = np.concatenate([np.zeros(0, np.int64), *[part.labels_N for part in parts]])[order_N]
-    ignore_N = np.concatenate([np.zeros(0, np.bool_), *[part.crowd_N for part in parts]])[order_N]
+    xywh_N4 = found.boxes_N4[order_N]
+    boxes_N4 = np.hstack([xywh_N4[:, :2], xywh_N4[:, :2] + xywh_N4[:, 2:]]).astype(np.float32)
+    labels_N, ignore_N = np.array(found.category_ids, np.int64)[order_N], found.crowd_N[order_N]
     ends = np.searchsorted(place_N[order_N], np.arange(len(place_of)), side="right").tolist()
     spans = (slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
     return ((boxes_N4[span], labels_N[span], ignore_N[span]) for span in spans)
@@ -214,12 +210,12 @@ def _objects(
 
 def _by_blocks(
     document: Document, where: str, place_of: Mapping[Any, int], label_of: Mapping[int, int], findings: list[Finding]
-) -> Iterator[_Part]:
+) -> Iterator[Columns]:
     """All annotations that can be used, many together where nothing is odd about them; findings for the others."""
     entries = iter(document.annotations())
     position = outlined = 0
     while block := list(islice(entries, BLOCK)):
-        part = _many(columns_of(block), place_of, label_of)
+        part = _in_places(columns_of(block), place_of, label_of)
         if part is None:
             part, by_outline = _one_by_one(block, position, where, place_of, label_of, findings)
             outlined += by_outline
@@ -230,8 +226,8 @@ def _by_blocks(
         findings.append(Finding("box-from-outline", where, what, "box put around each outline"))
 
 
-def _many(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mapping[int, int]) -> _Part | None:
-    """Annotations of a plain form; None where the form is not, or an image or a category is not known."""
+def _in_places(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mapping[int, int]) -> Columns | None:
+    """The annotations with places of images and class indices for ids; None where there are none such."""
     if columns is None:
         return None
     try:
@@ -239,7 +235,7 @@ def _many(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mappin
         labels = [label_of[category_id] for category_id in columns.category_ids]
     except KeyError:
         return None
-    return _Part(np.array(places, np.int64), np.array(labels, np.int64), columns.boxes_N4, columns.crowd_N)
+    return replace(columns, image_ids=places, category_ids=labels)
 
 
 def _one_by_one(
@@ -249,8 +245,10 @@ def _one_by_one(
     place_of: Mapping[Any, int],
     label_of: Mapping[int, int],
     findings: list[Finding],
-) -> tuple[_Part, int]:
-    """Those of the entries from `position` on that can be used, and how many of them have no bbox of their own."""
+) -> tuple[Columns, int]:
+    """Those of the entries from `position` on that can be used, by places of images and class indices, and how many of
+    them have no bbox of their own.
+    """
     places, labels, boxes, crowd = [], [], [], []
     outlined = 0
     for number, entry in enumerate(entries, position + 1):
@@ -266,7 +264,7 @@ def _one_by_one(
         boxes.append(list(outline or map(float, entry["bbox"])))
         crowd.append(bool(entry.get("iscrowd", 0)))
     boxes_N4 = np.array(boxes, np.float64).reshape(-1, 4)
-    return _Part(np.array(places, np.int64), np.array(labels, np.int64), boxes_N4, np.array(crowd, np.bool_)), outlined
+    return Columns(places, labels, boxes_N4, np.array(crowd, np.bool_)), outlined
 
 
 def _problem(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -50,35 +50,58 @@ def columns_of(entries: Sequence[Any]) -> Columns | None:
     return Columns(image_ids, category_ids, boxes_N4, crowd_N)
 
 
-def read_own(path: Path) -> tuple[list[Any], Columns, list[Any]] | None:
-    """Images, annotations and categories of a file of ours; None of any other, and where an entry is odd."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
-        first, last = text.find(IMAGES_END), text.rfind(ANNOTATIONS_END)
-        if text[: len(HEAD)] != HEAD or not 0 <= first <= last or text[-len(TAIL) :] != TAIL:
-            return None
-        try:
-            images = json.loads(b"[%b]" % text[len(HEAD) : first])
-            categories = json.loads(b"[%b]" % text[last + len(ANNOTATIONS_END) : -len(TAIL)])
-        except (ValueError, RecursionError):
-            return None
-        parts = []
-        start = first + len(IMAGES_END)
-        while start < last:
-            end = last if last - start <= PIECE_BYTES else text.rfind(b",\n", start, start + PIECE_BYTES)
-            part = _lines(text[start:end]) if end > start else None
-            if part is None:
-                return None
-            parts.append(part)
-            start = end + len(b",\n")
-    if not parts:
-        return images, Columns([], [], np.zeros((0, 4)), np.zeros(0, np.bool_)), categories
-    joined = Columns(
+def joined(parts: Sequence[Columns]) -> Columns:
+    """One after the other."""
+    return Columns(
         [image_id for part in parts for image_id in part.image_ids],
         [category_id for part in parts for category_id in part.category_ids],
-        np.concatenate([part.boxes_N4 for part in parts]),
-        np.concatenate([part.crowd_N for part in parts]),
+        np.concatenate([np.zeros((0, 4)), *[part.boxes_N4 for part in parts]]),
+        np.concatenate([np.zeros(0, np.bool_), *[part.crowd_N for part in parts]]),
     )
-    return images, joined, categories
+
+
+def read_own(path: Path) -> tuple[list[Any], Columns, list[Any]] | None:
+    """Images, annotations and categories of a file of ours; None of any other, and where an entry is odd."""
+    with path.open("rb") as file:
+        if file.read(len(HEAD)) != HEAD:
+            return None
+        try:
+            text = mmap(file.fileno(), 0, access=ACCESS_READ)
+        except OSError:  # some file systems have none
+            return None
+        with text:
+            return _read_own(text)
+
+
+def _read_own(text: mmap) -> tuple[list[Any], Columns, list[Any]] | None:
+    first, last = text.find(IMAGES_END), text.rfind(ANNOTATIONS_END)
+    if not 0 <= first <= last or text[-len(TAIL) :] != TAIL:
+        return None
+    try:
+        images = _strictly(text[len(HEAD) : first])
+        categories = _strictly(text[last + len(ANNOTATIONS_END) : -len(TAIL)])
+    except (ValueError, RecursionError):
+        return None
+    parts = []
+    start = first + len(IMAGES_END)
+    while start < last:
+        end = last if last - start <= PIECE_BYTES else text.rfind(b",\n", start, start + PIECE_BYTES)
+        part = _lines(text[start:end]) if end > start else None
+        if part is None:
+            return None
+        parts.append(part)
+        start = end + len(b",\n")
+    return images, joined(parts), categories
+
+
+def _strictly(entries: bytes) -> list[Any]:
+    """A list's entries; ValueError where they are no JSON, which NaN is not."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"expected a number, got {constant}")
+
+    found: list[Any] = json.loads(f"[{entries.decode()}]", parse_constant=refuse)
+    return found
 
 
 def _lines(text: bytes) -> Columns | None:
@@ -88,27 +111,31 @@ def _lines(text: bytes) -> Columns | None:
         from pyarrow import json as arrow_json
     except ImportError:
         return None
-    ids = [(name, pa.int64()) for name in ("image_id", "category_id", "iscrowd")]
+    whole, number = pa.int64(), pa.float64()
+    fields = {"id": whole, "image_id": whole, "category_id": whole, "bbox": pa.list_(number), "area": number}
     options = arrow_json.ParseOptions(
-        explicit_schema=pa.schema([*ids, ("bbox", pa.list_(pa.float64()))]), unexpected_field_behavior="ignore"
+        explicit_schema=pa.schema(fields | {"iscrowd": whole}), unexpected_field_behavior="error"
     )
     plain = text.replace(b"},\n", b"}\n")  # pyarrow wants lines without commas between
     try:
         table = arrow_json.read_json(pa.BufferReader(plain), parse_options=options)
     except pa.ArrowInvalid:
         return None
-    image_ids, category_ids, crowd, boxes = (table[name].combine_chunks() for name in table.column_names)
-    numbers = boxes.flatten()
-    empty = any(column.null_count for column in (image_ids, category_ids, crowd, boxes, numbers))
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    bbox = columns.pop("bbox")
+    columns["numbers"] = bbox.flatten()
     lines = len(table) - 1 == text.count(b"\n") == len(text) - len(plain)
-    if empty or not lines or (np.diff(np.from_dlpack(boxes.offsets)) != 4).any():
+    if not lines or bbox.null_count or any(column.null_count for column in columns.values()):
         return None
-    boxes_N4 = _plain_boxes(np.from_dlpack(numbers).reshape(-1, 4))
+    arrays = {name: np.from_dlpack(column) for name, column in columns.items()}  # to_numpy() would import pandas first
+    if not np.isfinite(arrays["area"]).all() or (np.diff(np.from_dlpack(bbox.offsets)) != 4).any():
+        return None
+    boxes_N4 = _plain_boxes(arrays["numbers"].reshape(-1, 4))
     if boxes_N4 is None:
         return None
-    # to_numpy() would import pandas first
-    images_N, categories_N, crowd_N = (np.from_dlpack(column) for column in (image_ids, category_ids, crowd))
-    return Columns(images_N.tolist(), categories_N.tolist(), boxes_N4, crowd_N != 0)
+    return Columns(
+        arrays["image_id"].tolist(), arrays["category_id"].tolist(), boxes_N4, arrays["iscrowd"].astype(np.bool_)
+    )
 
 
 def _plain_boxes(boxes: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_off() -> Iterator[None]:
-    """As a context, or as a decorator."""
+    """No search in the whole process meanwhile; as a context, or as a decorator."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -13,13 +13,11 @@ from io import BytesIO
 import numpy as np
 
 from yolox_core.datasets.collector import collector_off
-from yolox_core.datasets.duplicates import SIDE, Alike, Rows, Search, Thumb
+from yolox_core.datasets.duplicates import SIDE, Alike, Likenesses, Rows, Search, Thumb
 
-MOST_NEW = 1 / 8  # of the pictures: with more, all are compared
+MOST_NEW = 1 / 8  # of the pictures; to compare more than a few with all takes as long as all with each other
 KEY = 16  # bytes
 DIGEST = sha256().digest_size
-
-Likenesses = dict[int, tuple[Alike, Alike]]  # by row: on the own side, and on the others
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ def pairs(
     """Of each picture that copies an earlier one the likest of those, and the likest on another side of the split.
 
     At most two for a picture, since of a fixed camera's pictures all are alike; `sides` None: all are on one side.
-    Pictures without pixels are left out. `before` is what an earlier call handed back.
+    Pictures without pixels are left out. `before` is what an earlier call handed back; it is handed back itself where
+    nothing has changed. Where the order has, or more than a few pictures, all are compared.
     """
     place_N = np.array([at for at, one in enumerate(thumbs) if one.size], np.int64)
     rows = [np.zeros((0, SIDE), np.uint8), *[thumbs[at] for at in place_N]]
@@ -91,7 +90,10 @@ def pairs(
         blake2b(picture.tobytes() + side.encode(), digest_size=KEY).digest()
         for picture, side in zip(pictures_N, side_N.tolist(), strict=True)
     ]
-    compared = Compared(keys, _again(Search(pictures_N, side_N), keys, before) if keys else {})
+    if before is not None and before.keys == keys:
+        compared = before
+    else:
+        compared = Compared(keys, _again(Search(pictures_N, side_N), keys, before) if keys else {})
     found = [(row, half.likest) for row, halves in sorted(compared.alike.items()) for half in halves]
     return [
         Pair(int(place_N[likest[0]]), int(place_N[row]), *likest[1:]) for row, likest in found if likest is not None
@@ -106,8 +108,7 @@ def _again(search: Search, keys: Sequence[bytes], before: Compared | None) -> Li
         return search.alike(rows)
     new_of_old = np.full(len(before.keys), -1, np.int64)
     new_of_old[old_N[old_N >= 0]] = np.flatnonzero(old_N >= 0)
-    changed_N = old_N < 0
-    changed_N[search.near(np.flatnonzero(changed_N))] = True
+    changed_N = (old_N < 0) | search.near(np.flatnonzero(old_N < 0))
     alike: Likenesses = {}
     for old, halves in before.alike.items():
         row = int(new_of_old[old])

@@ -17,10 +17,11 @@ def sides(images: Sequence[ImageRecord]) -> list[str | None]:
     return [split or "train" for split in own] if {"val", "test"} & set(own) else own
 
 
-def same_files(records: DatasetRecords, digests: Sequence[str]) -> list[Finding]:
-    """One finding for each image that is the same file as an earlier one; `digests` are the files', empty for none."""
+def same_files(records: DatasetRecords, digests: Sequence[str], side: Sequence[str | None]) -> list[Finding]:
+    """One finding for each image that is the same file as an earlier one; `digests` are the files', empty for none,
+    `side` says on which side of the split each stands.
+    """
     groups: dict[str, list[int]] = defaultdict(list)
-    side = sides(records.images)
     findings = []
     for index, digest in enumerate(digests):
         before = groups[digest]
@@ -39,8 +40,9 @@ def same_files(records: DatasetRecords, digests: Sequence[str]) -> list[Finding]
 
 def alike(images: Sequence[ImageRecord], seen: Sequence[Seen], known: KnownImages | None = None) -> list[Pair]:
     """Of each image that copies an earlier one the likest; of those that `known` holds only new pairs are compared."""
-    found, compared = pairs([view.thumb for view in seen], sides(images), known.compared() if known else None)
-    if known is not None:
+    before = None if known is None else known.compared()
+    found, compared = pairs([view.thumb for view in seen], sides(images), before)
+    if known is not None and compared is not before:
         known.remember_compared(compared)
     return found
 

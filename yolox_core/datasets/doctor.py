@@ -12,7 +12,7 @@ import numpy as np
 
 from yolox_core.datasets.collector import collector_off
 from yolox_core.datasets.compared import Pair
-from yolox_core.datasets.copies import alike, same_files, similar
+from yolox_core.datasets.copies import alike, same_files, sides, similar
 from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
 from yolox_core.datasets.seen import Seen, look
 from yolox_core.datasets.set_checks import check_classes, check_sizes
@@ -20,6 +20,7 @@ from yolox_core.structures import BoolArray, FloatArray, IntArray
 
 TINY_PX = 2.0  # a side, in the image itself
 COVERING = 0.995  # of both sides
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 by the golden ratio, for hashing by multiplication (Knuth, TAOCP 6.4)
 ROUNDING_PX = 0.5  # a box beyond the border by less is rounding, clipped without a word
 
 
@@ -36,25 +37,25 @@ def check(
         seen = look(records)
     if found is None:
         found = alike(records.images, seen)
-    both = list(zip(records.images, seen, strict=True))
-    good = [(_of_size(record, view.size), view) for record, view in both if view.problem is None]
-    checked = check_boxes([record for record, _ in good])
+    whole = list(zip(records.images, seen, sides(records.images), strict=True))
+    good = [(record, view, side) for record, view, side in whole if view.problem is None]
+    checked = check_boxes([_of_size(record, view.size) for record, view, _ in good])
     findings: list[Finding] = []
     usable: list[ImageRecord] = []
-    for record, view in both:
+    for record, view, _ in whole:
         mine = (record.file_name,)
         if view.problem is not None:
             code, what = view.problem
             action = f"image and its {len(record.boxes_G4)} boxes dropped"
             findings.append(Finding(code, record.file_name, what, action, mine))
             continue
+        mended, wrong = next(checked)  # of this record: both go through the good ones in their order
         findings += [Finding(code, record.file_name, what, "used", mine) for code, what in view.notes]
-        mended, wrong = next(checked)
         findings += [replace(finding, images=mine) for finding in [*_size_findings(record, view.size), *wrong]]
         usable.append(mended)
     left = replace(records, images=usable)
-    findings += same_files(left, [view.digest for _, view in good]) + similar(records, seen, found)
-    return left, findings
+    findings += same_files(left, [view.digest for _, view, _ in good], [side for _, _, side in good])
+    return left, findings + similar(records, seen, found)
 
 
 def examine(
@@ -93,10 +94,9 @@ def _with_odd_boxes(images: Sequence[ImageRecord]) -> BoolArray:
 def _same_as_another(image_N: IntArray, boxes_N4: FloatArray) -> BoolArray:
     """Which boxes occur again in their image; rarely one that does not, for they are told apart by a hash."""
     bits_N2 = (boxes_N4 + np.float32(0)).view(np.uint64)  # -0 becomes 0
-    odd_number = np.uint64(0x9E3779B97F4A7C15)
     hash_N = image_N.astype(np.uint64)
     for bits_N in bits_N2.T:
-        hash_N = (hash_N ^ (hash_N >> np.uint64(29)) ^ bits_N) * odd_number
+        hash_N = (hash_N ^ (hash_N >> np.uint64(29)) ^ bits_N) * GOLDEN
     order_N = np.argsort(hash_N)
     again_N = np.zeros(len(hash_N), np.bool_)
     again_N[order_N[1:]] = hash_N[order_N[1:]] == hash_N[order_N[:-1]]

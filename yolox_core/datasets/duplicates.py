@@ -36,7 +36,8 @@ ROWS, COLUMNS = 32, 4096  # compared at a time: what a core's cache holds
 BLOCK = 1024  # pictures transformed at a time
 LOOKED_AT = 16  # of those that may be copies of a picture
 FAR = 1e6  # half the squared distance of a flat picture to all others; those of length 1 are at most 2 apart
-LEAST = np.float32(SURE - 1 - 1e-5)  # room for rounding
+STEPS = 2**11  # a frequency is a whole number of these, so that float32 holds products and sums without rounding
+LEAST = np.float32(SURE - 1 - 6e-4)  # room for these steps: pictures .2 apart come .0015 nearer at most
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class Alike:
     likest: tuple[int, float, bool] | None  # which, correlation, mirrored; None where none is a copy
 
 
+Likenesses = dict[int, tuple[Alike, Alike]]  # by row: on the own side, and on the others
+
+
 def thumb(image: ImageArray) -> Thumb:
     """A picture [H, W, 3] as SIDE x SIDE grey levels, whatever its shape."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -54,51 +58,56 @@ def thumb(image: ImageArray) -> Thumb:
 
 
 class Search:
-    """Pictures [N, SIDE, SIDE], each on a side of the split [N], to be compared with each other."""
+    """Pictures [N, SIDE, SIDE], each on a side of the split [N], to be compared with each other.
+
+    All sums are of numbers that floats hold without rounding, so that what is found does not depend on their order.
+    Legend: N pictures, P some of them (rows), Q others beside them (columns), K those that may be copies of one;
+    L and M frequencies even and odd across, F all of them, S a side of a picture, D its pixels.
+    """
 
     def __init__(self, pictures_N: npt.NDArray[np.uint8], side_N: npt.NDArray[np.str_]) -> None:
-        self._fine_N, self._side_N = pictures_N, side_N
-        even_NL, odd_NL, flat_N = _low_frequencies(pictures_N)
+        self._pictures_N, self._side_N = pictures_N, side_N
+        even_NL, odd_NM, flat_N = _low_frequencies(pictures_N)
         # [a, -aa/2, 1] by [b, 1, -bb/2] is half the squared distance, negated; mirrored, the odd part changes sign
-        half_N1 = ((even_NL**2).sum(axis=1, keepdims=True) + (odd_NL**2).sum(axis=1, keepdims=True)) / 2
+        half_N1 = ((even_NL**2).sum(axis=1, keepdims=True) + (odd_NM**2).sum(axis=1, keepdims=True)) / 2
         half_N1[flat_N] = FAR
         one_N1 = np.ones_like(half_N1)
-        self._even_NL, self._odd_NL = np.hstack([even_NL, -half_N1, one_N1]), odd_NL
-        self._even_LN = np.ascontiguousarray(np.hstack([even_NL, one_N1, -half_N1]).T)
-        self._odd_LN = np.ascontiguousarray(odd_NL.T)
+        self._rows_NL, self._odd_NM = np.hstack([even_NL, -half_N1, one_N1]), odd_NM
+        self._columns_LN = np.ascontiguousarray(np.hstack([even_NL, one_N1, -half_N1]).T)
+        self._odd_MN = np.ascontiguousarray(odd_NM.T)
 
-    def near(self, rows: Rows) -> Rows:
-        """Those that one of `rows` may copy, or be copied by, itself included."""
+    def near(self, rows_P: Rows) -> BoolArray:
+        """Which of all [N] one of `rows_P` may copy, or be copied by, itself included."""
+        near_N = np.zeros(len(self._pictures_N), np.bool_)
 
-        def look(rows: Rows) -> Rows:
-            found = [
-                left + np.flatnonzero(self._bounds(rows, left).max(axis=0) >= LEAST)
-                for left in range(0, len(self._fine_N), COLUMNS)
-            ]
-            return np.concatenate(found)
+        def mark(some_P: Rows) -> None:
+            for left in range(0, len(near_N), COLUMNS):
+                column_K = np.flatnonzero((self._bounds(some_P, left) >= LEAST).any(axis=0))
+                near_N[left + column_K] = True  # what other threads have marked stays
 
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *_in_blocks(look, rows)]))
+        _in_blocks(mark, rows_P)
+        return near_N
 
-    def alike(self, rows: Rows) -> dict[int, tuple[Alike, Alike]]:
-        """On the own side and on the others, of those of `rows` (ascending) that may copy an earlier picture."""
+    def alike(self, rows_P: Rows) -> Likenesses:
+        """Those of `rows_P` (ascending) that may copy an earlier picture."""
         return {
-            row: (self._likest(row, own), self._likest(row, others))
-            for block in _in_blocks(self._before, rows)
-            for row, (own, others) in block
+            row: (self._likest(row, own_K), self._likest(row, others_K))
+            for block in _in_blocks(self._before, rows_P)
+            for row, (own_K, others_K) in block
         }
 
-    def _before(self, rows: Rows) -> list[tuple[int, tuple[Rows, Rows]]]:
-        """(row, the rows before it that it may copy), of those of `rows` that may copy any."""
+    def _before(self, rows_P: Rows) -> list[tuple[int, tuple[Rows, Rows]]]:
+        """(row, the rows before it that it may copy), of those of `rows_P` that may copy any."""
         near: dict[int, list[tuple[Rows, Vectors]]] = defaultdict(list)  # columns and their bounds
-        for left in range(0, int(rows[-1]), COLUMNS):
-            bound_RC = self._bounds(rows, left)
-            if left + bound_RC.shape[1] > rows[0]:  # itself and those after it
-                bound_RC[rows[:, None] <= np.arange(left, left + bound_RC.shape[1])] = -np.inf
-            for at in np.flatnonzero(bound_RC.max(axis=1) >= LEAST).tolist():
-                column_K = np.flatnonzero(bound_RC[at] >= LEAST)
-                own_K = self._side_N[left + column_K] == self._side_N[rows[at]]
-                for few_K in _likeliest(bound_RC[at, column_K], own_K):
-                    near[int(rows[at])].append((left + column_K[few_K], bound_RC[at, column_K[few_K]]))
+        for left in range(0, int(rows_P[-1]), COLUMNS):
+            bound_PQ = self._bounds(rows_P, left)
+            if left + bound_PQ.shape[1] > rows_P[0]:  # itself and those after it
+                bound_PQ[rows_P[:, None] <= np.arange(left, left + bound_PQ.shape[1])] = -np.inf
+            for at in np.flatnonzero(bound_PQ.max(axis=1) >= LEAST).tolist():
+                column_K = np.flatnonzero(bound_PQ[at] >= LEAST)
+                own_K = self._side_N[left + column_K] == self._side_N[rows_P[at]]
+                for few_K in _likeliest(bound_PQ[at, column_K], own_K):
+                    near[int(rows_P[at])].append((left + column_K[few_K], bound_PQ[at, column_K[few_K]]))
         found = []
         for row in sorted(near):
             column_K, bound_K = (np.concatenate(parts) for parts in zip(*near[row], strict=True))
@@ -106,24 +115,26 @@ class Search:
             found.append((row, (column_K[own_K], column_K[others_K])))
         return found
 
-    def _bounds(self, rows: Rows, left: int) -> Vectors:
-        """What the correlation of `rows` with COLUMNS pictures from `left` on is at most, less 1."""
+    def _bounds(self, rows_P: Rows, left: int) -> Vectors:
+        """What the correlation of `rows_P` with COLUMNS pictures from `left` on is at most, less 1 [P, Q]."""
         columns = slice(left, left + COLUMNS)
-        bound_RC: Vectors = self._even_NL[rows] @ self._even_LN[:, columns]
-        bound_RC += np.abs(self._odd_NL[rows] @ self._odd_LN[:, columns])
-        return bound_RC
+        bound_PQ: Vectors = self._rows_NL[rows_P] @ self._columns_LN[:, columns]
+        bound_PQ += np.abs(self._odd_NM[rows_P] @ self._odd_MN[:, columns])
+        return bound_PQ
 
-    def _likest(self, row: int, others: Rows) -> Alike:
-        if not len(others):
-            return Alike(others, None)
-        others = np.sort(others)  # of equal ones the earliest is told
-        own_D = _vectors(self._fine_N[row][None])[0][0]
-        pictures_K = self._fine_N[others]
-        likeness_2K = np.stack([_vectors(way)[0] @ own_D for way in (pictures_K, pictures_K[:, :, ::-1])])
-        likeness_2K = np.where(likeness_2K >= SURE, likeness_2K.round(5), 0)  # beyond that is noise
+    def _likest(self, row: int, others_K: Rows) -> Alike:
+        if not len(others_K):
+            return Alike(others_K, None)
+        others_K = np.sort(others_K)  # of equal ones the earliest is told
+        own_1D, own_length = _centred(self._pictures_N[row][None])
+        pictures_K = self._pictures_N[others_K]
+        ways = [_centred(pictures) for pictures in (pictures_K, pictures_K[:, :, ::-1])]
+        likeness_2K = np.stack(
+            [way_KD @ own_1D[0] / (length_K1[:, 0] * own_length[0, 0]) for way_KD, length_K1 in ways]
+        )
         way, best = np.unravel_index(int(likeness_2K.argmax()), likeness_2K.shape)
         likeness = float(likeness_2K[way, best])
-        return Alike(others, (int(others[best]), likeness, bool(way)) if likeness >= SURE else None)
+        return Alike(others_K, (int(others_K[best]), likeness, bool(way)) if likeness >= SURE else None)
 
 
 def _in_blocks(look: Callable[[Rows], Block], rows: Rows) -> list[Block]:
@@ -146,22 +157,20 @@ def _low_frequencies(pictures_N: npt.NDArray[np.uint8]) -> tuple[Vectors, Vector
     """The LOW x LOW lowest frequencies without the mean: even across [N, L], odd [N, M]; which pictures are flat."""
     cosines_FS = np.sqrt(2 / SIDE) * np.cos(np.pi / SIDE * np.outer(np.arange(LOW), np.arange(SIDE) + 0.5))
     cosines_FS[0] = np.sqrt(1 / SIDE)
-    waves_DF = np.kron(cosines_FS, cosines_FS).T.astype(np.float32)  # down, then across
+    waves_DF = np.rint(np.kron(cosines_FS, cosines_FS).T * 2**20) / 2**20  # down, then across
     low_NF = np.zeros((len(pictures_N), LOW * LOW), np.float32)
     flat_N = np.zeros(len(pictures_N), np.bool_)
     for start in range(0, len(pictures_N), BLOCK):
         block = slice(start, start + BLOCK)
-        vectors_ND, length_N1 = _vectors(pictures_N[block])
-        low_NF[block] = vectors_ND @ waves_DF
-        flat_N[block] = length_N1[:, 0] < FLAT * SIDE
+        grey_ND, length_N1 = _centred(pictures_N[block])
+        low_NF[block] = np.rint(grey_ND @ waves_DF / length_N1 * STEPS) / STEPS
+        flat_N[block] = length_N1[:, 0] < FLAT * SIDE**3
     even_NL, odd_NM = (low_NF.reshape(-1, LOW, LOW)[:, :, side::2].reshape(len(low_NF), -1) for side in (0, 1))
     return even_NL[:, 1:], odd_NM, flat_N
 
 
-def _vectors(pictures_N: npt.NDArray[np.generic]) -> tuple[Vectors, Vectors]:
-    """Without mean, of length 1; and how long they were [N, 1]."""
-    flat_ND = pictures_N.reshape(len(pictures_N), -1).astype(np.float32)
-    flat_ND -= flat_ND.mean(axis=1, keepdims=True)
-    length_N1: Vectors = np.sqrt(np.einsum("nd,nd->n", flat_ND, flat_ND))[:, None]
-    flat_ND /= np.maximum(length_N1, 1e-6)
-    return flat_ND, length_N1
+def _centred(pictures_N: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Grey levels less their mean, times SIDE * SIDE, which makes whole numbers [N, D]; how long these are [N, 1]."""
+    grey_ND = pictures_N.reshape(len(pictures_N), -1).astype(np.float64)
+    grey_ND = grey_ND * grey_ND.shape[1] - grey_ND.sum(axis=1, keepdims=True)
+    return grey_ND, np.maximum(np.sqrt((grey_ND**2).sum(axis=1, keepdims=True)), 1)

@@ -8,8 +8,9 @@ time.
 import hashlib
 import json
 import os
+import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,19 +23,14 @@ import cv2
 import numpy as np
 
 from yolox_core.datasets.compared import Compared
+from yolox_core.datasets.duplicates import SIDE
 
-CODE = (
-    "seen.py",
-    "known.py",
-    "duplicates.py",
-    "compared.py",
-    "image_facts.py",
-    "image_header.py",
-    "images.py",
-)  # that looks
+# what looks, or says how what was seen is kept
+CODE = ("seen.py", "known.py", "duplicates.py", "compared.py", "image_facts.py", "image_header.py", "images.py")
 WRITTEN_AT_ONCE = 2000  # rows: what an interrupted look loses
-COMPARISONS = 16  # data sets of which the last one is kept
+COMPARISONS = 16  # kept, the latest of each data set
 COLUMNS = "digest, height, width, said, thumb"
+_OURS = re.compile("(images|compared)_[0-9a-f]{16}")
 WAIT_S = 30.0  # for another process that writes
 
 
@@ -49,7 +45,7 @@ class Row(NamedTuple):  # a hundred thousand of them are quicker made than of a 
     thumb: bytes
 
 
-def stamp(path: str) -> str | None:
+def stamp(path: str | Path) -> str | None:
     """What tells whether a file has changed; None where there is none."""
     try:
         found = os.stat(path)
@@ -129,28 +125,25 @@ class KnownImages:
     def compared(self) -> Compared | None:
         """What was found when the images of the folders asked for were last compared with each other."""
         with self._lock:
-            rows = self._ask(f"state FROM {self._compared} WHERE folders = ?", self._asked())
+            rows = self._ask(f"state FROM {self._compared} WHERE folders = ?", self._folders_digest())
         try:
             return Compared.from_bytes(rows[0][0]) if rows else None
-        except (ValueError, TypeError) as damaged:
-            self.failed = f"damaged: {damaged}"
+        except (ValueError, TypeError):  # SQLite keeps no checksums; the next one takes its place
             return None
 
     def remember_compared(self, compared: Compared) -> None:
         """Keep what was found among the images of the folders asked for."""
         table = self._compared
+        late = f"SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT ?"
         self._change(
             [
-                (f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", [(self._asked(), compared.to_bytes())]),
-                (
-                    f"DELETE FROM {table} WHERE rowid NOT IN (SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT ?)",
-                    [(COMPARISONS,)],
-                ),
+                (f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", [(self._folders_digest(), compared.to_bytes())]),
+                (f"DELETE FROM {table} WHERE rowid NOT IN ({late})", [(COMPARISONS,)]),
             ]
         )
 
-    def _asked(self) -> bytes:
-        return b"\0".join(sorted(self._folders))
+    def _folders_digest(self) -> bytes:
+        return hashlib.sha256(b"\0".join(sorted(self._folders))).digest()
 
     def _folder(self, place: str) -> bytes:
         if place not in self._resolved:
@@ -167,9 +160,8 @@ class KnownImages:
 
     def _row(self, digest: Any, height: Any, width: Any, said: Any, thumb: Any) -> Row | None:
         try:
-            side = int(len(thumb) ** 0.5)
-            if side * side != len(thumb):
-                raise ValueError("a thumbnail that is no square")
+            if not isinstance(thumb, bytes) or len(thumb) not in (0, SIDE * SIDE):
+                raise ValueError("a thumbnail of another size")
             problem, notes = (None, ()) if said is None else json.loads(said)
             why = None if problem is None else (problem[0], problem[1])
             return Row(int(height), int(width), digest, why, tuple((code, what) for code, what in notes), thumb)
@@ -185,17 +177,14 @@ class KnownImages:
         """Drop what other code saw, folders that were deleted, and files of folders at hand that were."""
         with self._lock:
             tables = [name for (name,) in self._ask("name FROM sqlite_master WHERE type = 'table'")]
+            others = [name for name in tables if _OURS.fullmatch(name) and name not in (self._table, self._compared)]
             folders = [folder for (folder,) in self._ask(f"DISTINCT folder FROM {self._table}")]
         # what is only not mounted now stays: its parent is gone, too, or it is there and empty
         lost = [(folder,) for folder in folders if not os.path.isdir(folder) and os.path.isdir(os.path.dirname(folder))]
-        files = [
-            (folder, name)
-            for folder, names in self._folders.items()
-            for name in names.keys() - set(os.listdir(folder) if os.path.isdir(folder) else names)
-        ]
+        files = [(folder, name) for folder, rows in self._folders.items() for name in _lost(folder, rows.keys())]
         self._change(
             [
-                *((f"DROP TABLE {table}", None) for table in tables if table not in (self._table, self._compared)),
+                *((f"DROP TABLE {table}", None) for table in others),
                 (f"DELETE FROM {self._table} WHERE folder = ?", lost),
                 (f"DELETE FROM {self._table} WHERE folder = ? AND name = ?", files),
             ]
@@ -214,6 +203,15 @@ class KnownImages:
                         self._database.executemany(command, rows)
         except sqlite3.Error as failed:
             self.failed = str(failed)
+
+
+def _lost(folder: bytes, names: Collection[bytes]) -> list[bytes]:
+    """Those of the names that no file of the folder has now."""
+    try:
+        listed = set(os.listdir(folder))
+    except OSError:  # gone, or not to be listed
+        return []
+    return [name for name in names if name not in listed and not os.path.lexists(os.path.join(folder, name))]
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from yolox_core.datasets.collector import collector_off
-from yolox_core.datasets.duplicates import Thumb, thumb
+from yolox_core.datasets.duplicates import SIDE, Thumb, thumb
 from yolox_core.datasets.image_facts import image_facts
 from yolox_core.datasets.image_header import is_complete
 from yolox_core.datasets.images import READERS, decode_image
@@ -75,6 +75,7 @@ def digests(seen: Sequence[Seen], records: DatasetRecords) -> dict[str, str]:
 
 
 def _stamps(paths: Sequence[str], pool: ThreadPoolExecutor) -> list[str | None]:
+    """What `stamp` says of each; on the pool where the first few took long."""
     began = time.monotonic()
     first, *blocks = [paths[start : start + AT_ONCE] for start in range(0, max(len(paths), 1), AT_ONCE)]
     stamps = [stamp(path) for path in first]
@@ -110,6 +111,6 @@ def _as_row(view: Seen) -> Row:
 
 
 def _from_row(row: Row) -> Seen:
-    side = int(len(row.thumb) ** 0.5)
+    side = SIDE if row.thumb else 0
     picture = np.frombuffer(row.thumb, np.uint8).reshape(side, side)
     return Seen((row.height, row.width), row.digest, row.problem, row.notes, picture)

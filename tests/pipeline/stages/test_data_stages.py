@@ -21,6 +21,7 @@ from tests.needs import ROOT
 from tests.yolox_core.datasets import folders
 from yolox_core.datasets import atomic
 from yolox_core.datasets.coco import read_coco, write_coco
+from yolox_core.datasets.records import DatasetRecords
 from yolox_core.errors import InputError
 
 CAT, DOG = ("cat", 10, 10, 30, 40), ("dog", 40, 5, 70, 50)
@@ -300,16 +301,37 @@ def test_copies_of_pictures_and_classes_of_few_images_are_split_with_care(source
     assert manifest["similar_across_splits"] == [] and len(load(paths.SIMILAR)) == 10
 
 
-def test_where_nothing_is_to_mend_the_annotations_are_what_writing_them_gives(source: Path, tmp_path: Path) -> None:
-    ingest.run(settings(source))
-    validate.run(settings(source))
+@pytest.mark.parametrize("own", [False, True], ids=["voc", "synthetic"])
+def test_where_nothing_is_to_mend_the_annotations_are_what_writing_them_gives(
+    source: Path, tmp_path: Path, own: bool
+) -> None:
+    chosen = Settings(data=DataSettings(synthetic=SyntheticSettings(images=12))) if own else settings(source)
+    ingest.run(chosen)
+    validate.run(chosen)
     assert paths.VALID_ANNOTATIONS.read_bytes() == paths.RAW_ANNOTATIONS.read_bytes()
     write_coco(read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES), tmp_path / "written.json")
     assert paths.VALID_ANNOTATIONS.read_bytes() == (tmp_path / "written.json").read_bytes()
-    (paths.RAW_IMAGES / "image3.jpg").unlink()
-    validate.run(settings(source))
+    lost = sorted(paths.RAW_IMAGES.iterdir())[3]
+    lost.unlink()
+    validate.run(chosen)
     valid = read_coco(paths.VALID_ANNOTATIONS, paths.RAW_IMAGES)
-    assert len(valid.images) == 11 and "image3.jpg" not in {record.file_name for record in valid.images}
+    assert len(valid.images) == 11 and lost.name not in {record.file_name for record in valid.images}
+
+
+def test_annotations_that_change_meanwhile_are_not_taken_unchecked(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest.run(settings(source))
+    checked = paths.RAW_ANNOTATIONS.read_bytes()
+    plain = validate.look_at
+
+    def look_at(records: DatasetRecords) -> object:
+        paths.RAW_ANNOTATIONS.write_bytes(checked.replace(b"10.0", b"-50.0"))
+        return plain(records)
+
+    monkeypatch.setattr(validate, "look_at", look_at)
+    validate.run(settings(source))
+    assert paths.RAW_ANNOTATIONS.read_bytes() != checked == paths.VALID_ANNOTATIONS.read_bytes()
 
 
 def test_a_copy_has_the_bytes_of_its_source_on_any_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

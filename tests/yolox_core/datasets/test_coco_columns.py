@@ -98,6 +98,9 @@ ALTERED: dict[str, tuple[str, str]] = {
     "a crowd that is true": ('"iscrowd": 0', '"iscrowd": true'),
     "a crowd of two": ('"iscrowd": 0', '"iscrowd": 2'),
     "more of it": ('"iscrowd": 0', '"iscrowd": 0, "note": {"a": [1, "},\\n"]}'),
+    "an area that is no number": ('"area": 30.0', '"area": "30"'),
+    "an area of no number": ('"area": 30.0', '"area": null'),
+    "no id": ('"id": 2, ', ""),
     "two on a line": (LINE + ",\n", LINE + ", "),
     "an empty line": (LINE + ",\n", LINE + ",\n\n"),
     "no comma": (LINE + ",\n", LINE + "\n"),
@@ -123,6 +126,41 @@ def test_an_altered_file_gives_what_a_closer_look_gives(
     monkeypatch.setattr(coco_document, "read_own", lambda path: None)
     monkeypatch.setattr(coco, "columns_of", lambda entries: None)
     assert outcome(tmp_path / "a.json") == quick
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"height": 60', b'"height": NaN'),
+        (b"x/\xc3\xa4.jpg", b"x/\xff.jpg"),
+        (b'"name": "cat"', b'"name": "c\xff"'),
+        (b'"iscrowd": 0', b'"iscrowd": 0, "note": "\xff"'),
+        (b'"iscrowd": 0', b'"iscrowd": 0, "note": NaN'),
+        (b'"area": 30.0', b'"area": NaN'),
+        (b'"id": 3, "name": "cat"', b'"id": 3, "name": "cat", "more": -Infinity'),
+    ],
+)
+def test_what_is_no_json_is_refused_by_columns_too(tmp_path: Path, before: bytes, after: bytes) -> None:
+    written(tmp_path / "a.json")
+    content = (tmp_path / "a.json").read_bytes()
+    assert before in content
+    (tmp_path / "a.json").write_bytes(content.replace(before, after, 1))
+    assert read_own(tmp_path / "a.json") is None
+    assert isinstance(outcome(tmp_path / "a.json"), str)
+
+
+@pytest.mark.usefixtures("large")
+def test_where_a_file_system_has_no_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / "a.json")
+    expected = told(read_coco(tmp_path / "a.json", tmp_path))
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(coco_columns, "mmap", refuse)
+    assert read_own(tmp_path / "a.json") is None
+    assert told(read_coco(tmp_path / "a.json", tmp_path)) == expected
 
 
 def outcome(path: Path) -> object:

@@ -119,6 +119,38 @@ def kept(store: Path) -> set[Path]:
         return {Path(os.fsdecode(folder)) / os.fsdecode(name) for folder, name in rows}
 
 
+def test_what_is_not_ours_in_the_file_stays(images: DatasetRecords, tmp_path: Path) -> None:
+    """Whoever names a file of another program's loses nothing."""
+    store = tmp_path / "mlflow.db"
+    with sqlite3.connect(store) as database:
+        database.execute("CREATE TABLE experiments (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)")
+        database.execute("CREATE TABLE images_of_ours (name TEXT)")
+        database.execute("INSERT INTO experiments (name) VALUES ('one')")
+    with KnownImages(store) as known:
+        look(images, known)
+    assert known.failed is None and len(kept(store)) == 6
+    with sqlite3.connect(store) as database:
+        assert list(database.execute("SELECT name FROM experiments")) == [("one",)]
+        assert list(database.execute("SELECT name FROM images_of_ours")) == []
+
+
+def test_a_folder_that_cannot_be_listed_does_no_harm(
+    images: DatasetRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "seen.sqlite"
+    with KnownImages(store) as known:
+        look(images, known)
+    folders.picture(images.image_root / "a.jpg", 9)
+
+    def refuse(folder: bytes) -> list[bytes]:
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with KnownImages(store) as known:
+        look(images, known)
+    assert known.failed is None and len(kept(store)) == 6
+
+
 def test_lost_folders_and_files_are_forgotten(images: DatasetRecords, tmp_path: Path) -> None:
     store, root = tmp_path / "seen.sqlite", tmp_path / "moved"
     with KnownImages(store) as known:
@@ -203,6 +235,7 @@ def test_only_a_changed_picture_is_compared_again(tmp_path: Path, monkeypatch: p
     with sqlite3.connect(store) as database:
         database.execute(f"UPDATE compared_{known_module.code_digest()[:16]} SET state = x'00'")
     assert compared_rows(images, store, monkeypatch) == (found, 20)
+    assert compared_rows(images, store, monkeypatch) == (found, 0), "the next one took the damaged one's place"
 
 
 def test_comparisons_of_the_last_few_data_sets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +313,10 @@ def test_a_change_that_keeps_size_and_time_is_seen(images: DatasetRecords, tmp_p
     assert path.stat().st_mtime_ns == times.st_mtime_ns and after[0].digest != before[0].digest
 
 
-@pytest.mark.parametrize("damage", ["said = '[1, '", "said = '[]'", "height = 'x'", "thumb = x'0102'", "thumb = 5"])
+@pytest.mark.parametrize(
+    "damage",
+    ["said = '[1, '", "said = '[]'", "height = 'x'", "thumb = x'01'", "thumb = zeroblob(4096)", "thumb = 'text'"],
+)
 def test_a_damaged_row_is_told_and_does_no_harm(images: DatasetRecords, tmp_path: Path, damage: str) -> None:
     store = tmp_path / "seen.sqlite"
     with KnownImages(store) as known:
