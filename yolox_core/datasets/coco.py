@@ -64,9 +64,10 @@ def _annotation_lines(records: DatasetRecords) -> Iterator[str]:
     numbers = _in_json(np.hstack([boxes_N4, boxes_N4[:, 2:3] * boxes_N4[:, 3:]]))
     number = 0
     for record in records.images:
-        for label, ignore in zip(record.labels_G.tolist(), record.ignore_G.tolist(), strict=True):
+        mine = islice(numbers, len(record.boxes_G4))
+        for text, label, ignore in zip(mine, record.labels_G.tolist(), record.ignore_G.tolist(), strict=True):
             number += 1
-            bbox, _, area = next(numbers).rpartition(", ")
+            bbox, _, area = text.rpartition(", ")
             whose = f'"id": {number}, "image_id": {record.image_id}, "category_id": {category_ids[label]}'
             yield f'{{{whose}, "bbox": [{bbox}], "area": {area}, "iscrowd": {int(ignore)}}}'
 
