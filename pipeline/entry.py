@@ -14,13 +14,18 @@ from yolox_core.errors import InputError
 # what the operating system says of paths and disks; anything else is a defect of the program
 OF_THE_PLACE = {
     errno.EACCES,
+    errno.EDQUOT,
     errno.EEXIST,
+    errno.EFBIG,
+    errno.EIO,
     errno.EISDIR,
+    errno.ELOOP,
     errno.ENAMETOOLONG,
     errno.ENOSPC,
     errno.ENOTDIR,
     errno.EPERM,
     errno.EROFS,
+    errno.ESTALE,
 }
 
 

@@ -43,7 +43,7 @@ def _known(path: Path) -> KnownImages | None:
 
 def _say_why_not(path: Path, reason: str) -> None:
     print(
-        f"note: {path}: expected to keep here what was seen of images, got: {reason}. Delete it, or name another file "
-        f"by {VARIABLE}; until then all images are opened each time.",
+        f"note: {path}: expected to keep here what was seen of images, got: {reason}. Name another file by {VARIABLE}, "
+        "or delete this one if nothing else uses it; until then images are opened each time.",
         file=sys.stderr,
     )

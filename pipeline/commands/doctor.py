@@ -65,10 +65,12 @@ def examine(
         sources = (SourceSettings(str(path), sha256=sha256),)
     read = read_sources(sources, format)
     findings = [finding for _, unread in read for finding in unread]
+    places = [user_path(source.path) for source in sources if user_path(source.path).is_dir()]
+    places += [part.records.image_root for part, _ in read]
     if fixed is not None:
-        named = [user_path(source.path) for source in sources if user_path(source.path).is_dir()]
-        for place in (*named, *(part.records.image_root for part, _ in read)):
+        for place in places:
             check_new(f"--fix {outputs.fixed}", fixed, place)
+    _check_outputs(outputs, places)
     with _together([part for part, _ in read]) as records:
         usable, wrong = doctor.examine(records, input_size or _trained_at(), *look_at(records))
         findings += wrong
@@ -92,6 +94,22 @@ def examine(
     if fixed is not None:
         print(f"{outputs.fixed}: a copy with {len(changes)} changes, listed in {CHANGES}; the source is as it was")
     return 1 if any(severity(finding.code) != "note" for finding in findings) else 0
+
+
+def _check_outputs(outputs: Outputs, places: Sequence[Path]) -> None:
+    """InputError where a report would take the place of the other, of a folder, or of a file of the data set."""
+    named = {"--json": outputs.json, "--html": outputs.html}
+    paths = {option: user_path(path).resolve() for option, path in named.items() if path is not None}
+    if len(set(paths.values())) < len(paths):
+        raise InputError(f"--html {outputs.html}: expected another file than --json's, got the same. Name another.")
+    for option, path in paths.items():
+        if path.is_dir():
+            raise InputError(f"{option} {named[option]}: expected a file, got a folder. Name a file in it.")
+        inside = any(place.resolve() in path.parents for place in places)
+        if inside and path.exists():
+            raise InputError(
+                f"{option} {named[option]}: expected a new file, got one of the data set. Name another, or remove it."
+            )
 
 
 def _print_table(findings: Sequence[Finding]) -> None:

@@ -81,6 +81,7 @@ def _new_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `path` at the end, or vanishes if the body fails."""
+    path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     partial = _partial(path)

@@ -34,11 +34,11 @@ def open_document(path: Path) -> Document | None:
         return document_of(json.loads(path.read_text(encoding="utf-8-sig")))
     own = read_own(path)
     if own is not None:
-        return Document(own[0], own[2], lambda: _stream(path, "annotations.item"), own[1])
+        return Document(own[0], own[2], lambda: _annotations(path), own[1])
     images, categories = _list(path, "images"), _list(path, "categories")
     if images is None or categories is None:  # a large file of something else
         return None
-    return Document([_reduced(entry) for entry in images], categories, lambda: _stream(path, "annotations.item"))
+    return Document([_reduced(entry) for entry in images], categories, lambda: _annotations(path))
 
 
 def document_of(content: object) -> Document | None:
@@ -51,6 +51,16 @@ def document_of(content: object) -> Document | None:
 
 def _reduced(entry: Any) -> Any:
     return {key: entry[key] for key in _OF_AN_IMAGE if key in entry} if isinstance(entry, dict) else entry
+
+
+def _annotations(path: Path) -> Iterator[Any]:
+    """One after the other; InputError where there is no list of them, which is looked for only where none came."""
+    none = True
+    for entry in _stream(path, "annotations.item"):
+        none = False
+        yield entry
+    if none and _list(path, "annotations") is None:
+        raise InputError(f"{path}: expected COCO JSON with lists {', '.join(KEYS)}, got no list of annotations.")
 
 
 def _list(path: Path, key: str) -> list[Any] | None:

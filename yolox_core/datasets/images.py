@@ -34,7 +34,9 @@ def decode_image(data: bytes, where: str) -> ImageArray:
         raise InputError(f"{where}: unreadable image: truncated, its end is missing. Replace or remove it.")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # OpenCV's own limits, 2**20 px a side and 2**30 px in all
+    except cv2.error as failed:  # OpenCV's own limits, 2**20 px a side and 2**30 px in all
+        if failed.code == cv2.Error.StsNoMem:
+            raise InputError(f"{where}: unreadable image: too little memory to decode it. Free some.") from failed
         image = None
     if image is None:
         raise InputError(f"{where}: unreadable image: no decoder accepts its {len(data)} bytes. Replace or remove it.")

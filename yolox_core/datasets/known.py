@@ -18,29 +18,28 @@ from stat import S_ISREG
 from threading import Lock
 from types import TracebackType
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import cv2
 import numpy as np
 
 from yolox_core.datasets.compared import Compared
-from yolox_core.datasets.duplicates import SIDE
 
 # what looks, or says how what was seen is kept
 CODE = ("seen.py", "known.py", "duplicates.py", "compared.py", "image_facts.py", "image_header.py", "images.py")
 WRITTEN_AT_ONCE = 2000  # rows: what an interrupted look loses
 COMPARISONS = 16  # kept, the latest of each data set
-COLUMNS = "digest, height, width, said, thumb"
+COLUMNS = "digest, height, width, notes, thumb, checksum"
 _OURS = re.compile("(images|compared)_[0-9a-f]{16}")
 WAIT_S = 30.0  # for another process that writes
 
 
 class Row(NamedTuple):  # a hundred thousand of them are quicker made than of a dataclass
-    """What is kept of one file."""
+    """What is kept of one file that could be opened."""
 
     height: int
     width: int
     digest: str
-    problem: tuple[str, str] | None
     notes: tuple[tuple[str, str], ...]
     thumb: bytes
 
@@ -70,11 +69,12 @@ class KnownImages:
         self._folders: dict[bytes, dict[bytes, Sequence[Any]]] = {}  # rows by name
         self._new: list[tuple[object, ...]] = []
         self._lock = Lock()
-        self._database = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=False)  # under the lock
+        self._database = sqlite3.connect(path.absolute(), timeout=WAIT_S, check_same_thread=False)  # under the lock
         with self._database:
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS {self._table} (folder BLOB, name BLOB, stamp TEXT, suffix BLOB, "
-                "digest TEXT, height INTEGER, width INTEGER, said TEXT, thumb BLOB, PRIMARY KEY (folder, name))"
+                "digest TEXT, height INTEGER, width INTEGER, notes TEXT, thumb BLOB, checksum INTEGER, "
+                "PRIMARY KEY (folder, name))"
             )
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS {self._compared} (folders BLOB PRIMARY KEY, state BLOB)"
@@ -102,23 +102,21 @@ class KnownImages:
                 found = self._ask(f"name, stamp, {COLUMNS} FROM {self._table} WHERE folder = ?", folder)
             self._folders[folder] = {row[0]: row for row in found}
         row = self._folders[folder].get(os.fsencode(name))
-        return self._row(*row[2:]) if row is not None and row[1] == now else None
+        return _row(*row[2:]) if row is not None and row[1] == now else None
 
     def row_of_content(self, digest: str, suffix: str) -> Row | None:
         """What is known of any file with this content and suffix."""
         with self._lock:
             where = "digest = ? AND suffix = ? LIMIT 1"
             found = self._ask(f"{COLUMNS} FROM {self._table} WHERE {where}", digest, os.fsencode(suffix))
-        return self._row(*found[0]) if found else None
+        return _row(*found[0]) if found else None
 
     def remember(self, path: str, now: str, row: Row) -> None:
         """Keep what a file with this stamp is."""
         place, name = os.path.split(path)
-        said = json.dumps([row.problem, row.notes]) if row.problem or row.notes else None
         suffix = os.fsencode(os.path.splitext(name)[1])
-        self._new.append(
-            (self._folder(place), os.fsencode(name), now, suffix, row.digest, row.height, row.width, said, row.thumb)
-        )
+        content = (row.digest, row.height, row.width, json.dumps(row.notes) if row.notes else None, row.thumb)
+        self._new.append((self._folder(place), os.fsencode(name), now, suffix, *content, _checksum(*content)))
         if len(self._new) >= WRITTEN_AT_ONCE:
             self._write()
 
@@ -128,7 +126,7 @@ class KnownImages:
             rows = self._ask(f"state FROM {self._compared} WHERE folders = ?", self._folders_digest())
         try:
             return Compared.from_bytes(rows[0][0]) if rows else None
-        except (ValueError, TypeError):  # SQLite keeps no checksums; the next one takes its place
+        except (ValueError, TypeError):  # damaged; the next one takes its place
             return None
 
     def remember_compared(self, compared: Compared) -> None:
@@ -158,20 +156,9 @@ class KnownImages:
                 self.failed = str(failed)
         return []
 
-    def _row(self, digest: Any, height: Any, width: Any, said: Any, thumb: Any) -> Row | None:
-        try:
-            if not isinstance(thumb, bytes) or len(thumb) not in (0, SIDE * SIDE):
-                raise ValueError("a thumbnail of another size")
-            problem, notes = (None, ()) if said is None else json.loads(said)
-            why = None if problem is None else (problem[0], problem[1])
-            return Row(int(height), int(width), digest, why, tuple((code, what) for code, what in notes), thumb)
-        except (ValueError, TypeError, IndexError) as damaged:  # SQLite keeps no checksums
-            self.failed = f"damaged: {damaged}"
-            return None
-
     def _write(self) -> None:
         rows, self._new = self._new, []
-        self._change([(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)])
+        self._change([(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)])
 
     def _forget(self) -> None:
         """Drop what other code saw, folders that were deleted, and files of folders at hand that were."""
@@ -203,6 +190,18 @@ class KnownImages:
                         self._database.executemany(command, rows)
         except sqlite3.Error as failed:
             self.failed = str(failed)
+
+
+def _row(digest: Any, height: Any, width: Any, notes: Any, thumb: Any, checksum: Any) -> Row | None:
+    """What was kept; None where it was damaged, for SQLite keeps no checksums."""
+    if not isinstance(thumb, bytes) or _checksum(digest, height, width, notes, thumb) != checksum:
+        return None
+    said = () if notes is None else tuple((code, what) for code, what in json.loads(notes))
+    return Row(height, width, digest, said, thumb)
+
+
+def _checksum(digest: Any, height: Any, width: Any, notes: Any, thumb: bytes) -> int:
+    return crc32(thumb, crc32(f"{digest!r} {height!r} {width!r} {notes!r}".encode()))
 
 
 def _lost(folder: bytes, names: Collection[bytes]) -> list[bytes]:

@@ -61,7 +61,8 @@ def look(records: DatasetRecords, known: KnownImages | None = None, progress: Pr
         left = [at for at in range(len(paths)) if at not in seen]
         for at, view in zip(left, pool.map(lambda at: _look(paths[at], stamps[at], known), left), strict=True):
             now = stamps[at]
-            if known is not None and now is not None and view.digest:
+            # what was not to be opened may be next time, with more memory
+            if known is not None and now is not None and view.problem is None:
                 known.remember(paths[at], now, _as_row(view))
             seen[at] = view
             if progress is not None:
@@ -107,10 +108,9 @@ def _look(path: str, now: str | None, known: KnownImages | None) -> Seen:
 
 
 def _as_row(view: Seen) -> Row:
-    return Row(*view.size, view.digest, view.problem, view.notes, view.thumb.tobytes())
+    return Row(*view.size, view.digest, view.notes, view.thumb.tobytes())
 
 
 def _from_row(row: Row) -> Seen:
-    side = SIDE if row.thumb else 0
-    picture = np.frombuffer(row.thumb, np.uint8).reshape(side, side)
-    return Seen((row.height, row.width), row.digest, row.problem, row.notes, picture)
+    picture = np.frombuffer(row.thumb, np.uint8).reshape(SIDE, SIDE)
+    return Seen((row.height, row.width), row.digest, None, row.notes, picture)

@@ -318,6 +318,29 @@ def test_where_nothing_is_to_mend_the_annotations_are_what_writing_them_gives(
     assert len(valid.images) == 11 and lost.name not in {record.file_name for record in valid.images}
 
 
+def test_reports_do_not_take_the_place_of_what_is_read(source: Path, tmp_path: Path) -> None:
+    annotation = next((source / "Annotations").iterdir())
+    before = annotation.read_bytes()
+    for outputs in (doctor.Outputs(json=annotation), doctor.Outputs(html=annotation)):
+        with pytest.raises(InputError, match="expected a new file, got one of the data set"):
+            doctor.examine(str(source), outputs=outputs)
+    with pytest.raises(InputError, match="expected another file than --json's"):
+        doctor.examine(str(source), outputs=doctor.Outputs(json=tmp_path / "a", html=tmp_path / "a"))
+    with pytest.raises(InputError, match="expected a file, got a folder"):
+        doctor.examine(str(source), outputs=doctor.Outputs(json=tmp_path))
+    assert annotation.read_bytes() == before
+    assert doctor.examine(str(source), outputs=doctor.Outputs(json=source / "report.json")) == 0
+
+
+def test_a_folder_of_ours_may_be_a_link_to_a_larger_disk(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    paths.RAW.parent.mkdir()
+    paths.RAW.symlink_to(tmp_path / "large")
+    for _ in range(2):
+        ingest.run(settings(source))
+        assert paths.RAW.is_symlink() and len(list((tmp_path / "large" / "images").iterdir())) == 12
+
+
 def test_annotations_that_change_meanwhile_are_not_taken_unchecked(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

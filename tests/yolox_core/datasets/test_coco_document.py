@@ -12,6 +12,7 @@ from pycocotools import mask
 from tests.yolox_core.datasets import folders
 from tests.yolox_core.datasets.test_coco import CATEGORIES, box, image
 from yolox_core.datasets import coco_document
+from yolox_core.datasets.coco import read_coco
 from yolox_core.datasets.formats import read_dataset
 from yolox_core.datasets.outline import box_of_outline
 from yolox_core.errors import InputError
@@ -63,6 +64,17 @@ def test_a_large_file_of_something_else_is_none(tmp_path: Path, streamed: Callab
     (tmp_path / "a.json").write_text('{"images": {"a": 1}, "shapes": []}', encoding="utf-8")
     streamed()
     assert coco_document.open_document(tmp_path / "a.json") is None
+
+
+@pytest.mark.parametrize("annotations", ["", ', "annotations": null', ', "annotations": {"a": 1}'])
+def test_a_large_file_without_a_list_of_annotations_is_refused(
+    tmp_path: Path, streamed: Callable[[], None], annotations: str
+) -> None:
+    text = f'{{"images": [{{"id": 1, "file_name": "a.jpg"}}], "categories": [{{"id": 1, "name": "c"}}]{annotations}}}'
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    streamed()
+    with pytest.raises(InputError, match="expected COCO JSON with lists"):
+        read_coco(tmp_path / "a.json", tmp_path)
 
 
 def test_boxes_are_put_around_outlines(tmp_path: Path) -> None:

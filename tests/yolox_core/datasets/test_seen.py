@@ -13,6 +13,7 @@ import pytest
 
 from tests.yolox_core.datasets import folders
 from tests.yolox_core.datasets.opened import opened_images
+from yolox_core.datasets import images as images_module
 from yolox_core.datasets import known as known_module
 from yolox_core.datasets import seen as seen_module
 from yolox_core.datasets.compared import Pair
@@ -21,6 +22,8 @@ from yolox_core.datasets.duplicates import Rows, Search
 from yolox_core.datasets.known import KnownImages
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.datasets.seen import Seen, digests, look
+
+BROKEN = ["bad.jpg", "cut.jpg"]  # tried again each time: with more memory they may open
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_a_second_look_decodes_nothing_and_says_the_same(
     opened.clear()
     with KnownImages(tmp_path / "seen.sqlite") as known:
         second = look(images, known)
-    assert opened == []
+    assert sorted(opened) == BROKEN
     assert told(plain) == told(first) == told(second)
     problems = [view.problem[0] for view in second if view.problem]
     assert problems == ["unreadable-image", "truncated-image", "missing-image"]
@@ -75,7 +78,7 @@ def test_what_has_changed_is_decoded_again(images: DatasetRecords, tmp_path: Pat
     os.utime(images.image_root / "grey.png")
     with KnownImages(tmp_path / "seen.sqlite") as known:
         after = look(images, known)
-    assert opened == ["a.jpg"], "of a file of known content nothing is decoded, either"
+    assert sorted(opened) == ["a.jpg", *BROKEN], "of a file of known content nothing is decoded, either"
     assert after[0].digest != before[0].digest and not np.array_equal(after[0].thumb, before[0].thumb)
     assert after[1].problem == ("missing-image", "expected an image file, got none")
     assert told(after[6:]) == told(after[2:3]) and told(after[5:6]) == told(before[5:6])
@@ -128,7 +131,7 @@ def test_what_is_not_ours_in_the_file_stays(images: DatasetRecords, tmp_path: Pa
         database.execute("INSERT INTO experiments (name) VALUES ('one')")
     with KnownImages(store) as known:
         look(images, known)
-    assert known.failed is None and len(kept(store)) == 6
+    assert known.failed is None and len(kept(store)) == 4
     with sqlite3.connect(store) as database:
         assert list(database.execute("SELECT name FROM experiments")) == [("one",)]
         assert list(database.execute("SELECT name FROM images_of_ours")) == []
@@ -148,19 +151,19 @@ def test_a_folder_that_cannot_be_listed_does_no_harm(
     monkeypatch.setattr(os, "listdir", refuse)
     with KnownImages(store) as known:
         look(images, known)
-    assert known.failed is None and len(kept(store)) == 6
+    assert known.failed is None and len(kept(store)) == 4
 
 
 def test_lost_folders_and_files_are_forgotten(images: DatasetRecords, tmp_path: Path) -> None:
     store, root = tmp_path / "seen.sqlite", tmp_path / "moved"
     with KnownImages(store) as known:
         look(images, known)
-    assert len(kept(store)) == 6
+    assert len(kept(store)) == 4
     os.rename(images.image_root, root)
     moved = DatasetRecords(root, images.categories, images.images)
     with KnownImages(store) as known:
         look(moved, known)
-    here = {root / name for name in ("a.jpg", "b.png", "deep/c.jpg", "bad.jpg", "cut.jpg", "grey.png")}
+    here = {root / name for name in ("a.jpg", "b.png", "deep/c.jpg", "grey.png")}
     deep = images.image_root / "deep" / "c.jpg"  # its folder's parent is gone, too, as if it were not mounted
     assert kept(store) == here | {deep}
     (root / "a.jpg").unlink()
@@ -199,7 +202,7 @@ def test_what_may_only_not_be_mounted_stays(images: DatasetRecords, tmp_path: Pa
     folders.picture(tmp_path / "other.jpg", 3)
     with KnownImages(store) as known:
         look(DatasetRecords(tmp_path, images.categories, [ImageRecord(1, "other.jpg", 0, 0)]), known)
-    assert len(kept(store)) == 7
+    assert len(kept(store)) == 5
 
 
 def compared_rows(images: DatasetRecords, store: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Pair], int]:
@@ -277,7 +280,7 @@ def test_two_at_once_lose_nothing(images: DatasetRecords, tmp_path: Path, opened
     opened.clear()
     with KnownImages(store) as known:
         look(images, known)
-    assert opened == []
+    assert sorted(opened) == BROKEN
 
 
 def test_numbers_of_any_size_tell_files_apart(
@@ -296,7 +299,7 @@ def test_numbers_of_any_size_tell_files_apart(
         with KnownImages(tmp_path / "seen.sqlite") as known:
             look(images, known)
         assert known.failed is None
-    assert len(opened) == 6
+    assert len(opened) == 6 + len(BROKEN)
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(images: DatasetRecords, tmp_path: Path) -> None:
@@ -313,19 +316,42 @@ def test_a_change_that_keeps_size_and_time_is_seen(images: DatasetRecords, tmp_p
     assert path.stat().st_mtime_ns == times.st_mtime_ns and after[0].digest != before[0].digest
 
 
+DAMAGE = ["notes = '[1, '", "height = height + 1", "height = 'x'", "digest = NULL", "digest = x'00'", "checksum = NULL"]
+
+
 @pytest.mark.parametrize(
-    "damage",
-    ["said = '[1, '", "said = '[]'", "height = 'x'", "thumb = x'01'", "thumb = zeroblob(4096)", "thumb = 'text'"],
+    "damage", [*DAMAGE, "thumb = x'01'", "thumb = randomblob(1024)", "thumb = 'text'", "thumb = NULL"]
 )
-def test_a_damaged_row_is_told_and_does_no_harm(images: DatasetRecords, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_row_is_looked_at_anew(
+    images: DatasetRecords, tmp_path: Path, opened: list[str], damage: str
+) -> None:
     store = tmp_path / "seen.sqlite"
     with KnownImages(store) as known:
         first = look(images, known)
     with sqlite3.connect(store) as database:
         database.execute(f"UPDATE images_{known_module.code_digest()[:16]} SET {damage}")
-    with KnownImages(store) as known:
-        assert told(look(images, known)) == told(first)
-    assert known.failed is not None and known.failed.startswith("damaged: ")
+    for decoded in (6, len(BROKEN)):
+        opened.clear()
+        with KnownImages(store) as known:
+            assert told(look(images, known)) == told(first)
+        assert known.failed is None and len(opened) == decoded
+
+
+def test_an_image_that_memory_was_too_little_for_is_tried_again(
+    images: DatasetRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(data: object, flags: int) -> None:
+        failed = cv2.error("Insufficient memory")
+        failed.code = cv2.Error.StsNoMem
+        raise failed
+
+    plain = told(look(images))
+    with monkeypatch.context() as patched, KnownImages(tmp_path / "seen.sqlite") as known:
+        patched.setattr(images_module.cv2, "imdecode", refuse)
+        view = look(images, known)[0]
+    assert view.problem is not None and "too little memory" in view.problem[1]
+    with KnownImages(tmp_path / "seen.sqlite") as known:
+        assert told(look(images, known)) == plain
 
 
 def test_a_store_that_fails_is_told_and_does_no_harm(images: DatasetRecords, tmp_path: Path) -> None:
