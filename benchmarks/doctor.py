@@ -69,8 +69,8 @@ print(json.dumps({"seconds": time.monotonic() - began, "images_s": looked[0], "p
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
     """`annotations`: of the large set, without opening images. `first`: stage validate on it, and how long it looked at
-    images; after one image has changed, one box has moved, one image has gone, all files have new times.
-    `images_per_second`: on `data`'s photographs."""
+    images; again after one image has changed, one box has moved, one image has gone (`one_changed`, `one_moved`,
+    `one_gone`), and all files have new times (`new_times`). `images_per_second`: on `data`'s photographs."""
     if data is None:
         raise InputError("--data: expected a folder of annotated images, got none.")
     with tempfile.TemporaryDirectory() as name:
@@ -105,7 +105,7 @@ def measure(folder: Path, images: int, boxes: int) -> dict[str, Any]:
     del text, moved
     one_moved = _probe(VALIDATE, project)
     changed.unlink()  # its boxes are left out: the annotations are written anew
-    some_dropped = _probe(VALIDATE, project)
+    one_gone = _probe(VALIDATE, project)
     for path in (project / paths.RAW_IMAGES).iterdir():
         os.utime(path)
     new_times = _probe(VALIDATE, project)
@@ -114,11 +114,11 @@ def measure(folder: Path, images: int, boxes: int) -> dict[str, Any]:
         "first": first,
         "one_changed": one_changed,
         "one_moved": one_moved,
-        "some_dropped": some_dropped,
+        "one_gone": one_gone,
         "new_times": new_times,
         "times_faster": {
             name: first["seconds"] / again["seconds"]
-            for name, again in (("one_changed", one_changed), ("one_moved", one_moved), ("some_dropped", some_dropped))
+            for name, again in (("one_changed", one_changed), ("one_moved", one_moved), ("one_gone", one_gone))
         },
         "images_per_second_and_core": images / first["images_s"] / (os.cpu_count() or 1),
     }

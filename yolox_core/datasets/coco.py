@@ -77,15 +77,19 @@ def _in_json(rows_NM: npt.NDArray[np.float64]) -> Iterator[str]:
     try:
         import orjson  # here: the core alone does without it
     except ImportError:
-        orjson = None  # type: ignore[assignment]
+        yield from _by_python(rows_NM)
+        return
     for start in range(0, len(rows_NM), BLOCK):
         block = np.ascontiguousarray(rows_NM[start : start + BLOCK])
-        small = (np.abs(block) < SMALL) & (block != 0)
-        if orjson is None or small.any():
-            yield from (", ".join(map(repr, row)) for row in block.tolist())
+        if ((np.abs(block) < SMALL) & (block != 0)).any():
+            yield from _by_python(block)
         else:
             text = orjson.dumps(block, option=orjson.OPT_SERIALIZE_NUMPY).decode("ascii")
             yield from text[2:-2].replace(",", ", ").split("], [")
+
+
+def _by_python(rows_NM: npt.NDArray[np.float64]) -> Iterator[str]:
+    return (", ".join(map(repr, row.tolist())) for row in rows_NM)
 
 
 def _write_list(file: TextIO, key: str, entries: Iterable[str], end: str) -> None:

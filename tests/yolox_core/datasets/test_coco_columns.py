@@ -14,6 +14,7 @@ from yolox_core.datasets.coco import read_coco, write_coco
 from yolox_core.datasets.coco_columns import columns_of, read_own
 from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
+from yolox_core.structures import BoolArray, FloatArray, IntArray
 
 CATEGORIES = (Category(3, "cat"), Category(7, "dog"))
 LINE = '{"id": 2, "image_id": 4, "category_id": 7, "bbox": [10.0, 2.5, 5.0, 6.0], "area": 30.0, "iscrowd": 0}'
@@ -31,7 +32,7 @@ def written(path: Path, images: int = 40) -> DatasetRecords:
     return whole
 
 
-def objects(boxes: list[list[float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def objects(boxes: list[list[float]]) -> tuple[FloatArray, IntArray, BoolArray]:
     numbers = np.arange(len(boxes))
     return np.array(boxes, np.float32).reshape(-1, 4), np.minimum(numbers, 1), numbers % 3 == 2
 
@@ -180,7 +181,7 @@ def test_bytes_altered_anywhere(data: st.DataObject, tmp_path_factory: pytest.Te
     content = bytearray((folder / "a.json").read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content) - 1))
-        content[at] = data.draw(st.sampled_from(b'{}[]",:0123456789.e-+tn \n\\x'))
+        content[at] = data.draw(st.sampled_from(b'{}[]",:0123456789.e-+tnN \n\\x\xff'))
     (folder / "a.json").write_bytes(content)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(coco_document, "WHOLE_BYTES", 0)
