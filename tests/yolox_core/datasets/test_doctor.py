@@ -56,6 +56,11 @@ def test_an_exact_duplicate_is_dropped_and_another_class_is_not() -> None:
     assert [finding.code for finding in findings] == ["box-duplicate", "box-twice-named"]
 
 
+def test_zero_and_minus_zero_are_one_border() -> None:
+    ((checked, findings),) = check_boxes([with_boxes([0.0, 1, 5, 5], [-0.0, 1, 5, 5])])
+    assert len(checked.boxes_G4) == 1 and [finding.code for finding in findings] == ["box-duplicate"]
+
+
 def odd_records() -> list[ImageRecord]:
     """Boxes on and beside every border that a check draws, in images with few and many."""
     rng = np.random.default_rng(3)
