@@ -45,10 +45,10 @@ repro: $(READY)  ## run the pipeline
 	if [ -z "$$DATA$$SET$$PRESET" ]; then dvc repro; else \
 	  git config user.email >/dev/null || export GIT_AUTHOR_NAME=nobody GIT_AUTHOR_EMAIL=nobody@localhost \
 	    GIT_COMMITTER_NAME=nobody GIT_COMMITTER_EMAIL=nobody@localhost; \
-	  changes=$$(python -m pipeline.commands.override --preset="$$PRESET" --data="$$DATA" -- $$SET); \
+	  changes=$$(python -m pipeline.cli.make_overrides --preset="$$PRESET" --data="$$DATA" -- $$SET); \
 	  IFS=$$(printf '\n_'); IFS=$${IFS%_}; dvc exp run $$changes; \
 	fi; \
-	python -m pipeline.commands.summary
+	python -m pipeline.cli.make_summary
 
 test: lint  ## lint, check types, run the tests
 	@$(ACTIVE) python -m pytest -m 'not long'

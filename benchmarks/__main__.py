@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.entry import refusals
+from pipeline.console.exit_codes import refusals
 
 SUBJECTS = (
     "assignment",

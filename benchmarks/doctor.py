@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 from benchmarks.timing import hardware
-from pipeline import paths
-from yolox_core.datasets.atomic import write_json, write_text
-from yolox_core.datasets.coco import write_coco
-from yolox_core.datasets.doctor import check
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.images import READERS
+from pipeline.config import paths
+from pipeline.data.checks.doctor import check
+from pipeline.data.coco.coco import write_coco
+from pipeline.data.formats.read import read_dataset
+from yolox_core.atomic_files import write_json, write_text
+from yolox_core.data.image_io import READERS
 from yolox_core.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -37,9 +37,9 @@ def peak_mib():
 """
 READ = """
 import json, sys, time
-from yolox_core.datasets.doctor import check_boxes
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.set_checks import check_classes, check_sizes
+from pipeline.data.checks.doctor import check_boxes
+from pipeline.data.formats.read import read_dataset
+from pipeline.data.checks.dataset_checks import check_classes, check_sizes
 began = time.monotonic()
 records, findings = read_dataset(Path(sys.argv[1]))
 read = time.monotonic()
@@ -52,7 +52,7 @@ print(json.dumps({"images": len(records.images), "boxes": boxes, "findings": len
 """
 VALIDATE = """
 import json, time
-from pipeline.settings import Settings
+from pipeline.config.settings import Settings
 from pipeline.stages import validate
 looked = []
 def look_at(records, plain=validate.look_at):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import alternate, hardware
-from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
+from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.evaluation.coco import measure
 
 IMAGES, OBJECTS, DETECTIONS, CLASSES = 2000, 7, 90, 80  # objects and detections an image

@@ -9,15 +9,15 @@ from typing import Any
 
 from benchmarks.recipes import sides
 from benchmarks.timing import hardware
-from pipeline.export_forms import FILES, describe, load_form, spread, write_forms
-from pipeline.settings import Settings
-from pipeline.stages.evaluate import detect_all
+from pipeline.config.settings import Settings
 from yolox_core.config import EXPORT_FORMS
-from yolox_core.datasets.images import read_image
+from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
 from yolox_core.evaluation.coco import measure
+from yolox_core.evaluation.detect import detect_all
+from yolox_core.export.formats import FILES, describe, load_form, spread, write_forms
+from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import read_weights
-from yolox_core.predictor import Predictor
 
 ROUNDS = 41
 COMPARED = 16  # images whose outputs are compared

@@ -14,15 +14,15 @@ import torch
 
 from benchmarks import reference as checkout
 from benchmarks.timing import alternate, hardware, seconds
-from yolox_core.boxes import cxcywh_to_xyxy
+from pipeline.data.checks.doctor import check
+from pipeline.data.formats.read import read_dataset
 from yolox_core.config import RUNTIMES, RuntimeName
-from yolox_core.datasets.doctor import check
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.images import read_image
+from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
-from yolox_core.export import export_onnx
+from yolox_core.export.onnx import export_onnx
+from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import read_weights, release
-from yolox_core.predictor import Predictor
+from yolox_core.ops.boxes import cxcywh_to_xyxy
 from yolox_core.structures import FloatArray
 
 SIZE = (416, 416)

@@ -16,16 +16,16 @@ import numpy as np
 
 from benchmarks import reference as checkout
 from benchmarks.timing import alternate, hardware, seconds
+from pipeline.data.checks.doctor import check
+from pipeline.data.coco.coco import write_coco
+from pipeline.data.formats.read import read_dataset
 from yolox_core.config import AugmentConfig
-from yolox_core.datasets.coco import write_coco
-from yolox_core.datasets.doctor import check
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data import image_cache
+from yolox_core.data.collate import collate
+from yolox_core.data.dataset import TrainingSet
+from yolox_core.data.epoch_plan import epoch_plan, training_sizes
+from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
-from yolox_core.loading import decoded
-from yolox_core.loading.collate import collate
-from yolox_core.loading.dataset import TrainingSet
-from yolox_core.loading.plan import epoch_plan, training_sizes
 
 SIZE = (640, 640)
 ONE_SIZE = training_sizes(SIZE, None)
@@ -48,7 +48,7 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
     ours = {
         "": own_loader(records, RECIPE, cache_bytes=0),
         "_pool": own_loader(records, dataclasses.replace(RECIPE, mosaic_pool=POOL), POOL_BYTES),
-        "_cached": own_loader(records, RECIPE, decoded.DEFAULT_CACHE_BYTES),
+        "_cached": own_loader(records, RECIPE, image_cache.DEFAULT_CACHE_BYTES),
     }
     ours["_cached"](len(records.images))  # fill
     if reference is None:
@@ -64,7 +64,7 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
             result[f"loader{name}"] = row | {
                 "ours_images_per_second_and_core": SAMPLES / row["ours_s"],
                 "reference_images_per_second_and_core": SAMPLES / row["reference_s"],
-                "ours_decoded_a_sample": calls(decoded, "read_image", load) / SAMPLES,
+                "ours_decoded_a_sample": calls(image_cache, "read_image", load) / SAMPLES,
                 "reference_decoded_a_sample": calls(cv2, "imread", theirs) / SAMPLES,
             }
     return result

@@ -8,12 +8,12 @@ import psutil
 
 from benchmarks.loader import BATCH, ONE_SIZE, POOL, RECIPE
 from benchmarks.timing import hardware
-from yolox_core.datasets.doctor import check
-from yolox_core.datasets.formats import read_dataset
+from pipeline.data.checks.doctor import check
+from pipeline.data.formats.read import read_dataset
+from yolox_core.data.dataset import TrainingSet
+from yolox_core.data.epoch_plan import epoch_plan
+from yolox_core.data.loader import Loader
 from yolox_core.errors import InputError
-from yolox_core.loading.dataset import TrainingSet
-from yolox_core.loading.loader import Loader
-from yolox_core.loading.plan import epoch_plan
 
 EPOCHS = 6  # the first fills caches and is not compared
 WORKERS = (0, 2)

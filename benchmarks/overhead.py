@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import hardware
-from pipeline.distributed.launch import Hosting, cluster
-from pipeline.distributed.train import fit
-from pipeline.distributed.worker import WorkerOrder
+from pipeline.cluster.ray_cluster import Hosting, cluster
+from pipeline.data.coco.coco import read_coco, write_coco
+from pipeline.data.synthetic.scenes import render
+from pipeline.training.ray_train import fit
+from pipeline.training.worker import WorkerOrder
+from yolox_core.atomic_files import write_json
 from yolox_core.config import DetectorSpec, ModelConfig, Recipe, TrainConfig
-from yolox_core.datasets.atomic import write_json
-from yolox_core.datasets.coco import read_coco, write_coco
-from yolox_core.datasets.images import content_digests
-from yolox_core.datasets.synthetic import render
-from yolox_core.train.engine import EpochReport, TrainingJob, train
+from yolox_core.data.image_io import content_digests
+from yolox_core.training.engine import EpochReport, TrainingJob, train
 
 PAIRS = 5
 IMAGES, SIZE, EPOCHS = 160, 192, 30

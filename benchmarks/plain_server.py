@@ -9,8 +9,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from yolox_core.datasets.images import decode_image
-from yolox_core.predictor import Predictor
+from yolox_core.data.image_io import decode_image
+from yolox_core.inference.predictor import Predictor
 
 
 def build(released: str) -> FastAPI:

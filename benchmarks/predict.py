@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.inference import convert
 from benchmarks.timing import hardware
-from yolox_core.datasets.doctor import check
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.images import read_image
+from pipeline.data.checks.doctor import check
+from pipeline.data.formats.read import read_dataset
+from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
 
 PER_SECOND, SECONDS, SIZE = 25, 30, (480, 640)
@@ -29,7 +29,7 @@ IMAGES = {"torch": (10, 1000), "onnx": (10, 1000, 10_000)}
 PROBE = """
 import json, re, time
 from pathlib import Path
-from pipeline.cli import main
+from pipeline.cli.main import main
 began = time.monotonic()
 try:
     main()

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import torch
 
-from pipeline.commands.override import preset_settings
-from pipeline.settings import Settings
-from pipeline.stages.evaluate import detect_all
+from pipeline.cli.make_overrides import preset_settings
+from pipeline.config.settings import Settings
+from pipeline.data.checks.doctor import check
+from pipeline.data.formats.read import read_dataset
+from pipeline.data.prepare.split import split
 from yolox_core.config import DetectorSpec
-from yolox_core.datasets.doctor import check
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.images import content_digests
-from yolox_core.datasets.records import DatasetRecords
-from yolox_core.datasets.split import split
+from yolox_core.data.image_io import content_digests
+from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation.coco import measure
+from yolox_core.evaluation.detect import detect_all
+from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import read_weights
-from yolox_core.predictor import Predictor
-from yolox_core.train.engine import EpochReport, TrainingJob, train
+from yolox_core.training.engine import EpochReport, TrainingJob, train
 
 
 def sides(folder: Path, settings: Settings) -> tuple[DatasetRecords, DatasetRecords]:

@@ -17,13 +17,13 @@ import requests
 
 from benchmarks.inference import SIZE, convert
 from benchmarks.timing import hardware
-from yolox_core.datasets.images import IMAGE_SUFFIXES
+from yolox_core.data.image_io import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
 
 CLIENTS = 8
 BLOCK_S, BLOCKS = 20.0, 3  # of each server in turn: 60 s
 UP_WITHIN_S = 180.0
-YOLOX = ("-c", "from pipeline.cli import main; main()")
+YOLOX = ("-c", "from pipeline.cli.main import main; main()")
 
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:

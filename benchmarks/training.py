@@ -10,12 +10,12 @@ import torch
 from benchmarks.loader import POOL, RECIPE
 from benchmarks.step import SETTINGS
 from benchmarks.timing import hardware
+from pipeline.data.checks.doctor import check
+from pipeline.data.formats.read import read_dataset
 from yolox_core.config import DetectorSpec, ModelConfig, Recipe, TrainConfig
-from yolox_core.datasets.doctor import check
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
-from yolox_core.train.engine import EpochReport, TrainingJob, train
+from yolox_core.training.engine import EpochReport, TrainingJob, train
 
 STEPS = {"cpu": 10, "cuda": 60}  # an epoch
 EPOCHS = 3  # the first starts processes and fills caches; it is not reported

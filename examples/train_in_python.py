@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from pipeline import Predictor
+from pipeline.data.synthetic.scenes import render
 from yolox_core.config import DetectorSpec, ModelConfig, Recipe, TrainConfig
-from yolox_core.datasets.synthetic import render
-from yolox_core.train.engine import EpochReport, TrainingJob, train
+from yolox_core.training.engine import EpochReport, TrainingJob, train
 
 
 def main(folder: str) -> None:
     root = Path(folder)
-    scenes = render(root / "data", images=24, seed=0)  # or read_dataset(...) of yolox_core.datasets.formats
+    scenes = render(root / "data", images=24, seed=0)  # or read_dataset(...) of pipeline.data.formats.read
     training = dataclasses.replace(scenes, images=scenes.images[:20])
     validation = dataclasses.replace(scenes, images=scenes.images[20:])
     recipe = Recipe(

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-_PUBLIC = {"Found": "predict.found", "Predictor": "predictor"}
+_PUBLIC = {"Found": "predict.detections", "Predictor": "predict.predictor"}
 __all__ = list(_PUBLIC)
 
 

@@ -1,2 +1,2 @@
-from pipeline.predict.found import Found as Found
-from pipeline.predictor import Predictor as Predictor
+from pipeline.predict.detections import Found as Found
+from pipeline.predict.predictor import Predictor as Predictor

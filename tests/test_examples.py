@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.needs import ROOT
-from tests.pipeline.commands_project import SPEC, released
+from tests.pipeline.cli.commands_project import SPEC, released
+from tests.pipeline.data import folders
 from tests.pipeline.predict.clips import clip
-from tests.yolox_core.datasets import folders
-from yolox_core.datasets.images import read_image
+from yolox_core.data.image_io import read_image
 
 EXAMPLES = ROOT / "examples"
 

@@ -1,11 +1,11 @@
-from yolox_core.anchors import anchor_points as anchor_points
-from yolox_core.anchors import decode_boxes as decode_boxes
-from yolox_core.assign import SimOTA as SimOTA
 from yolox_core.config import AssignConfig as AssignConfig
 from yolox_core.config import LossConfig as LossConfig
 from yolox_core.config import ModelConfig as ModelConfig
-from yolox_core.losses import detection_loss as detection_loss
+from yolox_core.inference.predictor import Predictor as Predictor
+from yolox_core.loss.detection_loss import detection_loss as detection_loss
+from yolox_core.loss.simota import SimOTA as SimOTA
 from yolox_core.model.weights import load_weights as load_weights
 from yolox_core.model.weights import read_weights as read_weights
 from yolox_core.model.yolox import build_model as build_model
-from yolox_core.predictor import Predictor as Predictor
+from yolox_core.ops.anchors import anchor_points as anchor_points
+from yolox_core.ops.anchors import decode_boxes as decode_boxes

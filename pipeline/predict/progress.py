@@ -1,6 +1,6 @@
 """What a person sees while images are predicted: what was found and what was passed over, besides the count."""
 
-from pipeline.counting import Counting
+from pipeline.console.progress_bar import Counting
 
 
 class PredictProgress(Counting):

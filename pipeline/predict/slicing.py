@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
-from yolox_core.boxes import area, intersection
 from yolox_core.errors import InputError
-from yolox_core.postprocess import check_threshold
-from yolox_core.predictor import Answer, Predictor, Source, checked, read_source
+from yolox_core.inference.postprocess import check_threshold
+from yolox_core.inference.predictor import Answer, Predictor, Source, checked, read_source
+from yolox_core.ops.boxes import area, intersection
 from yolox_core.structures import BoolArray, Detections, FloatArray, ImageArray, IntArray
 
 EDGE_PX = 8.0  # a box that ends so near to a tile's edge is cut by it: the network's finest step, in its own px

@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 
-from pipeline.predict.sources import Clip
+from pipeline.predict.inputs import Clip
 from yolox_core.errors import InputError
 from yolox_core.structures import ImageArray
 

@@ -7,13 +7,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.reports.html import template
-from pipeline.reports.pictures import LONGEST_PX, jpeg
-from yolox_core.datasets.catalogue import CATALOGUE, SEVERITIES, severity
-from yolox_core.datasets.images import read_image
-from yolox_core.datasets.records import DatasetRecords, Finding, ImageRecord
+from pipeline.data.checks.catalog import CATALOGUE, SEVERITIES, severity
+from pipeline.data.parsing.findings import Finding
+from pipeline.reports.example_images import LONGEST_PX, jpeg
+from pipeline.reports.page import template
+from yolox_core.data.image_io import read_image
+from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
-from yolox_core.visualize import draw_boxes
+from yolox_core.inference.visualize import draw_boxes
 
 PICTURES = 4  # of a kind
 LINES = 20

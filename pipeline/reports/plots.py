@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from yolox_core.visualize import PALETTE
+from yolox_core.inference.visualize import PALETTE
 
 Series = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y) points
 

@@ -20,9 +20,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from pipeline.serving.in_use import Model, ModelInUse
+from pipeline.serving.model_watcher import Model, ModelInUse
 from pipeline.serving.upload import IMAGE_FIELD, Limits, Refused, Upload, read_upload
-from yolox_core.datasets.images import decode_image
+from yolox_core.data.image_io import decode_image
 from yolox_core.errors import InputError
 from yolox_core.structures import Detections, ImageArray
 

@@ -23,7 +23,7 @@ from ray.serve.schema import ApplicationStatus, LoggingConfig
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.serving.app import Answer, Question, Service, answer, answer_all, build_app
-from pipeline.serving.in_use import Model, ModelInUse
+from pipeline.serving.model_watcher import Model, ModelInUse
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.errors import InputError
 from yolox_core.structures import Detections

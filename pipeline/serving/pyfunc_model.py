@@ -12,9 +12,9 @@ import mlflow
 import pandas  # type: ignore[import-untyped]  # without types of its own
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from yolox_core.datasets.images import decode_image
+from yolox_core.data.image_io import decode_image
 from yolox_core.errors import InputError
-from yolox_core.predictor import Predictor
+from yolox_core.inference.predictor import Predictor
 
 
 class Detector(PythonModel):

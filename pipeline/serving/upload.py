@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from yolox_core.datasets.image_header import declared_size
+from yolox_core.data.image_header import declared_size
 
 IMAGE_FIELD = "image"
 THRESHOLDS = ("confidence", "nms_iou")

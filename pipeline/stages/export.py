@@ -7,19 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeline import paths
-from pipeline.entry import stage_main
-from pipeline.export_forms import FILES, INT8, describe, load_form, spread, write_forms
-from pipeline.settings import ExportSettings, Settings
-from pipeline.stages.evaluate import Finder, detect_all, test_split
+from pipeline.config import paths
+from pipeline.config.settings import ExportSettings, Settings
+from pipeline.data.coco.coco import read_coco
+from pipeline.data.prepare.test_split import test_split
+from pipeline.stages.entrypoint import stage_main
+from yolox_core.atomic_files import new_folder, write_json
 from yolox_core.config import ExportForm
-from yolox_core.datasets.atomic import new_folder, write_json
-from yolox_core.datasets.coco import read_coco
-from yolox_core.datasets.images import read_image
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data.image_io import read_image
+from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.evaluation.coco import measure
-from yolox_core.predictor import Predictor
+from yolox_core.evaluation.detect import Finder, detect_all
+from yolox_core.export.formats import FILES, INT8, describe, load_form, spread, write_forms
+from yolox_core.inference.predictor import Predictor
 
 COMPARED = 16  # images whose raw outputs are compared; the maps are compared on all
 

@@ -4,23 +4,20 @@ Images are copied, never linked: DVC makes what it tracks read-only, and the sou
 that can (btrfs) share the bytes. What could not be read is written beside them; validate reports it.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline import paths
-from pipeline.entry import stage_main
-from pipeline.settings import Settings
-from pipeline.source import check_raw_is_ours
-from pipeline.sources.resolve import check_apart, read_sources
-from yolox_core.datasets import synthetic
-from yolox_core.datasets.atomic import copy_file, new_folder, write_json
-from yolox_core.datasets.coco import write_coco
-from yolox_core.datasets.merge import merge
-from yolox_core.datasets.records import DatasetRecords, Finding
-from yolox_core.errors import InputError
-
-COPIERS = 8  # threads
+from pipeline.config import paths
+from pipeline.config.settings import Settings
+from pipeline.config.user_paths import check_raw_is_ours
+from pipeline.data.coco.coco import write_coco
+from pipeline.data.formats.copy_images import copy_images
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.prepare.merge import merge
+from pipeline.data.sources.fetch import check_apart, read_sources
+from pipeline.data.synthetic import scenes
+from pipeline.stages.entrypoint import stage_main
+from yolox_core.atomic_files import new_folder, write_json
 
 
 def run(settings: Settings) -> None:
@@ -30,7 +27,7 @@ def run(settings: Settings) -> None:
     findings: list[Finding] = []
     if not data.sources:
         with new_folder(paths.RAW) as folder:
-            records = synthetic.render(folder, data.synthetic.images, data.synthetic.seed)
+            records = scenes.render(folder, data.synthetic.images, data.synthetic.seed)
             _write_findings(folder, findings)
     else:
         check_apart(data.sources)
@@ -46,25 +43,6 @@ def run(settings: Settings) -> None:
     print(f"ingest: {len(records.images)} images, {boxes} boxes, {len(records.categories)} classes from {data.shown}")
     if findings:
         print(f"ingest: {len(findings)} annotations or images could not be read; validate lists them")
-
-
-def copy_images(records: DatasetRecords, folder: Path) -> None:
-    """Copy every image into `folder` by its name."""
-
-    def copy(file_name: str) -> None:
-        target = folder / file_name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            copy_file(records.image_root / file_name, target)
-        except FileNotFoundError:
-            return  # a link to nowhere: validate drops the image and says so
-        except OSError as failed:
-            raise InputError(
-                f"{records.image_root / file_name}: expected an image to copy to {folder}, got {failed.strerror}."
-            ) from failed
-
-    with ThreadPoolExecutor(COPIERS) as pool:
-        list(pool.map(copy, (record.file_name for record in records.images)))
 
 
 def _write_findings(folder: Path, findings: list[Finding]) -> None:

@@ -5,14 +5,11 @@ In the package's own repository stages depend on the files of the code instead.
 
 from importlib.metadata import version
 
-from pipeline import paths
-from pipeline.entry import stage_main
-from pipeline.run_folder import code_digest
-from pipeline.settings import Settings
-from yolox_core.datasets.atomic import write_json
-
-DISTRIBUTION = "yolox-pipeline"
-PACKAGE = paths.FINGERPRINT.with_name("package.json")  # made in such projects alone, so not among pipeline/paths.py
+from pipeline.config.paths import DISTRIBUTION, PACKAGE
+from pipeline.config.settings import Settings
+from pipeline.stages.entrypoint import stage_main
+from pipeline.training.run_folder import code_digest
+from yolox_core.atomic_files import write_json
 
 
 def run(_: Settings) -> None:

@@ -1,6 +1,6 @@
 """Stage `prepare`: which images train, which are held out, and a digest that names exactly this data.
 
-The rules of the split are in yolox_core/datasets/split.py.
+The rules of the split are in pipeline/data/prepare/split.py.
 """
 
 import hashlib
@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline import paths
-from pipeline.entry import stage_main
-from pipeline.settings import Settings
-from yolox_core.datasets.atomic import new_folder, write_json
-from yolox_core.datasets.balance import balanced
-from yolox_core.datasets.coco import read_coco, write_coco
-from yolox_core.datasets.copies import groups_of
-from yolox_core.datasets.records import DatasetRecords, ImageRecord, described
-from yolox_core.datasets.split import SPLITS, split, split_fold
+from pipeline.config import paths
+from pipeline.config.settings import Settings
+from pipeline.data.checks.duplicate_findings import groups_of
+from pipeline.data.coco.coco import read_coco, write_coco
+from pipeline.data.prepare.repeat_factors import balanced
+from pipeline.data.prepare.split import SPLITS, split, split_fold
+from pipeline.stages.entrypoint import stage_main
+from yolox_core.atomic_files import new_folder, write_json
+from yolox_core.data.records import DatasetRecords, ImageRecord, described
 from yolox_core.errors import InputError
 
 # not the training seed: runs that differ in it alone are compared on the same test images

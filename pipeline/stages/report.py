@@ -4,20 +4,20 @@ from typing import Any
 
 import yaml
 
-from pipeline import paths
-from pipeline.entry import stage_main
-from pipeline.git_state import project_state
-from pipeline.reports.content import Facts, read_inputs, read_json
-from pipeline.reports.html import Evidence, render
-from pipeline.reports.pictures import Picture, draw_pair, pick, score_images
-from pipeline.settings import Settings
-from pipeline.sweep.cost import size_of
+from pipeline.config import paths
+from pipeline.config.git_state import project_state
+from pipeline.config.settings import Settings
+from pipeline.data.coco.coco import read_coco
+from pipeline.data.prepare.repeat_factors import without_repeats
+from pipeline.data.prepare.split import SPLITS
+from pipeline.reports.example_images import Picture, draw_pair, pick, score_images
+from pipeline.reports.facts import Facts, read_inputs, read_json
+from pipeline.reports.page import Evidence, render
+from pipeline.stages.entrypoint import stage_main
+from yolox_core.atomic_files import write_text
 from yolox_core.config import DetectorSpec
-from yolox_core.datasets.atomic import write_text
-from yolox_core.datasets.balance import without_repeats
-from yolox_core.datasets.coco import read_coco
-from yolox_core.datasets.records import DatasetRecords
-from yolox_core.datasets.split import SPLITS
+from yolox_core.data.records import DatasetRecords
+from yolox_core.export.model_cost import size_of
 
 
 def run(settings: Settings) -> None:

@@ -6,9 +6,9 @@ images and rows still belong together, runs what has no row, and leaves MLflow a
 
 from pathlib import Path
 
-from pipeline.commands import study
-from pipeline.entry import stage_main
-from pipeline.settings import Settings
+from pipeline.config.settings import Settings
+from pipeline.stages.entrypoint import stage_main
+from pipeline.study import runner
 
 ANSWER = Path("reports/study")
 
@@ -16,10 +16,10 @@ ANSWER = Path("reports/study")
 def run(settings: Settings) -> None:
     """What has a row is not run again."""
     file = Path(settings.study.file)
-    places = study.Places.of(file, answer=ANSWER)
+    places = runner.Places.of(file, answer=ANSWER)
     data = [f"{name}={folder}" for name, folder in settings.study.data.items()]
-    study.run(file, data, places, yes=True, at_once=None, device=None)
-    study.bring_into_mlflow(file, places)
+    runner.run(file, data, places, yes=True, at_once=None, device=None)
+    runner.bring_into_mlflow(file, places)
 
 
 if __name__ == "__main__":

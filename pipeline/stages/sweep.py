@@ -5,41 +5,27 @@ test split is not looked at. Everything lies in runs/sweep-<data>-<hash>; killed
 """
 
 import dataclasses
-import hashlib
-import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
-from pipeline import paths
-from pipeline.distributed.launch import Hosting, check_address, cluster, cores
-from pipeline.distributed.worker import WorkerOrder, alone
-from pipeline.entry import stage_main
-from pipeline.git_state import project_state
-from pipeline.model_reference import initial_weights
-from pipeline.reports.sweep import Outcome, write
-from pipeline.run_folder import HASH_LENGTH, code_digest
-from pipeline.settings import Settings, SweepSettings
-from pipeline.sweep.choice import Finalist, choose, front
-from pipeline.sweep.cost import latency_ms, size_of
-from pipeline.sweep.space import Range, Space, grace_epochs, read_space
-from pipeline.sweep.trial import ENDED, RESULTS, Trial, read_trials, trial_key
-from pipeline.tracking.sweep import SweepLog
-from yolox_core.config import DetectorSpec
-from yolox_core.datasets.atomic import new_folder
-from yolox_core.datasets.coco import read_coco, write_coco
-from yolox_core.datasets.split import position
-from yolox_core.errors import InputError
+from pipeline.cluster.ray_cluster import Hosting, check_address, cluster
+from pipeline.config import paths
+from pipeline.config.git_state import project_state
+from pipeline.config.settings import Settings
+from pipeline.stages.entrypoint import stage_main
+from pipeline.sweep.mlflow_log import SweepLog
+from pipeline.sweep.report import write
+from pipeline.sweep.search import Sweep
+from pipeline.sweep.space import read_space
+from pipeline.sweep.trial import RESULTS
+from pipeline.training.run_lock import alone
+from yolox_core.atomic_files import new_folder
 
 if TYPE_CHECKING:  # Ray is imported when its environment has been set
-    from pipeline.distributed.tuning import Plan
-
-VAL_SEED = 17  # another cut than that of the test split
+    pass
 
 
 def run(settings: Settings, hosting: Hosting | None = None) -> None:
@@ -68,268 +54,6 @@ def run(settings: Settings, hosting: Hosting | None = None) -> None:
     said = log.complete(sweep.runs(), sorted(RESULTS.iterdir()), {"map": max(one.mean for one in finalists)})
     if said:
         print(f"sweep: {said}", file=sys.stderr)
-
-
-def describe(settings: Settings, hosting: Hosting) -> str:
-    """What would be done, after all that can be checked was checked."""
-    plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
-    space, sweep = read_space(settings, plain), settings.sweep
-    epochs = space.settings({}).train.epochs
-    stopped = f", ASHA from epoch {grace_epochs(settings, space)} on" if sweep.early_stopping else ""
-    lines = [f"{sweep.search}: {_count(sweep, space)} trials of {epochs} epochs{stopped}; {hosting.trials} at once"]
-    for name, entry in space.entries.items():
-        shown = f"{entry.low:g} to {entry.high:g}" if isinstance(entry, Range) else ", ".join(map(str, entry))
-        lines.append(f"  {name}: {shown}")
-    lines.append(f"then the best {sweep.finalists} again with {sweep.seeds} seeds")
-    return "\n".join(lines)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sweep:
-    """One sweep, its data cut and its folder made."""
-
-    settings: Settings
-    space: Space
-    hosting: Hosting
-    folder: Path  # absolute
-    names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-
-    @classmethod
-    def prepare(cls, settings: Settings, space: Space, hosting: Hosting) -> "Sweep":
-        """Check the data, and cut off what is measured on. InputError where there is none."""
-        for path in (paths.MANIFEST, paths.WEIGHTS):
-            if not path.is_file():
-                raise InputError(f"{path}: no such file. Run `dvc repro prepare` first.")
-        manifest = json.loads(paths.MANIFEST.read_text(encoding="utf-8"))
-        names = tuple(manifest["class_names"])
-        for batch_size in {space.settings({}).train.batch_size, *space.values("train.batch_size")}:
-            if batch_size % hosting.workers:
-                raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {batch_size}.")
-        _check_cores(hosting)
-        plain = space.settings({})
-        initial_weights(plain.model.weights, plain.recipe(len(names)).model)
-        identity = _identity(settings, space, hosting, manifest)
-        folder = (paths.RUNS / f"sweep-{settings.data_name}-{identity}").resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        made = cls(settings, space, hosting, folder, names, tuple(manifest["category_ids"]))
-        made._cut(manifest)
-        return made
-
-    def search(self, log: SweepLog) -> None:
-        """Every trial of the space that has not ended yet."""
-        from pipeline.distributed.tuning import run_trials
-
-        ended = [trial for trial in self._trials if trial.state in ENDED]
-        drawn = self.settings.sweep.search == "tpe"
-        plan = self._plan_drawn() if drawn else self._plan_listed(ended)
-        before = 0 if drawn else len(ended)
-        if len(ended) < before + plan.trials:
-            run_trials(plan, self.hosting, _Progress(log, before, before + plan.trials, "trial"))
-
-    def _plan_listed(self, ended: Sequence[Trial]) -> "Plan":
-        """What is left of a grid or a random search; early stopping counts those that have ended."""
-        from pipeline.distributed import search_space
-
-        sweep = self.settings.sweep
-        points = search_space.listed(self.space, sweep.search, sweep.samples, self.settings.seed)
-        keys = {trial.key for trial in ended}
-        plan = self._plan_of("trials", [values for values in points if trial_key(values) not in keys])
-        if not sweep.early_stopping:
-            return plan
-        grace = grace_epochs(self.settings, self.space)
-        return dataclasses.replace(plan, scheduler=search_space.asha(self._epochs, grace, sweep.reduction, ended))
-
-    def _plan_drawn(self) -> "Plan":
-        """Optuna's search, which begins with the points that are known."""
-        from pipeline.distributed import search_space
-        from pipeline.distributed.tuning import Plan
-
-        sweep = self.settings.sweep
-        return Plan(
-            place=self.folder / "tune-trials",
-            epochs=self._epochs,
-            sample=self._sampler("trials"),
-            space=search_space.distributions(self.space),
-            trials=sweep.samples,
-            samples=sweep.samples,
-            searcher=search_space.tpe(sweep.objectives, self.settings.seed, [trial.values for trial in self._trials]),
-        )
-
-    def _plan_of(self, kind: str, points: Sequence[Mapping[str, Any]]) -> "Plan":
-        from pipeline.distributed.search_space import places
-        from pipeline.distributed.tuning import Plan
-
-        return Plan(
-            place=self.folder / f"tune-{kind}",
-            epochs=self._epochs,
-            sample=dataclasses.replace(self._sampler(kind), listed=tuple(points)),
-            space=places(len(points)),
-            trials=len(points),
-        )
-
-    def compare(self, log: SweepLog) -> list[Finalist]:
-        """The best few once more with other seeds. InputError where no trial came to its end."""
-        from pipeline.distributed.tuning import run_trials
-
-        sweep = self.settings.sweep
-        done = [trial for trial in self._trials if trial.state == "finished"]
-        if not done:
-            error = next((trial.error for trial in self._trials if trial.error), "none was trained to the end")
-            raise InputError(f"{self.folder}: no trial to choose from: {error.strip().splitlines()[-1]}")
-        best = sorted(done, key=lambda trial: (-trial.map, trial.key))[: sweep.finalists]
-        seeds = [self.settings.seed + 1 + at for at in range(sweep.seeds)]
-        listed = tuple({**trial.values, "seed": seed} for trial in best for seed in seeds)
-        known = {trial.key for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
-        left = [values for values in listed if trial_key(values) not in known]
-        if left:
-            progress = _Progress(log, len(listed) - len(left), len(listed), "final")
-            run_trials(self._plan_of("finals", left), self.hosting, progress)
-        maps = {trial.key: trial.map for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
-        missing = [key for key in map(trial_key, listed) if key not in maps]
-        if missing:
-            raise InputError(
-                f"{self.folder}: {len(missing)} of the best trials' repetitions failed: see "
-                f"finals/{missing[0]}. Run it again to try them once more."
-            )
-        return [
-            Finalist(
-                trial.key,
-                tuple(maps[trial_key({**trial.values, "seed": seed})] for seed in seeds),
-                self._cost(trial, latency=sweep.cost == "latency_ms")[sweep.cost],
-            )
-            for trial in best
-        ]
-
-    def outcome(self, finalists: Sequence[Finalist]) -> Outcome:
-        """Tables' and pictures' content."""
-        sweep, trials = self.settings.sweep, self._trials
-        latency = "latency_ms" in sweep.objectives
-        costs = {trial.key: self._cost(trial, latency) for trial in trials}
-        points = {trial.key: {**costs[trial.key], "map": trial.map} for trial in trials if trial.state == "finished"}
-        return Outcome(
-            title=self.folder.name,
-            names=tuple(self.space.entries),
-            cost=sweep.cost,
-            trials=trials,
-            costs=costs,
-            front=front(points, sweep.objectives),
-            finalists=finalists,
-            choice=choose(finalists),
-            compared_at=grace_epochs(self.settings, self.space) if sweep.early_stopping else self._epochs,
-            fixed=sweep.base,
-        )
-
-    def runs(self) -> list[tuple[Trial, Path]]:
-        """Every trial and repetition with its folder."""
-        places = [self.folder / "trials", self.folder / "finals"]
-        return [(trial, place / trial.key) for place in places for trial in read_trials(place)]
-
-    @property
-    def _epochs(self) -> int:
-        return self.space.settings({}).train.epochs
-
-    @property
-    def _trials(self) -> list[Trial]:
-        return read_trials(self.folder / "trials")
-
-    def _cost(self, trial: Trial, latency: bool) -> dict[str, float]:
-        recipe = self.space.settings(trial.values).recipe(len(self.names))
-        spec = DetectorSpec(recipe.model, self.names, self.category_ids, recipe.train.input_size)
-        return _costs(spec, latency)
-
-    def _cut(self, manifest: Mapping[str, Any]) -> None:
-        """train.json and val.json: the validation split, or by content a share of the training split."""
-        training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
-        validation = read_coco(paths.prepared("val"), paths.RAW_IMAGES)
-        if not validation.images:
-            share, digests = self.settings.sweep.val, manifest["files"]
-            held = {
-                image.file_name for image in training.images if position(digests[image.file_name], VAL_SEED) < share
-            }
-            both = training.images
-            training = dataclasses.replace(training, images=[i for i in both if i.file_name not in held])
-            validation = dataclasses.replace(validation, images=[i for i in both if i.file_name in held])
-        for name, part in (("training", training), ("validation", validation)):
-            if not sum(len(image.boxes_G4) for image in part.images):
-                raise InputError(f"sweep.val: expected objects in the {name} images, got none in {len(part.images)}.")
-            write_coco(part, self.folder / f"{name}.json")
-
-    def _sampler(self, kind: str) -> Any:
-        from pipeline.distributed.search_space import Sampler
-
-        hosting, plain = self.hosting, self.space.settings({})
-        order = WorkerOrder(
-            recipe={},
-            spec={},
-            images=hosting.images or str(paths.RAW_IMAGES.resolve()),
-            digests=str(paths.MANIFEST.resolve()),
-            training=str(self.folder / "training.json"),
-            validation=str(self.folder / "validation.json"),
-            initial=initial_weights(plain.model.weights, plain.recipe(len(self.names)).model),
-            run="",
-            threads=hosting.threads or 1,
-            loader_workers=hosting.loader_workers,
-            board="",
-            cache=hosting.cache,
-            cache_bytes=hosting.cache_gib << 30,
-        )
-        return Sampler(self.space, self.names, self.category_ids, order, self.folder / kind)
-
-
-class _Progress:
-    """Prints each trial's end, and passes everything on to MLflow."""
-
-    def __init__(self, log: SweepLog, before: int, total: int, what: str) -> None:
-        self._log, self._total, self._what = log, total, what
-        self._ended = before
-
-    def began(self, trial: Trial, folder: Path) -> None:
-        self._log.began(trial, folder)
-
-    def advanced(self, trial: Trial, folder: Path) -> None:
-        self._log.advanced(trial, folder)
-
-    def ended(self, trial: Trial, folder: Path) -> None:
-        self._ended += 1
-        figure = trial.error.strip().splitlines()[-1] if trial.error else f"map {trial.map:.3f}"
-        how = f"{trial.state} after {trial.epochs} epochs, {figure}"
-        print(f"{self._what} {self._ended} of {self._total}: {trial.key}: {how}", flush=True)
-        self._log.ended(trial, folder)
-
-
-def _check_cores(hosting: Hosting) -> None:
-    """Trials of several workers that wait for each other's cores would wait for ever: on this machine all must fit."""
-    wanted = hosting.trials * hosting.workers * (hosting.threads or 1)
-    if hosting.workers > 1 and not hosting.address and wanted > cores():
-        raise InputError(
-            f"--trials {hosting.trials}: expected trials of {hosting.workers} workers to fit into {cores()} cores, got "
-            f"{wanted} wanted. Lower one of them."
-        )
-
-
-def _count(sweep: SweepSettings, space: Space) -> int:
-    return len(space.grid()) if sweep.search == "grid" else sweep.samples
-
-
-@cache  # trials share architectures, and a measured time must not differ between tables
-def _costs(spec: DetectorSpec, latency: bool) -> dict[str, float]:
-    return {**size_of(spec), **({"latency_ms": latency_ms(spec)} if latency else {})}
-
-
-def _identity(settings: Settings, space: Space, hosting: Hosting, manifest: Mapping[str, Any]) -> str:
-    """A hash of all that a trial's figures depend on; how many finalists there are is not among it."""
-    sweep = settings.sweep
-    searched = [sweep.search, sweep.samples, sweep.early_stopping, sweep.grace_epochs, sweep.reduction, sweep.val]
-    identity = [
-        searched,
-        list(sweep.objectives) if sweep.search == "tpe" else None,
-        {name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},
-        space.settings({}).recipe(len(manifest["class_names"])).to_dict(),
-        [manifest["data_digest"], json.loads(paths.WEIGHTS.read_text(encoding="utf-8"))["digest"], code_digest()],
-        [hosting.workers, hosting.threads, hosting.gpu],
-    ]
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
 
 
 if __name__ == "__main__":

@@ -4,21 +4,21 @@ Findings do not stop the pipeline; only a data set without a usable image or box
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from operator import is_
-from typing import Any
 
-from pipeline import paths
-from pipeline.entry import stage_main
-from pipeline.seen_images import look_at
-from pipeline.settings import Settings
-from yolox_core.datasets import doctor
-from yolox_core.datasets.atomic import write_copy, write_json, write_text
-from yolox_core.datasets.coco import read_coco, write_coco
-from yolox_core.datasets.known import stamp
-from yolox_core.datasets.records import DatasetRecords, Finding
-from yolox_core.datasets.seen import digests
+from pipeline.config import paths
+from pipeline.config.settings import Settings
+from pipeline.data.checks import doctor
+from pipeline.data.checks.cached_scan import look_at
+from pipeline.data.checks.text_report import as_markdown, print_findings
+from pipeline.data.coco.coco import read_coco, write_coco
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.scan.image_scan import digests
+from pipeline.data.scan.scan_cache import stamp
+from pipeline.stages.entrypoint import stage_main
+from yolox_core.atomic_files import write_copy, write_json, write_text
+from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 
 SIMILAR = ("image-similar", "similar-across-splits")
@@ -52,33 +52,6 @@ def _copied(raw: DatasetRecords, valid: DatasetRecords, before: str | None) -> b
     return stamp(paths.RAW_ANNOTATIONS) == before
 
 
-def print_findings(findings: Sequence[Finding], limit: int | None, rest: str) -> None:
-    """One line each; beyond `limit` (None: all), how many more there are and where."""
-    for finding in findings[:limit]:
-        print(finding.line())
-    if limit is not None and len(findings) > limit:
-        print(f"and {len(findings) - limit} more, {rest}")
-
-
-def as_markdown(counts: dict[str, Any], findings: Sequence[Finding]) -> str:
-    """The summary for a reader: totals, classes, sizes, findings by code with an example each."""
-    share = counts["images_without_objects_share"]
-    lines = ["# Validation", ""]
-    lines += [f"{counts['images']} images can be used, {share:.1%} of them without objects; {counts['boxes']} boxes."]
-    lines += ["", "| class | boxes |", "|---|---:|"]
-    lines += [f"| {_cell(name)} | {boxes} |" for name, boxes in counts["boxes_per_class"].items()]
-    sizes = ", ".join(f"{name} {value:g}" for name, value in counts["object_size_px"].items())
-    lines += ["", f"Object size, square root of the box area in px: {sizes}.", "", "## Findings", ""]
-    if not findings:
-        return "\n".join([*lines, "None: every image and every box can be used.", ""])
-    first = {finding.code: finding for finding in reversed(findings)}
-    lines += ["| code | count | first |", "|---|---:|---|"]
-    for code, count in counts["findings_by_code"].items():
-        finding = first[code]
-        lines.append(f"| {code} | {count} | {_cell(f'{finding.where}: {finding.what}')} ({_cell(finding.action)}) |")
-    return "\n".join([*lines, "", f"All {len(findings)}: `{paths.VALIDATION}`.", ""])
-
-
 def _ingested() -> list[Finding]:
     """What ingest could not read."""
     path = paths.RAW_FINDINGS
@@ -100,10 +73,6 @@ def _require_something(valid: DatasetRecords, findings: list[Finding], source: s
         raise InputError(f"{source}: expected usable images, got none.{first}")
     if not any(len(record.boxes_G4) for record in valid.images):
         raise InputError(f"{source}: expected boxes, got {len(valid.images)} images without any usable one.{first}")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 if __name__ == "__main__":

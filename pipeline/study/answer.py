@@ -13,7 +13,7 @@ from pipeline.study.analysis import CONFIDENCE, Effect, Table, table
 from pipeline.study.design import Study, letters
 from pipeline.study.rows import Standing
 from pipeline.study.tables import Rows, cells_table, effects, effects_table, sizes_table, verdict
-from yolox_core.datasets.atomic import write_text
+from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError
 
 PAGE = "answer.md"

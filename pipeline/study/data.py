@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.settings import SyntheticSettings
+from pipeline.config.settings import SyntheticSettings
+from pipeline.data.formats.read import read_dataset
+from pipeline.data.synthetic.scenes import GENERATOR_VERSION, render
 from pipeline.study.design import Study
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.images import content_digests
-from yolox_core.datasets.synthetic import GENERATOR_VERSION, render
+from yolox_core.data.image_io import content_digests
 from yolox_core.errors import InputError, nearest
 
 RENDERED = Path("data/study")

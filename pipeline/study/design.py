@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import yaml
 
-from pipeline.settings import Settings, SyntheticSettings, settings_from
+from pipeline.config.settings import Settings, SyntheticSettings, settings_from
 from yolox_core.errors import InputError, nearest
 
 Level = Literal["low", "high"]

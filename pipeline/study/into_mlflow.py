@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.study.design import Run, Study, letters
+from pipeline.study.mlflow_import import Imported, StudyRun, import_study
 from pipeline.study.rows import Row, digest, standing, write_table
-from pipeline.tracking.study import Imported, StudyRun, import_study
 from yolox_core.errors import InputError
 
 

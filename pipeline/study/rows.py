@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.study.design import Run, Study
-from yolox_core.datasets.atomic import write_text
+from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError
 
 Row = Mapping[str, Any]

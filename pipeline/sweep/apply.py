@@ -5,11 +5,11 @@ import io
 import yaml
 from ruamel.yaml import YAML
 
-from pipeline import paths
-from pipeline.settings import settings_from
+from pipeline.config import paths
+from pipeline.config.settings import settings_from
 from pipeline.sweep.space import with_values
 from pipeline.sweep.trial import RESULTS
-from yolox_core.datasets.atomic import write_text
+from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline.settings import Settings, settings_from
+from pipeline.config.settings import Settings, settings_from
+from yolox_core.data.albumentations import check_transforms
 from yolox_core.errors import InputError, nearest
-from yolox_core.loading.user_transforms import check_transforms
 from yolox_core.model.yolox import check_freezing
 
 SECTIONS = ("model", "assign", "loss", "augment", "train", "evaluate")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from yolox_core.datasets.atomic import write_json, write_text
+from yolox_core.atomic_files import write_json, write_text
 
 State = Literal["running", "finished", "pruned", "failed", "lost"]
 ENDED: tuple[State, ...] = ("finished", "pruned", "failed")  # lost: its process died; it is begun again the next time

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline import paths
+from pipeline.config import paths
 from tests.needs import ROOT
 
 # Written in two parts, so that this file does not find itself.
@@ -110,7 +110,7 @@ def test_dvc_adds_no_line_of_its_own() -> None:
 def test_ray_packs_code_only(tmp_path: Path) -> None:
     from ray._private.runtime_env.packaging import create_package
 
-    wanted = {"pipeline/paths.py", "yolox_core/config.py", "params.yaml", "dvc.yaml", "pyproject.toml"}
+    wanted = {"pipeline/config/paths.py", "yolox_core/config.py", "params.yaml", "dvc.yaml", "pyproject.toml"}
     project = tmp_path / "project"
     for name in {*map(str, PRODUCED), *map(str, COMMITTED), ".git/HEAD", *wanted}:
         (project / name).parent.mkdir(parents=True, exist_ok=True)

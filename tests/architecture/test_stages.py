@@ -11,7 +11,7 @@ import yaml
 from tests.architecture.imports import closure, modules
 from tests.needs import ROOT
 
-COMMAND = re.compile(r"python -m (pipeline\.stages\.\w+)")
+COMMAND = re.compile(r"yolox (\w+)")
 
 
 def stages() -> list[tuple[str, dict[str, Any]]]:
@@ -41,8 +41,8 @@ def test_there_are_stages() -> None:
 @pytest.mark.parametrize(("where", "stage"), stages(), ids=[where for where, _ in stages()])
 def test_the_deps_of_a_stage_cover_its_imports(where: str, stage: dict[str, Any]) -> None:
     command = COMMAND.search(str(stage["cmd"]))
-    assert command, f"{where}: cmd is not `python -m pipeline.stages.<name>`"
-    module = command.group(1)
+    assert command, f"{where}: cmd is not `yolox <stage>`"
+    module = f"pipeline.stages.{command.group(1)}"
     assert module in modules(), f"{where}: there is no {module}"
     if stage.get("always_changed") or not stage.get("deps"):
         return  # DVC runs it every time
@@ -63,6 +63,6 @@ def rooted(where: str, stage: dict[str, Any]) -> list[str]:
 
 def test_a_missing_dependency_is_found() -> None:
     """The check itself: settings.py imports yolox_core/config.py, which imports errors.py."""
-    assert uncovered("pipeline.settings", ["pipeline"]) >= {"yolox_core/config.py", "yolox_core/errors.py"}
-    assert "yolox_core/errors.py" in uncovered("pipeline.settings", ["pipeline", "yolox_core/config.py"])
-    assert not uncovered("pipeline.settings", ["pipeline", "yolox_core"])
+    assert uncovered("pipeline.config.settings", ["pipeline"]) >= {"yolox_core/config.py", "yolox_core/errors.py"}
+    assert "yolox_core/errors.py" in uncovered("pipeline.config.settings", ["pipeline", "yolox_core/config.py"])
+    assert not uncovered("pipeline.config.settings", ["pipeline", "yolox_core"])

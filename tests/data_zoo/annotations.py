@@ -7,7 +7,7 @@ import numpy as np
 from pycocotools import mask
 
 from tests.data_zoo.zoo import SIZE, Coco, coco, encoded, kind, picture
-from tests.yolox_core.datasets import folders
+from tests.pipeline.data import folders
 
 
 @coco("box-inverted")

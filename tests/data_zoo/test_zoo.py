@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.data.checks.catalog import CATALOGUE
+from pipeline.data.checks.doctor import examine
+from pipeline.data.checks.repair import repair
+from pipeline.data.formats.read import read_dataset
+from pipeline.data.parsing.findings import Finding
 from tests.data_zoo import annotations, images  # noqa: F401  # each adds its kinds
 from tests.data_zoo.zoo import KINDS, Coco, Kind
-from yolox_core.datasets.catalogue import CATALOGUE
-from yolox_core.datasets.doctor import examine
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.images import read_image
-from yolox_core.datasets.records import DatasetRecords, Finding, described
-from yolox_core.datasets.repair import repair
+from yolox_core.data.image_io import read_image
+from yolox_core.data.records import DatasetRecords, described
 
 INPUT_SIZE = 320
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tests.needs import shared_folder
-from yolox_core.anchors import anchor_points, decode_boxes
-from yolox_core.assign import SimOTA
-from yolox_core.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from yolox_core.config import AssignConfig, AssignRule, ModelConfig
-from yolox_core.losses import detection_loss
+from yolox_core.inference.postprocess import decode, select
+from yolox_core.loss.detection_loss import detection_loss
+from yolox_core.loss.simota import SimOTA
 from yolox_core.model.weights import read_weights
 from yolox_core.model.yolox import YOLOX, build_model
-from yolox_core.postprocess import decode, select
+from yolox_core.ops.anchors import anchor_points, decode_boxes
+from yolox_core.ops.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from yolox_core.structures import Targets
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.distributed.gauges import GAUGES
+from pipeline.training.prometheus import GAUGES
 
 DASHBOARD = Path(__file__).parents[2] / "infra" / "grafana" / "training.json"
 

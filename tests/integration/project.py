@@ -18,11 +18,11 @@ import yaml
 
 from tests.needs import ROOT
 from tests.waiting import until
-from yolox_core.train import checkpoint
+from yolox_core.training import checkpoint
 
 CODE = ("pipeline", "yolox_core")
 FILES = ("dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore", ".rayignore", ".dvc/config", ".dvc/.gitignore")
-YOLOX = (sys.executable, "-c", "from pipeline.cli import main; main()")  # the command, of the project's own code
+YOLOX = (sys.executable, "-c", "from pipeline.cli.main import main; main()")  # the command, of the project's own code
 REPRO_TIMEOUT_S = 900.0  # about 100 on two quiet cores
 LOOK_EVERY_S = 0.5
 GONE_WITHIN_S = 60.0  # the loaders notice within 6 s, Ray's agents within half a minute

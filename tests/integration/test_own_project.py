@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import paths
+from pipeline.config import paths
 from tests.integration.project import PARAMS, YOLOX, Project
 from tests.integration.test_repro import ran
 from tests.needs import ROOT
-from tests.yolox_core.datasets import folders
+from tests.pipeline.data import folders
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -16,12 +16,12 @@ import torch
 import torchvision
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 from tests.needs import shared_file
-from yolox_core.datasets.images import read_image
+from yolox_core.data.image_io import read_image
+from yolox_core.inference.predictor import Predictor
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 from yolox_core.model.weights import read_weights
-from yolox_core.predictor import Predictor
 
 CONFIDENCE, NMS_IOU, SIDE = 0.1, 0.45, 416
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.tracking.run import RunLog
-from pipeline.tracking.store import connect
+from pipeline.registry.run_log import RunLog
+from pipeline.registry.store import connect
 from tests import needs
 from tests.servers import answers, free_port, running
 from tests.waiting import until
-from yolox_core.datasets.atomic import write_text
+from yolox_core.atomic_files import write_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -14,10 +14,10 @@ from pipeline.serving.options import TOKEN
 from tests.integration.nodes import Nodes
 from tests.integration.project import YOLOX, Project
 from tests.needs import ROOT
-from tests.pipeline.commands_project import SPEC, released
+from tests.pipeline.cli.commands_project import SPEC, released
+from tests.pipeline.data import folders
 from tests.servers import answers, free_port
 from tests.waiting import until
-from tests.yolox_core.datasets import folders
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long]
 MANIFEST = ROOT / "infra" / "kuberay" / "rayservice.yaml"

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import cli, paths
+from pipeline.cli import main
+from pipeline.config import paths
+from pipeline.data.coco.coco import read_coco
 from tests.integration.conftest import NOBODY, Finished
 from tests.integration.project import PARAMS
-from yolox_core.datasets.coco import read_coco
 from yolox_core.evaluation.coco import measure
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -128,7 +129,7 @@ def test_the_registered_model_predicts_from_bytes(
     words = ["yolox", "predict", str(images[0]), "--model", "models:/yolox-detector@champion", "--json"]
     monkeypatch.setattr(sys, "argv", [*words, str(tmp_path / "found.json"), "--conf", str(thresholds[0])])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     assert ended.value.code in (0, None)
     predicted = load(tmp_path / "found.json")
     first = [entry for entry in through_mlflow if entry["file_name"] == truth.images[0].file_name]
@@ -147,7 +148,7 @@ def test_an_alias_that_does_not_exist(
     ):
         monkeypatch.setattr(sys, "argv", ["yolox", "predict", "data/raw/images", "--model", reference])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         line = capsys.readouterr().err
         assert ended.value.code == 2 and line.count("\n") == 1
         assert reference in line and known in line

@@ -21,16 +21,16 @@ import pytest
 import requests
 import torch
 
-from pipeline.settings import load_settings
-from pipeline.stages.register import release as stage_release
-from pipeline.tracking.registry import CHAMPION, Release, register
-from pipeline.tracking.store import connect, tracking_uri
+from pipeline.config.settings import load_settings
+from pipeline.registry.register import CHAMPION, Release, register
+from pipeline.registry.release import release as stage_release
+from pipeline.registry.store import connect, tracking_uri
 from tests.browser import chromium, grave_findings
 from tests.integration.conftest import Finished
 from tests.integration.project import YOLOX, Project
 from tests.servers import free_port
 from tests.waiting import until
-from yolox_core.export import export_onnx
+from yolox_core.export.onnx import export_onnx
 from yolox_core.model.weights import read_weights, release
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]

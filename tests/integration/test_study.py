@@ -8,7 +8,7 @@ import yaml
 
 from pipeline.study.rows import read_rows
 from tests.integration.project import PARAMS, YOLOX, Family, Project, finish
-from tests.pipeline.study.test_command import MINI
+from tests.pipeline.study.test_runner import MINI
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.distributed.launch import Hosting
-from pipeline.settings import load_settings
-from pipeline.stages.train import plan
+from pipeline.cluster.ray_cluster import Hosting
+from pipeline.config.settings import load_settings
+from pipeline.data.coco.coco import read_coco
+from pipeline.training.driver import plan
 from tests.integration.project import PARAMS, Project
 from yolox_core.config import DetectorSpec, Recipe
-from yolox_core.datasets.coco import read_coco
-from yolox_core.train.engine import EpochReport, TrainingJob, train
+from yolox_core.training.engine import EpochReport, TrainingJob, train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
 

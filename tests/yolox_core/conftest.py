@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from yolox_core.config import DetectorSpec, ModelConfig, Recipe
-from yolox_core.export import export_onnx
+from yolox_core.export.onnx import export_onnx
 from yolox_core.model.weights import release
 from yolox_core.model.yolox import YOLOX, build_model
-from yolox_core.train import checkpoint
-from yolox_core.train.state import TrainingState
+from yolox_core.training import checkpoint
+from yolox_core.training.state import TrainingState
 
 SPEC = DetectorSpec(
     model=ModelConfig(num_classes=3, width=0.125),

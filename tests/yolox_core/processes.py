@@ -20,7 +20,7 @@ def in_processes(
     `work` is a function of a module. `folder` is empty and becomes their meeting place.
     """
     # imported once, in the server that all workers of all tests are forked from: half a minute on a busy machine
-    multiprocessing.set_forkserver_preload(["yolox_core.train.step", "yolox_core.evaluation.evaluator", __name__])
+    multiprocessing.set_forkserver_preload(["yolox_core.training.step", "yolox_core.evaluation.evaluator", __name__])
     given = (workers, timeout_s, work, folder, arguments)
     torch.multiprocessing.start_processes(_worker, given, nprocs=workers, start_method="forkserver")
     return [torch.load(folder / f"result_{rank}.pt", weights_only=True) for rank in range(workers)]

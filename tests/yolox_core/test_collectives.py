@@ -13,20 +13,20 @@ import pytest
 import torch
 from torch.multiprocessing import ProcessRaisedException
 
+from pipeline.data.synthetic.scenes import render
 from tests.yolox_core.processes import in_processes
-from yolox_core.assign import SimOTA
 from yolox_core.collectives import World
 from yolox_core.config import AugmentConfig, ModelConfig, Recipe, TrainConfig
-from yolox_core.datasets.records import DatasetRecords
-from yolox_core.datasets.synthetic import render
-from yolox_core.loading.dataset import TrainingSet
-from yolox_core.loading.loader import training_batches
-from yolox_core.loading.plan import epoch_plan, shard, training_sizes
+from yolox_core.data.dataset import TrainingSet
+from yolox_core.data.epoch_plan import epoch_plan, shard, training_sizes
+from yolox_core.data.loader import training_batches
+from yolox_core.data.records import DatasetRecords
+from yolox_core.loss.simota import SimOTA
 from yolox_core.model.yolox import build_model
-from yolox_core.train.clock import PhaseClock
-from yolox_core.train.optim import training_mode
-from yolox_core.train.state import TrainingState
-from yolox_core.train.step import Stepper
+from yolox_core.training.optim import training_mode
+from yolox_core.training.phase_timer import PhaseClock
+from yolox_core.training.state import TrainingState
+from yolox_core.training.step import Stepper
 
 BATCH = 4
 

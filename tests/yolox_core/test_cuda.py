@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.yolox_core.train.small import scenes, small_job, small_recipe
-from yolox_core.assign import SimOTA
+from tests.yolox_core.training.small import scenes, small_job, small_recipe
 from yolox_core.config import ASSIGN_RULES, AssignConfig, AssignRule, DetectorSpec, Recipe
-from yolox_core.datasets.images import read_image
-from yolox_core.losses import detection_loss
+from yolox_core.data.image_io import read_image
+from yolox_core.inference.predictor import Predictor
+from yolox_core.loss.detection_loss import detection_loss
+from yolox_core.loss.simota import SimOTA
 from yolox_core.model.weights import release
 from yolox_core.model.yolox import build_model
-from yolox_core.predictor import Predictor
-from yolox_core.train import checkpoint
-from yolox_core.train.engine import EpochReport, TrainingJob, train
+from yolox_core.training import checkpoint
+from yolox_core.training.engine import EpochReport, TrainingJob, train
 
 pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation.coco import as_pair
 
 RESAMPLES = 2000

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data.records import DatasetRecords
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
 

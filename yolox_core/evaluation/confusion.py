@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolox_core.evaluation.scenes import NOTHING, Scene, greedy
+from yolox_core.evaluation.matching import NOTHING, Scene, greedy
 from yolox_core.structures import IntArray
 
 

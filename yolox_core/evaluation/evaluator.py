@@ -11,11 +11,11 @@ from torch import nn
 
 from yolox_core.collectives import World
 from yolox_core.config import DetectorSpec, EvaluateConfig
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data.dataset import EvaluationSet
+from yolox_core.data.loader import evaluation_batches
+from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation.coco import measure
-from yolox_core.loading.dataset import EvaluationSet
-from yolox_core.loading.loader import evaluation_batches
-from yolox_core.postprocess import decode, select, to_source
+from yolox_core.inference.postprocess import decode, select, to_source
 from yolox_core.structures import Batch, Detections
 
 

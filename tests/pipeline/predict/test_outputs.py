@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.predict import looking
-from pipeline.predict.sources import Source
-from tests.pipeline.commands_project import SPEC, Yolox, break_image, state
+from pipeline.data.formats.read import read_dataset
+from pipeline.predict import stream
+from pipeline.predict.inputs import Source
+from tests.pipeline.cli.commands_project import SPEC, Yolox, break_image, state
+from tests.pipeline.data import folders
 from tests.pipeline.predict.clips import clip, cut
-from tests.yolox_core.datasets import folders
-from yolox_core.datasets.formats import read_dataset
-from yolox_core.datasets.images import read_image
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data.image_io import read_image
+from yolox_core.data.records import DatasetRecords
 
 ALL = (
     *("--json", "out/found.json", "--csv", "out/found.csv", "--coco", "out/coco/found.json"),
@@ -199,8 +199,8 @@ def test_an_interrupt_keeps_what_was_done(
                 signal.raise_signal(signal.SIGINT)
             yield look
 
-    looks = looking._looks
-    monkeypatch.setattr(looking, "_looks", pressed)
+    looks = stream._looks
+    monkeypatch.setattr(stream, "_looks", pressed)
     ended = yolox("predict", images, "--model", model, "--conf", 0, "--json", "found.json", "--labels", "labels")
     assert ended.code == 130 and "Interrupted: the rest was not looked at." in ended.line
     assert {entry["image_id"] for entry in loaded("found.json")} == {1, 2, 3}
@@ -214,8 +214,8 @@ def test_a_defect_leaves_no_half_of_anything(
         yield from looks(sources[:2], *rest)  # type: ignore[arg-type]
         raise RuntimeError("a defect")
 
-    looks = looking._looks
-    monkeypatch.setattr(looking, "_looks", failing)
+    looks = stream._looks
+    monkeypatch.setattr(stream, "_looks", failing)
     Path("out").mkdir()
     Path("out/found.json").write_text("earlier")
     with pytest.raises(RuntimeError, match="a defect"):

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.predict.slicing import SlicingPredictor, Tile, merge, tiles
 from tests.needs import shared_file
-from yolox_core.datasets.images import read_image
+from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
-from yolox_core.predictor import Predictor
+from yolox_core.inference.predictor import Predictor
 from yolox_core.structures import Detections, ImageArray
 
 

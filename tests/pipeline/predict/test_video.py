@@ -10,8 +10,8 @@ import cv2
 import pytest
 
 from pipeline.predict import video
-from pipeline.predict.looking import interruptible
-from pipeline.predict.sources import Clip
+from pipeline.predict.inputs import Clip
+from pipeline.predict.stream import interruptible
 from pipeline.predict.video import Frame, expected_frames, frames
 from tests.needs import ROOT
 from tests.pipeline.predict.clips import CODECS, clip, cut

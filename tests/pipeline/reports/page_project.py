@@ -8,11 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline import paths
-from pipeline.stages import evaluate
+from pipeline.config import paths
+from pipeline.data.coco.coco import write_coco
+from pipeline.reports import tables
 from yolox_core.config import DetectorSpec, ModelConfig
-from yolox_core.datasets.coco import write_coco
-from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
+from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 
 NAMES = ("circle", "<b>bold & $quare$</b>", "x" * 40)  # a class may be called anything
 HEIGHT, WIDTH = 60, 90
@@ -71,7 +71,7 @@ def make(names: tuple[str, ...] = NAMES, images: int = 9, found: bool = True) ->
         )
     for split, part in splits.items():
         write_coco(part, paths.prepared(split))
-    evaluate.write_reports(truth, detections(truth) if found else [])
+    tables.write_reports(truth, detections(truth) if found else [])
     documents: dict[Path, Any] = {
         paths.TRAINING: {"run": "x-1", "epochs": 6, "released": "last", "best_epoch": None, "train_seconds": 61.0},
         paths.VALIDATION: {

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import paths
-from pipeline.commands import doctor
-from pipeline.settings import Settings
+from pipeline.cli import doctor
+from pipeline.config import paths
+from pipeline.config.settings import Settings
 from pipeline.stages import report
 from tests.browser import chromium, grave_findings
+from tests.pipeline.data import folders
 from tests.pipeline.reports.page_project import make
-from tests.yolox_core.datasets import folders
 from yolox_core.config import TrainConfig
 
 PHONE = {"width": 360, "height": 740}

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import paths
-from pipeline.commands import summary
-from pipeline.reports.data import size_shares, sizes_px
-from pipeline.reports.learning import phases
-from pipeline.reports.pictures import ImageScore, pick, score_images, verdict
+from pipeline.cli import make_summary
+from pipeline.config import paths
+from pipeline.config.settings import Settings
+from pipeline.data.coco.coco import read_coco
+from pipeline.reports import tables
+from pipeline.reports.error_tables import BACKGROUND, confusion_table, threshold_table
+from pipeline.reports.example_images import ImageScore, pick, score_images, verdict
 from pipeline.reports.plots import MANY, Band, curves
-from pipeline.reports.quality import BACKGROUND, confusion_table, threshold_table
-from pipeline.settings import Settings
-from pipeline.stages import evaluate, report
+from pipeline.reports.split_tables import size_shares, sizes_px
+from pipeline.reports.training_curves import phases
+from pipeline.stages import report
 from tests.pipeline.reports.page_project import make
 from yolox_core.config import TrainConfig
-from yolox_core.datasets.coco import read_coco
-from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
+from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
-from yolox_core.evaluation.errors import CAUSES
+from yolox_core.evaluation.error_types import CAUSES
 
 NAMES = ("circle", "<b>bold & $quare$</b>")  # a class may be called anything
 IDS = (1, 7)
@@ -143,7 +144,7 @@ def test_a_perfect_detector(project: Path) -> None:
         for image in truth.images
         for (x1, y1, x2, y2), label in zip(image.boxes_G4.tolist(), image.labels_G.tolist(), strict=True)
     ]
-    assert evaluate.write_reports(truth, [{**entry, "score": 0.9} for entry in found])["map"] == pytest.approx(1.0)
+    assert tables.write_reports(truth, [{**entry, "score": 0.9} for entry in found])["map"] == pytest.approx(1.0)
     errors = json.loads(paths.ERRORS.read_text())
     assert errors["f1"] == 1.0 and not any(errors["count"][cause] for cause in CAUSES)
     assert "no mistake" in page_of()
@@ -231,12 +232,12 @@ def test_the_summary_says_where_things_are(
 ) -> None:
     make()
     figures = json.loads(paths.METRICS.read_text())
-    summary.run(Settings())
+    make_summary.run(Settings())
     said = capsys.readouterr().out
     assert f"map {figures['map']:.3f}, map_50 {figures['map_50']:.3f} on 9 images" in said
     assert "yolox predict IMAGE --model models:/yolox-x@challenger" in said
     assert "mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000" in said
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@tracking:5000")
-    summary.run(Settings())
+    make_summary.run(Settings())
     said = capsys.readouterr().out
     assert "http://me:***@tracking:5000" in said and "secret" not in said

@@ -23,16 +23,16 @@ from fastapi.testclient import TestClient
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.serving.app import Answer, Question, Service, answer_all, build_app
-from pipeline.serving.in_use import Model, ModelInUse
+from pipeline.serving.model_watcher import Model, ModelInUse
 from pipeline.serving.upload import Limits
 from tests.needs import ROOT
 from tests.servers import free_port
 from tests.waiting import until
 from yolox_core.config import DetectorSpec, ModelConfig
-from yolox_core.datasets.images import decode_image
+from yolox_core.data.image_io import decode_image
+from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
 from yolox_core.model.yolox import build_model
-from yolox_core.predictor import Predictor
 from yolox_core.structures import Detections
 
 SPEC = DetectorSpec(ModelConfig(2, width=0.125, depth=0.33), ("cat", "dog"), (1, 7), (64, 64), confidence=1e-5)

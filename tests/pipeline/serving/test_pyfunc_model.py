@@ -17,13 +17,13 @@ from mlflow.models.model import Model
 from mlflow.pyfunc import PyFuncModel, load_model
 from mlflow.pyfunc.scoring_server import init
 
-from pipeline.tracking.packaging import package
+from pipeline.registry.pyfunc_packaging import package
 from yolox_core.config import DetectorSpec, ModelConfig
-from yolox_core.datasets.images import decode_image
+from yolox_core.data.image_io import decode_image
 from yolox_core.errors import InputError
+from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
 from yolox_core.model.yolox import build_model
-from yolox_core.predictor import Predictor
 
 SPEC = DetectorSpec(ModelConfig(2, width=0.125, depth=0.33), ("cat", "dog"), (1, 7), (64, 64), confidence=1e-5)
 

@@ -13,15 +13,17 @@ from typing import Any
 import cv2
 import pytest
 
-from pipeline import paths
-from pipeline.commands import doctor
-from pipeline.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
-from pipeline.stages import fingerprint, ingest, prepare, register, validate
+from pipeline.cli import doctor
+from pipeline.config import paths
+from pipeline.config.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
+from pipeline.data.coco.coco import read_coco, write_coco
+from pipeline.data.sources import fetch
+from pipeline.registry import model_reference
+from pipeline.stages import fingerprint, ingest, prepare, validate
 from tests.needs import ROOT
-from tests.yolox_core.datasets import folders
-from yolox_core.datasets import atomic
-from yolox_core.datasets.coco import read_coco, write_coco
-from yolox_core.datasets.records import DatasetRecords
+from tests.pipeline.data import folders
+from yolox_core import atomic_files
+from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 
 CAT, DOG = ("cat", 10, 10, 30, 40), ("dog", 40, 5, 70, 50)
@@ -129,11 +131,11 @@ def test_the_fingerprint_notices_what_changes_and_nothing_else(source: Path, tmp
 
 
 def test_initial_weights_that_are_not_there_are_refused(project: Path) -> None:
-    assert fingerprint.weights_digest(None) is None
+    assert model_reference.weights_digest(None) is None
     with pytest.raises(InputError, match="no MLflow store"):
-        fingerprint.weights_digest("models:/yolox-detector@champion")
+        model_reference.weights_digest("models:/yolox-detector@champion")
     with pytest.raises(InputError, match="no such file"):
-        fingerprint.weights_digest("nowhere/yolox.pth")
+        model_reference.weights_digest("nowhere/yolox.pth")
 
 
 def test_the_embedded_scenes(project: Path) -> None:
@@ -141,7 +143,7 @@ def test_the_embedded_scenes(project: Path) -> None:
     manifest = run_all(chosen)
     assert sum(manifest["images"].values()) == 12 and len(manifest["class_names"]) == 5
     other = replace(chosen, data=replace(chosen.data, synthetic=SyntheticSettings(images=12, seed=1)))
-    assert fingerprint.source_digest(chosen.data) != fingerprint.source_digest(other.data)
+    assert fetch.source_digest(chosen.data) != fetch.source_digest(other.data)
 
 
 def test_bad_input_is_reported_dropped_and_counted(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -361,7 +363,7 @@ def test_a_copy_has_the_bytes_of_its_source_on_any_file_system(tmp_path: Path, m
     source, target = tmp_path / "a", tmp_path / "b"
     for content in (b"", b"abc" * 10**6):
         source.write_bytes(content)
-        atomic.copy_file(source, target)
+        atomic_files.copy_file(source, target)
         assert target.read_bytes() == content
 
     def refuse(*arguments: int) -> int:
@@ -371,7 +373,7 @@ def test_a_copy_has_the_bytes_of_its_source_on_any_file_system(tmp_path: Path, m
     for way in (refuse, lambda *arguments: 0):  # some file systems copy nothing and say so only thus
         monkeypatch.setattr(os, "copy_file_range", way)
         target.unlink()
-        atomic.copy_file(source, target)
+        atomic_files.copy_file(source, target)
         assert target.read_bytes() == b"def"
 
 
@@ -384,17 +386,3 @@ def test_damaged_findings_are_told_in_one_line(source: Path, text: str) -> None:
     (paths.RAW / "findings.json").write_text(text)
     with pytest.raises(InputError, match=r"data/raw/findings.json: damaged .*Run stage ingest again"):
         validate.run(settings(source))
-
-
-@pytest.mark.parametrize("text", [*DAMAGED, "{}", '{"run": null}'])
-def test_a_damaged_report_is_told_in_one_line(project: Path, text: str) -> None:
-    paths.TRAINING.parent.mkdir()
-    paths.TRAINING.write_text(text)
-    with pytest.raises(InputError, match=r"reports/training.json: damaged .*Run stage train again: `dvc repro train`"):
-        register.read_report(paths.TRAINING, "run")
-
-
-def test_a_report_that_is_whole_is_read(project: Path) -> None:
-    paths.TRAINING.parent.mkdir()
-    paths.TRAINING.write_text('{"run": "data-1"}')
-    assert register.read_report(paths.TRAINING, "run") == {"run": "data-1"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.settings import load_settings
+from pipeline.config.settings import load_settings
 from pipeline.sweep.apply import apply
 from pipeline.sweep.trial import RESULTS
 from tests.needs import ROOT

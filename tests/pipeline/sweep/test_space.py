@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.settings import settings_from
+from pipeline.config.settings import settings_from
 from pipeline.sweep.space import Range, Space, grace_epochs, known_parameters, read_space
 from yolox_core.errors import InputError
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sweep.cost import latency_ms, size_of
 from pipeline.sweep.trial import Trial, read_trial, read_trials, trial_key, write_rows, write_trial
 from yolox_core.config import SIZES, DetectorSpec, ModelConfig
+from yolox_core.export.model_cost import latency_ms, size_of
 
 
 def test_keys_tell_trials_apart_and_can_be_folders() -> None:

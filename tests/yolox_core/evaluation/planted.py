@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from yolox_core.datasets.records import Category, DatasetRecords, ImageRecord
+from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 
 # ids out of order and with gaps: a class is a position here and an id there
 CATEGORIES = (Category(44, "zebra"), Category(7, "ant"), Category(90, "yak"), Category(3, "never seen"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.yolox_core.evaluation.test_coco import detection, random_detections, random_truth, truth_of
-from yolox_core.datasets.records import DatasetRecords
+from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation import bootstrap
 from yolox_core.evaluation.bootstrap import compare, maps
 from yolox_core.evaluation.coco import measure

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.data.synthetic.scenes import render
 from tests.yolox_core.conftest import SPEC, opinionated
 from tests.yolox_core.processes import in_processes
 from yolox_core.collectives import World
 from yolox_core.config import EvaluateConfig
-from yolox_core.datasets.images import read_image
-from yolox_core.datasets.records import Category, DatasetRecords
-from yolox_core.datasets.synthetic import render
+from yolox_core.data.image_io import read_image
+from yolox_core.data.records import Category, DatasetRecords
 from yolox_core.evaluation.coco import measure
 from yolox_core.evaluation.evaluator import evaluate
+from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
-from yolox_core.predictor import Predictor
 
 CONFIG = EvaluateConfig(confidence=0.05, nms_iou=0.5)
 CPU = torch.device("cpu")

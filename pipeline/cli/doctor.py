@@ -1,0 +1,154 @@
+"""`yolox doctor`: what is wrong with annotated images, wherever they come from, before anything is built on them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from pipeline.config.paths import PARAMS
+from pipeline.config.settings import DataSettings, load_settings
+from pipeline.config.source_spec import SourceSettings
+from pipeline.config.user_paths import user_path
+from pipeline.data.checks import doctor
+from pipeline.data.checks.cached_scan import look_at
+from pipeline.data.checks.catalog import CATALOGUE, SEVERITIES, severity
+from pipeline.data.checks.repair import repair
+from pipeline.data.checks.text_report import print_findings
+from pipeline.data.formats.copy_images import check_new
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.text import on_one_line
+from pipeline.data.prepare.merge import Part, merge
+from pipeline.data.sources.fetch import read_sources
+from pipeline.reports.doctor import render
+from yolox_core.atomic_files import new_folder, write_json, write_text
+from yolox_core.data.records import DatasetRecords
+from yolox_core.errors import InputError
+
+CHANGES = "changes.json"
+DEFAULT_INPUT = 640  # px, where no project says otherwise
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written besides what is printed."""
+
+    json: Path | None = None
+    html: Path | None = None
+    fixed: Path | None = None  # a new folder
+
+
+NOTHING = Outputs()
+
+
+def examine(
+    path: str | None,
+    format: str = "auto",
+    sha256: str | None = None,
+    input_size: int | None = None,
+    outputs: Outputs = NOTHING,
+) -> int:
+    """Print every finding and a table of them. Exit code: 1 with errors or warnings, else 0.
+
+    Without a path the sources of params.yaml are examined, as one data set. The sources are only read.
+    """
+    fixed = None if outputs.fixed is None else user_path(outputs.fixed).resolve()
+    if input_size is not None and (input_size < 32 or input_size % 32):
+        raise InputError(f"--input-size: expected a multiple of 32 px, got {input_size}.")
+    if path is None:
+        data = _named_in_params(sha256)
+        sources, format = data.sources, format if format != "auto" else data.format
+    else:
+        sources = (SourceSettings(str(path), sha256=sha256),)
+    read = read_sources(sources, format)
+    findings = [finding for _, unread in read for finding in unread]
+    places = [user_path(source.path) for source in sources if user_path(source.path).is_dir()]
+    places += [part.records.image_root for part, _ in read]
+    if fixed is not None:
+        for place in places:
+            check_new(f"--fix {outputs.fixed}", fixed, place)
+    _check_outputs(outputs, places)
+    with _together([part for part, _ in read]) as records:
+        usable, wrong = doctor.examine(records, input_size or _trained_at(), *look_at(records))
+        findings += wrong
+        counts = doctor.summary(usable, findings)
+        shown = on_one_line(", ".join(source.shown for source in sources))
+        if fixed is not None:
+            with new_folder(fixed) as folder:
+                changes = repair(records, usable, findings, folder)
+                write_json(folder / CHANGES, changes)
+        if outputs.html is not None:
+            write_text(user_path(outputs.html), render(shown, usable, findings, counts))
+    print_findings(findings, None, "")
+    _print_table(findings)
+    boxes = ", ".join(f"{on_one_line(name)} {count}" for name, count in counts["boxes_per_class"].items())
+    print(
+        f"{shown}: {counts['images']} usable images, {counts['boxes']} usable boxes ({boxes}); {len(findings)} findings"
+    )
+    if outputs.json is not None:
+        listed = [asdict(finding) | {"severity": severity(finding.code)} for finding in findings]
+        write_json(user_path(outputs.json), {**counts, "list": listed})
+    if fixed is not None:
+        print(f"{outputs.fixed}: a copy with {len(changes)} changes, listed in {CHANGES}; the source is as it was")
+    return 1 if any(severity(finding.code) != "note" for finding in findings) else 0
+
+
+def _check_outputs(outputs: Outputs, places: Sequence[Path]) -> None:
+    """InputError where a report would take the place of the other, of a folder, or of a file of the data set."""
+    named = {"--json": outputs.json, "--html": outputs.html}
+    paths = {option: user_path(path).resolve() for option, path in named.items() if path is not None}
+    if len(set(paths.values())) < len(paths):
+        raise InputError(f"--html {outputs.html}: expected another file than --json's, got the same. Name another.")
+    for option, path in paths.items():
+        if path.is_dir():
+            raise InputError(f"{option} {named[option]}: expected a file, got a folder. Name a file in it.")
+        inside = any(place.resolve() in path.parents for place in places)
+        if inside and path.exists():
+            raise InputError(
+                f"{option} {named[option]}: expected a new file, got one of the data set. Name another, or remove it."
+            )
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
+    """How often each kind was found, the worst first, and what helps."""
+    if not findings:
+        return
+    table = Table("", Column("finding", no_wrap=True), "times", "what it means", "what helps")
+    counts = Counter(finding.code for finding in findings)
+    for code in sorted(counts, key=lambda code: (SEVERITIES.index(severity(code)), -counts[code], code)):
+        check = CATALOGUE[code]
+        table.add_row(check.severity, code, str(counts[code]), check.means, check.remedy)
+    Console().print(table)
+
+
+def _trained_at() -> int:
+    """The input size of params.yaml, the larger side, where there is one."""
+    if not PARAMS.is_file():
+        return DEFAULT_INPUT
+    size = load_settings().train.input_size
+    return size if isinstance(size, int) else max(size)
+
+
+@contextmanager
+def _together(parts: Sequence[Part]) -> Iterator[DatasetRecords]:
+    """All parts as one data set, whose images lie as `ingest` would lay them, but for that they are not copied."""
+    if len(parts) == 1:
+        yield parts[0].records
+        return
+    with TemporaryDirectory() as folder:
+        for part in parts:
+            (Path(folder) / part.name).symlink_to(part.records.image_root.resolve())
+        yield merge(parts, Path(folder))
+
+
+def _named_in_params(sha256: str | None) -> DataSettings:
+    if sha256 is not None:
+        raise InputError("--sha256: expected a path of the archive that it is of, got none.")
+    data = load_settings().data
+    if not data.sources:
+        raise InputError("yolox doctor: expected a path, got none, and params.yaml names the embedded data set.")
+    return data

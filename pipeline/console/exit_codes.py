@@ -1,0 +1,43 @@
+"""How every command ends: done (0), or refused with one clear line on standard error (2).
+
+A defect of the program keeps its traceback. Nothing here knows what a command does.
+"""
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from yolox_core.errors import InputError
+
+# what the operating system says of paths and disks; anything else is a defect of the program
+OF_THE_PLACE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ESTALE,
+}
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn an InputError, or a place that cannot be read or written, into its line and exit code 2."""
+    try:
+        yield
+    except InputError as refused:
+        print(f"error: {refused}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as failed:
+        if failed.errno not in OF_THE_PLACE:
+            raise
+        print(f"error: {failed.filename or 'a file'}: {failed.strerror}. Check the path and the disk.", file=sys.stderr)
+        raise SystemExit(2) from None

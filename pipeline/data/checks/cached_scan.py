@@ -1,0 +1,49 @@
+"""Images looked at for a person who waits: with progress, and with what was seen of them before.
+
+What was seen is kept in one file of the user's cache folder, for all projects and for `yolox doctor` anywhere.
+"""
+
+import os
+import sqlite3
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+from pipeline.console.progress_bar import Counting
+from pipeline.data.checks.duplicate_findings import alike
+from pipeline.data.scan.duplicate_cache import Pair
+from pipeline.data.scan.image_scan import Seen, look
+from pipeline.data.scan.scan_cache import KnownImages
+from yolox_core.data.records import DatasetRecords
+
+VARIABLE = "YOLOX_SEEN"  # of the environment: the file where what was seen is kept
+DEFAULT_FILE = "~/.cache/yolox-pipeline/seen.sqlite"
+
+
+def look_at(records: DatasetRecords) -> tuple[list[Seen], list[Pair]]:
+    """What every image of the records is, and which are alike; only what is new or changed is decoded and compared."""
+    path = Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
+    known = _known(path)
+    with known or nullcontext():
+        with Counting(len(records.images)) as progress:
+            seen = look(records, known, progress)
+        found = alike(records.images, seen, known)
+    if known is not None and known.failed is not None:
+        _say_why_not(path, known.failed)
+    return seen, found
+
+
+def _known(path: Path) -> KnownImages | None:
+    try:
+        return KnownImages(path.expanduser())
+    except (OSError, sqlite3.Error, RuntimeError) as failed:  # no home, a folder that is read-only, a damaged file
+        _say_why_not(path, str(failed))
+        return None
+
+
+def _say_why_not(path: Path, reason: str) -> None:
+    print(
+        f"note: {path}: expected to keep here what was seen of images, got: {reason}. Name another file by {VARIABLE}, "
+        "or delete this one if nothing else uses it; until then images are opened each time.",
+        file=sys.stderr,
+    )

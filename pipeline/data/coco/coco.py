@@ -1,0 +1,300 @@
+"""One COCO JSON file: reading any, and writing the normalised form that the pipeline passes from stage to stage.
+
+Category ids stay as the data set has them; a class index is a position in the order of ids. Beyond the standard,
+an image of ours may carry `split` and `annotation` (where its objects were first read).
+Format: cocodataset.org/#format-data.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.data.coco.columns import Columns, columns_of, joined
+from pipeline.data.coco.json_stream import KEYS, Document, open_document
+from pipeline.data.coco.segmentation import box_of_outline
+from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.gc_pause import collector_off
+from pipeline.data.parsing.split_names import split_of_word
+from pipeline.data.parsing.text import first_double, is_utf8, on_one_line, shown
+from yolox_core.atomic_files import new_text
+from yolox_core.data.records import LARGEST_ID, Category, DatasetRecords, ImageRecord
+from yolox_core.errors import InputError
+from yolox_core.structures import BoolArray, FloatArray, IntArray
+
+BLOCK = 4096  # annotations looked at, or written, together
+SMALL = 1e-4  # numbers below are written in powers of ten: by Python with two digits, 1e-05, by orjson with one
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_Objects = tuple[FloatArray, IntArray, BoolArray]
+
+
+def write_coco(records: DatasetRecords, path: Path) -> None:
+    """Write `records` as COCO JSON in one step; equal records give equal bytes. ValueError: a number is not finite."""
+    categories = [{"id": category.category_id, "name": category.name} for category in records.categories]
+    with new_text(path) as file:  # one entry a line: readable, and a change of the data is a small diff
+        file.write("{\n")
+        _write_list(file, "images", (_ENCODER.encode(_image(record)) for record in records.images), ",\n")
+        _write_list(file, "annotations", _annotation_lines(records), ",\n")
+        _write_list(file, "categories", map(_ENCODER.encode, categories), "\n}\n")
+
+
+def _image(record: ImageRecord) -> dict[str, Any]:
+    extra = {"split": record.split, "annotation": record.annotation}
+    return {
+        "id": record.image_id,
+        "file_name": record.file_name,
+        "height": record.height,
+        "width": record.width,
+        **{key: value for key, value in extra.items() if value},
+    }
+
+
+def _annotation_lines(records: DatasetRecords) -> Iterator[str]:
+    """Each annotation as JSON; formatted here, for the encoder takes five times as long for a million of them."""
+    category_ids = records.category_ids
+    boxes_N4 = np.concatenate([np.zeros((0, 4)), *[record.boxes_G4 for record in records.images]])
+    if not np.isfinite(boxes_N4).all():
+        raise ValueError("expected finite coordinates, got boxes that were not checked")
+    boxes_N4[:, 2:] -= boxes_N4[:, :2]
+    numbers = _in_json(np.hstack([boxes_N4, boxes_N4[:, 2:3] * boxes_N4[:, 3:]]))
+    number = 0
+    for record in records.images:
+        mine = islice(numbers, len(record.boxes_G4))
+        for text, label, ignore in zip(mine, record.labels_G.tolist(), record.ignore_G.tolist(), strict=True):
+            number += 1
+            bbox, _, area = text.rpartition(", ")
+            whose = f'"id": {number}, "image_id": {record.image_id}, "category_id": {category_ids[label]}'
+            yield f'{{{whose}, "bbox": [{bbox}], "area": {area}, "iscrowd": {int(ignore)}}}'
+
+
+def _in_json(rows_NM: npt.NDArray[np.float64]) -> Iterator[str]:
+    """Each row's numbers as Python writes them, with a comma and a blank between; by orjson, which is quicker."""
+    try:
+        import orjson  # here: the core alone does without it
+    except ImportError:
+        yield from _by_python(rows_NM)
+        return
+    for start in range(0, len(rows_NM), BLOCK):
+        block = np.ascontiguousarray(rows_NM[start : start + BLOCK])
+        if ((np.abs(block) < SMALL) & (block != 0)).any():
+            yield from _by_python(block)
+        else:
+            text = orjson.dumps(block, option=orjson.OPT_SERIALIZE_NUMPY).decode("ascii")
+            yield from text[2:-2].replace(",", ", ").split("], [")
+
+
+def _by_python(rows_NM: npt.NDArray[np.float64]) -> Iterator[str]:
+    return (", ".join(map(repr, row.tolist())) for row in rows_NM)
+
+
+def _write_list(file: TextIO, key: str, entries: Iterable[str], end: str) -> None:
+    file.write(f'"{key}": [\n')
+    for at, entry in enumerate(entries):
+        file.write((",\n" if at else "") + entry)
+    file.write(f"\n]{end}")
+
+
+@collector_off()
+def read_coco(path: Path, image_root: Path) -> DatasetRecords:
+    """A file that `write_coco` wrote; InputError where it is missing or was altered beyond reading."""
+    categories, images, findings = parse(load(path), str(path), lambda name: name, own=True)
+    if findings:
+        raise InputError(f"{path}: expected a file written by this pipeline, got: {findings[0].line()}. Run it anew.")
+    return DatasetRecords(image_root, categories, images)
+
+
+def load(path: Path) -> Document:
+    """The JSON document at `path`; InputError unless it has the shape of COCO."""
+    try:
+        document = open_document(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Run the stage that writes it.") from None
+    except (OSError, ValueError, RecursionError) as broken:
+        raise InputError(f"{path}: expected COCO JSON, got an unreadable file: {broken}.") from broken
+    if document is None:
+        raise InputError(f"{path}: expected COCO JSON with lists {', '.join(KEYS)}, got something else.")
+    return document
+
+
+@collector_off()
+def parse(
+    document: Document,
+    where: str,
+    locate: Callable[[str], str | None],
+    split: str | None = None,
+    own: bool = False,
+) -> tuple[tuple[Category, ...], list[ImageRecord], list[Finding]]:
+    """Categories and images of one document. `locate` turns its file names into the data set's, None if missing.
+
+    `own`: written by us, whose images say themselves where they were annotated, or do not.
+    """
+    categories = parse_categories(document.categories, where)
+    findings: list[Finding] = []
+    names = _image_entries(document, where, findings)
+    objects = _objects(document, where, {key: at for at, key in enumerate(names)}, categories, findings)
+    images = []
+    for (key, entry), (boxes_G4, labels_G, ignore_G) in zip(names.items(), objects, strict=True):
+        found = locate(entry["file_name"])
+        if found is None:
+            place = f"{where}: image {key}"
+            lost = f"expected an image {entry['file_name']!r}, got none"
+            findings.append(Finding("missing-image", place, lost, f"its {len(boxes_G4)} boxes dropped"))
+            continue
+        height, width = _size(entry)
+        image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
+        annotation = on_one_line(_text(entry, "annotation") or ("" if own else f"{where}: image {key}"))
+        own_split = split_of_word(_text(entry, "split")) or split
+        record = ImageRecord(
+            image_id, found, height, width, boxes_G4, labels_G, ignore_G, split=own_split, annotation=annotation
+        )
+        images.append(record)
+    return categories, images, findings
+
+
+def parse_categories(entries: Iterable[Any], where: str) -> tuple[Category, ...]:
+    """The categories by id; InputError where ids or names are missing or double, for then no box has a meaning."""
+    found = [_category(entry, f"{where}: category {at}") for at, entry in enumerate(entries, 1)]
+    for kind, values in (("id", [str(c.category_id) for c in found]), ("name", [c.name for c in found])):
+        double = first_double(values)
+        if double is not None:
+            raise InputError(f"{where}: expected one category for each {kind}, got {double!r} twice. Rename one.")
+    return tuple(sorted(found, key=lambda category: category.category_id))
+
+
+def _category(entry: Any, where: str) -> Category:
+    try:
+        category_id, name = int(entry["id"]), entry["name"]
+    except (KeyError, TypeError, ValueError, OverflowError):  # int() of Infinity overflows
+        raise InputError(f"{where}: expected a whole-number id and a name, got {shown(entry)}. Mend it.") from None
+    if abs(category_id) > LARGEST_ID:
+        raise InputError(f"{where}: expected an id of at most {LARGEST_ID}, got {shown(category_id)}. Mend it.")
+    if not isinstance(name, (str, int, float)) or not is_utf8(str(name)):
+        raise InputError(f"{where}: expected a name in plain text, got {shown(name)}. Rename it.")
+    return Category(category_id, str(name))
+
+
+def _image_entries(document: Document, where: str, findings: list[Finding]) -> dict[Any, Mapping[str, Any]]:
+    entries: dict[Any, Mapping[str, Any]] = {}
+    for position, entry in enumerate(document.images, 1):
+        place = f"{where}: image entry {position}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), (int, str)) or not _text(entry, "file_name"):
+            findings.append(Finding("unreadable-annotation", place, "expected id and file_name", "entry dropped"))
+        elif entry["id"] in entries:
+            findings.append(Finding("duplicate-image-id", place, f"id {entry['id']} was used before", "entry dropped"))
+        else:
+            entries[entry["id"]] = entry
+    return entries
+
+
+def _objects(
+    document: Document,
+    where: str,
+    place_of: Mapping[Any, int],
+    categories: tuple[Category, ...],
+    findings: list[Finding],
+) -> Iterator[_Objects]:
+    """Boxes xyxy, class indices and crowd flags of each image, in the order of their places."""
+    label_of = {category.category_id: label for label, category in enumerate(categories)}
+    found = _in_places(document.columns, place_of, label_of)
+    if found is None:
+        found = joined(list(_by_blocks(document, where, place_of, label_of, findings)))
+    place_N = np.array(found.image_ids, np.int64)
+    order_N = np.argsort(place_N, kind="stable")
+    xywh_N4 = found.boxes_N4[order_N]
+    boxes_N4 = np.hstack([xywh_N4[:, :2], xywh_N4[:, :2] + xywh_N4[:, 2:]]).astype(np.float32)
+    labels_N, ignore_N = np.array(found.category_ids, np.int64)[order_N], found.crowd_N[order_N]
+    ends = np.searchsorted(place_N[order_N], np.arange(len(place_of)), side="right").tolist()
+    spans = (slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
+    return ((boxes_N4[span], labels_N[span], ignore_N[span]) for span in spans)
+
+
+def _by_blocks(
+    document: Document, where: str, place_of: Mapping[Any, int], label_of: Mapping[int, int], findings: list[Finding]
+) -> Iterator[Columns]:
+    """All annotations that can be used, many together where nothing is odd about them; findings for the others."""
+    entries = iter(document.annotations())
+    position = outlined = 0
+    while block := list(islice(entries, BLOCK)):
+        part = _in_places(columns_of(block), place_of, label_of)
+        if part is None:
+            part, by_outline = _one_by_one(block, position, where, place_of, label_of, findings)
+            outlined += by_outline
+        yield part
+        position += len(block)
+    if outlined:
+        what = f"expected a bbox, got {outlined} annotations with a segmentation alone"
+        findings.append(Finding("box-from-outline", where, what, "box put around each outline"))
+
+
+def _in_places(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mapping[int, int]) -> Columns | None:
+    """The annotations with places of images and class indices for ids; None where there are none such."""
+    if columns is None:
+        return None
+    try:
+        places = [place_of[image_id] for image_id in columns.image_ids]
+        labels = [label_of[category_id] for category_id in columns.category_ids]
+    except KeyError:
+        return None
+    return replace(columns, image_ids=places, category_ids=labels)
+
+
+def _one_by_one(
+    entries: Sequence[Any],
+    position: int,
+    where: str,
+    place_of: Mapping[Any, int],
+    label_of: Mapping[int, int],
+    findings: list[Finding],
+) -> tuple[Columns, int]:
+    """Those of the entries from `position` on that can be used, by places of images and class indices, and how many of
+    them have no bbox of their own.
+    """
+    places, labels, boxes, crowd = [], [], [], []
+    outlined = 0
+    for number, entry in enumerate(entries, position + 1):
+        outline = box_of_outline(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
+        problem = _problem(entry, place_of, label_of, outline)
+        if problem:
+            name = shown(entry.get("id", number)) if isinstance(entry, dict) else number
+            findings.append(Finding(problem[0], f"{where}: annotation {name}", problem[1], "box dropped"))
+            continue
+        outlined += outline is not None
+        places.append(place_of[entry["image_id"]])
+        labels.append(label_of[entry["category_id"]])
+        boxes.append(list(outline or map(float, entry["bbox"])))
+        crowd.append(bool(entry.get("iscrowd", 0)))
+    boxes_N4 = np.array(boxes, np.float64).reshape(-1, 4)
+    return Columns(places, labels, boxes_N4, np.array(crowd, np.bool_)), outlined
+
+
+def _problem(
+    entry: Any, place_of: Mapping[Any, int], label_of: Mapping[int, int], outline: tuple[float, ...] | None
+) -> tuple[str, str] | None:
+    """(code, what is wrong) with an annotation, or None."""
+    if not isinstance(entry, dict):
+        return "unreadable-annotation", f"expected an object with a bbox, got {shown(entry)}"
+    image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
+    if not isinstance(image, (int, str)) or image not in place_of:
+        return "unknown-image", f"expected the id of an image, got {shown(image)}"
+    if not isinstance(category, int) or category not in label_of:
+        return "unknown-class", f"expected the id of a category, got {shown(category)}"
+    if outline is None and (not isinstance(bbox, list) or len(bbox) != 4 or finite_numbers(bbox) is None):
+        return "box-not-numbers", f"expected bbox [x, y, width, height] in finite numbers, got {shown(bbox)}"
+    return None
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _size(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) px; 0 where the entry does not say."""
+    numbers = finite_numbers((entry.get("height"), entry.get("width")))
+    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)

@@ -1,0 +1,139 @@
+"""A folder of COCO annotations: which JSON files count, which split each is, where its images lie.
+
+Known layouts: Roboflow (train/_annotations.coco.json beside its images), COCO 2017 (annotations/instances_*.json),
+CVAT (annotations/instances_default.json, images/), and a single JSON file anywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from pipeline.data.coco import coco
+from pipeline.data.coco.json_stream import Document, open_document
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.split_names import HELD_OUT, split_of_file
+from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.errors import InputError
+from yolox_core.structures import IntArray
+
+Documents = Mapping[str, Document]
+
+
+def documents(listing: Listing) -> tuple[dict[str, Document], list[Finding]]:
+    """The folder's COCO files by name. COCO itself has captions and key points of the same shape: instances win."""
+    names = listing.ending(".json")
+    for preferred in (_is_roboflow, _is_instances, lambda name: True):
+        chosen = [name for name in names if preferred(name)]
+        if chosen:
+            break
+    found: dict[str, Document] = {}
+    findings: list[Finding] = []
+    for name in chosen:
+        try:
+            document = open_document(listing.root / name)
+        except (OSError, ValueError, RecursionError, InputError) as broken:
+            what = f"expected JSON, got an unreadable file: {str(broken)[:200]}"
+            findings.append(Finding("unreadable-annotation", name, what, "file left out"))
+            continue
+        if document is not None:
+            found[name] = document
+    return found, findings
+
+
+def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Finding]]:
+    """All images of the chosen files, with one list of categories."""
+    splits = _splits(listing, found)
+    categories = _shared_categories(listing, found)
+    images: list[ImageRecord] = []
+    findings: list[Finding] = []
+    for name, document in found.items():
+        own, records, wrong = coco.parse(document, name, partial(listing.locate, name), splits[name])
+        position = _positions(own, categories)
+        images += [replace(record, labels_G=position[record.labels_G]) for record in records]
+        findings += wrong
+    images, twice = _once_each(images)
+    findings += twice
+    named = {record.file_name for record in images}
+    for image in listing.images:
+        if image not in named and listing.exists(image):
+            lost = "expected an image entry with its name, got none"
+            findings.append(Finding("image-without-annotation", image, lost, "image left out"))
+    categories, images = _without_umbrella(categories, images, found)
+    return DatasetRecords(listing.root, categories, images), findings
+
+
+def _once_each(images: list[ImageRecord]) -> tuple[list[ImageRecord], list[Finding]]:
+    """One record for each file: entries that name the same one are joined, on the side that is held out furthest."""
+    of_name: dict[str, ImageRecord] = {}
+    findings = []
+    for record in images:
+        first = of_name.setdefault(record.file_name, record)
+        if first is record:
+            continue
+        split = max(first.split, record.split, key=lambda side: HELD_OUT.index(side) if side in HELD_OUT else -1)
+        of_name[record.file_name] = replace(
+            first,
+            split=split,
+            boxes_G4=np.concatenate([first.boxes_G4, record.boxes_G4]),
+            labels_G=np.concatenate([first.labels_G, record.labels_G]),
+            ignore_G=np.concatenate([first.ignore_G, record.ignore_G]),
+        )
+        what = f"{record.file_name} has an entry already, {first.annotation}"
+        findings.append(Finding("duplicate-image-entry", record.annotation, what, f"boxes joined, split {split}"))
+    return list(of_name.values()), findings
+
+
+def _is_roboflow(name: str) -> bool:
+    return name.endswith("_annotations.coco.json")
+
+
+def _is_instances(name: str) -> bool:
+    return PurePosixPath(name).name.startswith("instances")
+
+
+def _splits(listing: Listing, found: Documents) -> dict[str, str | None]:
+    """The split of each file; InputError where several files do not say which they are."""
+    splits = {name: split_of_file(name) for name in found}
+    if len(found) > 1 and None in splits.values():
+        names = ", ".join(found)
+        raise InputError(
+            f"{listing.root}: expected one COCO file, or one for each of train, val and test, got {names}. "
+            "Remove those that are not meant, or name them by their split."
+        )
+    return splits
+
+
+def _shared_categories(listing: Listing, found: Documents) -> tuple[Category, ...]:
+    """Every file's categories in one list; InputError where an id or a name means two things."""
+    shared = {
+        category for name, document in found.items() for category in coco.parse_categories(document.categories, name)
+    }
+    merged = [{"id": category.category_id, "name": category.name} for category in shared]
+    return coco.parse_categories(merged, f"{listing.root}: {', '.join(found)}")
+
+
+def _positions(own: tuple[Category, ...], shared: tuple[Category, ...]) -> IntArray:
+    """Where each category of `own` stands in `shared`; -1 where it does not."""
+    place = {category: position for position, category in enumerate(shared)}
+    return np.asarray([place.get(category, -1) for category in own], np.int64)
+
+
+def _without_umbrella(
+    categories: tuple[Category, ...], images: list[ImageRecord], found: Documents
+) -> tuple[tuple[Category, ...], list[ImageRecord]]:
+    """Leave out a category that only names the group of the others, as Roboflow's exports begin with."""
+    entries = [entry for document in found.values() for entry in document.categories]
+    # a category may stand above itself (cat: cat); that is a class even without objects
+    above = [(entry.get("supercategory"), entry["name"]) for entry in entries]
+    parents = {parent for parent, name in above if isinstance(parent, str) and parent != name}
+    used = {int(label) for record in images for label in record.labels_G}
+    kept = [label for label, category in enumerate(categories) if label in used or category.name not in parents]
+    if len(kept) == len(categories) or not kept:
+        return categories, images
+    left = tuple(categories[label] for label in kept)
+    position = _positions(categories, left)
+    return left, [replace(record, labels_G=position[record.labels_G]) for record in images]

@@ -1,0 +1,182 @@
+"""CSV tables of boxes: one row a box, in pixels or as shares of the image's size.
+
+Known: tables with a header (TensorFlow, Kaggle, Open Images), and RetinaNet's without one: path, x1, y1, x2, y2, class.
+A row without numbers says that its image has no objects.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipeline.data.formats.csv_columns import Columns, columns_of
+from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.dataset_builder import Annotated, Gathered, class_name
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.split_names import split_of_file, split_of_word
+from pipeline.data.parsing.text import shown
+from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.records import DatasetRecords
+
+_HEAD = 16 * 1024  # characters that are looked at to tell a table of boxes from any other
+_DELIMITERS = ",;\t"
+_HELD_OUT_FIRST = ("test", "val", "train", None)  # an image in two splits must not be trained on
+_SHARES = 0.9  # of a table's numbers lie in 0..1 where they are shares: a box of one pixel is nobody's object
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row that can be read."""
+
+    where: str
+    image: str  # as written
+    label: str | None
+    box: tuple[float, float, float, float] | None  # xyxy as written; None: no objects
+    size: tuple[int, int]
+    split: str | None
+    is_group: bool = False
+
+
+def tables(listing: Listing) -> list[str]:
+    """The folder's tables of boxes: *.csv and *.tsv whose first row says so."""
+    return [name for name in listing.ending(".csv", ".tsv") if _is_table(listing, name)]
+
+
+def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
+    """All images that a row names, each with the boxes of its rows in all tables."""
+    found = Gathered(listing)
+    names = _display_names(listing)
+    for name in files:
+        rows = list(_rows(found, name, names))
+        is_shares = _are_shares(rows)
+        named: defaultdict[str, list[_Row]] = defaultdict(list)
+        for row in rows:
+            named[row.image].append(row)
+        lost: list[str] = []
+        for written, own in named.items():
+            image = _locate(listing, name, written)
+            if image is None:
+                lost.append(written)
+            else:
+                _add(found, image, own, is_shares)
+        if lost:
+            what = f"expected names of images, got {len(lost)} of {len(named)} that match none, first {shown(lost[0])}"
+            boxes = sum(row.box is not None for written in lost for row in named[written])
+            found.findings.append(Finding("missing-image", name, what, f"their {boxes} boxes dropped"))
+    return found.records(), found.findings
+
+
+def _is_table(listing: Listing, name: str) -> bool:
+    try:
+        with (listing.root / name).open(encoding="utf-8-sig", errors="replace") as file:
+            first = next((line for line in file.read(_HEAD).split("\n") if line.strip()), "")
+        return columns_of(_fields(first)) is not None
+    except (OSError, csv.Error):
+        return False
+
+
+def _fields(line: str) -> list[str]:
+    return next(csv.reader([line], delimiter=_delimiter(line)), [])
+
+
+def _delimiter(line: str) -> str:
+    return max(_DELIMITERS, key=line.count)
+
+
+def _display_names(listing: Listing) -> dict[str, str]:
+    """Open Images' names of its classes (/m/01yrx: Cat), from class-descriptions*.csv where that lies in the folder."""
+    names: dict[str, str] = {}
+    for file in listing.ending(".csv"):
+        if "class-descriptions" in PurePosixPath(file).name:
+            rows = (line.partition(",") for line in listing.read_text(file).split("\n"))
+            pairs = ((key.strip(), class_name(name.strip().strip('"'))) for key, _, name in rows)
+            names |= {key: name for key, name in pairs if name and key.startswith("/")}
+    return names
+
+
+def _rows(found: Gathered, name: str, names: Mapping[str, str]) -> Iterator[_Row]:
+    """The rows that can be read; of the others, and of boxes that are none, a finding each."""
+    lines = [f"{line}\n" for line in found.listing.read_text(name).split("\n") if line.strip()]
+    try:
+        columns = columns_of(_fields(lines[0])) if lines else None
+        if columns is None:
+            what = "expected columns for the image, the class and the box, got others"
+            found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
+            return
+        split = split_of_file(name)
+        for number, fields in enumerate(csv.reader(lines, delimiter=_delimiter(lines[0])), 1):
+            if number > 1 or not columns.has_header:
+                row = _row(found, columns, names, fields, f"{name}: row {number}", split)
+                if row is not None:
+                    yield row
+    except csv.Error as broken:
+        found.findings.append(Finding("unreadable-annotation", name, f"expected CSV, got: {broken}", "rest left out"))
+
+
+def _row(
+    found: Gathered, columns: Columns, names: Mapping[str, str], fields: list[str], where: str, split: str | None
+) -> _Row | None:
+    needed = max(columns.image, columns.label, *columns.box)
+    texts = [field.strip() for field in fields] + [""] * (needed + 1 - len(fields))
+    image, label = texts[columns.image], class_name(texts[columns.label])
+    written = [texts[column] for column in columns.box]
+    if not image:
+        found.drop("unknown-image", where, f"expected the name of an image, got {shown(fields)}")
+        return None
+    if columns.split is not None and columns.split < len(texts):
+        split = split_of_word(texts[columns.split]) or split
+    sizes = finite_numbers(texts[column] if column < len(texts) else "" for column in columns.size or ())
+    size = (int(sizes[0]), int(sizes[1])) if sizes else (0, 0)
+    row = _Row(where, image, label, None, size, split)
+    if not any(written):
+        return row
+    numbers = finite_numbers(written)
+    if numbers is None:
+        found.drop("box-not-numbers", where, f"expected four finite numbers, got {shown(written)}")
+        return row
+    if label is None:
+        found.drop("unknown-class", where, "expected a class, got none")
+        return row
+    a, b, c, d = numbers
+    is_group = columns.group is not None and columns.group < len(texts) and texts[columns.group] == "1"
+    box = (a, b, c, d) if columns.is_corners else (a, b, a + c, b + d)
+    return _Row(where, image, names.get(label, label), box, size, split, is_group)
+
+
+def _are_shares(rows: list[_Row]) -> bool:
+    """Whether a table's numbers are shares of the image's size: they lie in 0..1, and not only on its ends."""
+    numbers = [value for row in rows if row.box for value in row.box]
+    within = sum(0 <= value <= 1 for value in numbers)
+    return any(0 < value < 1 for value in numbers) and within >= _SHARES * len(numbers)
+
+
+def _locate(listing: Listing, table: str, image: str) -> str | None:
+    """The image by its name, or by a name without suffix, as Open Images has it."""
+    if PurePosixPath(image).suffix.lower() in IMAGE_SUFFIXES:
+        return listing.locate(table, image)
+    by_stem = listing.find_image_by_stem(PurePosixPath(image).name, near=table)
+    return by_stem if by_stem is not None and listing.exists(by_stem) else None
+
+
+def _add(found: Gathered, image: str, rows: list[_Row], is_shares: bool) -> None:
+    """Add one table's rows of an image to what other tables say of it."""
+    entry = found.images.setdefault(image, Annotated(rows[0].where, rows[0].size, rows[0].split))
+    splits = {entry.split, *(row.split for row in rows)}
+    entry.split = min(splits, key=_HELD_OUT_FIRST.index)
+    if len(splits - {None}) > 1:
+        what = f"{image} is in {' and '.join(sorted(split for split in splits if split))}"
+        found.findings.append(Finding("split-conflict", rows[0].where, what, f"kept in {entry.split}"))
+    if is_shares:
+        entry.size = found.own_size(image) or entry.size
+    height, width = entry.size
+    for row in rows:
+        if row.box is None or row.label is None:
+            continue
+        if is_shares and not height * width:
+            found.drop("unreadable-image", row.where, "expected an image of known size, for a box in shares of it")
+            continue
+        x1, y1, x2, y2 = row.box
+        box = (x1 * width, y1 * height, x2 * width, y2 * height) if is_shares else row.box
+        entry.add(row.label, box, row.is_group)

@@ -1,0 +1,98 @@
+"""LabelMe: one JSON file an image, with `shapes` of points in pixels.
+
+A rectangle, polygon, circle or mask counts as the upright box around it. Polygons of one label and `group_id` are
+parts of one object, as labelme's own examples/instance_segmentation/labelme2coco.py takes them.
+"""
+
+import math
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.data.parsing.box_builder import Point, enclosing, finite_numbers, points_of
+from pipeline.data.parsing.dataset_builder import Annotated, Gathered, class_name
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.split_names import split_of_folders
+from pipeline.data.parsing.text import shown
+from pipeline.data.parsing.xml_json import head_and_tail, read_json
+from yolox_core.data.records import DatasetRecords
+
+_KEYS = re.compile(rb'"(shapes|imagePath)"\s*:')
+# the fewest points of each kind that has an area; masks give two corners, rotation is X-AnyLabeling's turned rectangle
+_FEWEST = {"rectangle": 2, "polygon": 3, "circle": 2, "mask": 2, "oriented_rectangle": 4, "rotation": 4}
+
+
+def annotation_files(listing: Listing) -> list[str]:
+    """The folder's LabelMe files: *.json with `shapes` or `imagePath` near their beginning or end."""
+    return [name for name in listing.ending(".json") if _looks_like_labelme(listing, name)]
+
+
+def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
+    """All annotated images. An image without JSON is not annotated: it is left out, and counted."""
+    found = Gathered(listing)
+    for name in files:
+        document = read_json(listing, name, found.findings)
+        if document is None:
+            continue
+        if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
+            what = "expected an object with a list `shapes`, got something else"
+            found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
+            continue
+        image, called = _image(listing, name, document)
+        annotated = Annotated(name, _size(document), split_of_folders(name))
+        if found.claim(image, called, annotated):
+            _add_shapes(found, annotated, document["shapes"])
+    return found.records(), found.findings
+
+
+def _looks_like_labelme(listing: Listing, name: str) -> bool:
+    text = head_and_tail(listing, name)
+    return text.lstrip().startswith(b"{") and _KEYS.search(text) is not None
+
+
+def _image(listing: Listing, name: str, document: dict[str, Any]) -> tuple[str | None, str]:
+    """The image by the JSON file's own name first, for `imagePath` often outlives a renaming; and what was sought."""
+    written = document.get("imagePath")
+    path = written if isinstance(written, str) else ""
+    stem = PurePosixPath(name).stem
+    by_stem = listing.find_image_by_stem(stem, name, path)
+    return by_stem or (listing.locate(name, path) if path else None), f"{stem}.*" + (f" or {path}" if path else "")
+
+
+def _size(document: dict[str, Any]) -> tuple[int, int]:
+    numbers = finite_numbers((document.get("imageHeight"), document.get("imageWidth")))
+    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
+
+
+def _add_shapes(found: Gathered, annotated: Annotated, shapes: list[Any]) -> None:
+    outlines: dict[tuple[str, object], list[Point]] = {}  # by label, and group or own number
+    for number, shape in enumerate(shapes, 1):
+        where = f"{annotated.annotation}: shape {number}"
+        label = class_name(shape.get("label")) if isinstance(shape, dict) else None
+        if label is None:
+            found.drop("unknown-class", where, f"expected a shape with a label, got {shown(shape)}")
+            continue
+        kind = shape.get("shape_type") or "polygon"  # the first versions knew nothing else
+        if not isinstance(kind, str) or kind not in _FEWEST:
+            found.drop("shape-without-box", where, f"expected {', '.join(_FEWEST)}, got {shown(kind)}")
+            continue
+        points = points_of(shape.get("points"))
+        if points is None or len(points) < _FEWEST[kind]:
+            what = f"expected {_FEWEST[kind]} or more points in finite numbers, got {shown(shape.get('points'))}"
+            found.drop("box-not-numbers", where, what)
+            continue
+        group = shape.get("group_id")
+        is_part = kind == "polygon" and isinstance(group, (int, str))
+        outlines.setdefault((label, str(group) if is_part else number), []).extend(_outline(kind, points))
+    for (label, _), points in outlines.items():
+        annotated.add(label, enclosing(points))
+
+
+def _outline(kind: str, points: list[Point]) -> list[Point]:
+    """Points with the same upright box: of a circle, given by its centre and a point on it, two corners."""
+    if kind != "circle":
+        return points
+    (x, y), edge = points[0], points[1]
+    radius = math.dist((x, y), edge)
+    return [(x - radius, y - radius), (x + radius, y + radius)]

@@ -1,0 +1,147 @@
+"""The door to every format: looks at a folder, decides what it holds, and reads it.
+
+Problems of single annotations come back as findings beside the rest; only what leaves nothing to read is an error.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from pipeline.data.formats import coco_folder, csv_table, cvat, label_studio, labelme, voc, yolo
+from pipeline.data.parsing.box_builder import LARGEST
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.text import shown
+from yolox_core.data.records import LARGEST_ID, DatasetRecords, ImageRecord
+from yolox_core.errors import InputError, nearest
+
+LOOKED_FOR = {
+    "coco": "COCO (*.json with images, annotations and categories)",
+    "voc": "Pascal VOC (*.xml with <annotation>)",
+    "yolo": "YOLO (*.txt in labels/ or beside images)",
+    "csv": "CSV (*.csv with columns for image, class and box)",
+    "labelme": "LabelMe (*.json with shapes)",
+    "label_studio": "Label Studio (*.json with a list of tasks)",
+    "cvat": "CVAT (*.xml with <annotations>)",
+}
+FORMATS = ("auto", *LOOKED_FOR)
+FURTHEST = LARGEST / 2  # px; a box from one end to the other is then at most LARGEST wide
+Read = tuple[DatasetRecords, list[Finding]]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The files of one format in a folder, and how they are read."""
+
+    files: list[str]
+    read: Callable[[], Read]
+    broken: list[Finding]  # files that could not be looked into, and may have been of this format
+
+
+def _coco(listing: Listing) -> _Found:
+    documents, broken = coco_folder.documents(listing)
+    return _Found(list(documents), lambda: coco_folder.read(listing, documents), broken)
+
+
+def _by_files(
+    annotation_files: Callable[[Listing], list[str]], read: Callable[[Listing, list[str]], Read]
+) -> Callable[[Listing], _Found]:
+    def find(listing: Listing) -> _Found:
+        files = annotation_files(listing)
+        return _Found(files, lambda: read(listing, files), [])
+
+    return find
+
+
+_FIRST = {
+    "coco": _coco,
+    "voc": _by_files(voc.annotation_files, voc.read),
+    "yolo": _by_files(yolo.label_files, yolo.read),
+}
+# looked for where none of the first is found: labelling tools leave files of their own beside what they export
+_THEN = {
+    "csv": _by_files(csv_table.tables, csv_table.read),
+    "labelme": _by_files(labelme.annotation_files, labelme.read),
+    "label_studio": _by_files(label_studio.annotation_files, label_studio.read),
+    "cvat": _by_files(cvat.annotation_files, cvat.read),
+}
+
+
+def read_dataset(path: Path, format: str = "auto") -> Read:
+    """The annotated images under `path` and what could not be read; InputError where there is nothing to read."""
+    if format not in FORMATS:
+        raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}. {nearest(format, FORMATS)}")
+    listing = Listing.of(path)
+    broken: list[Finding] = []
+    for finders in (_FIRST, _THEN):
+        looked = {name: find(listing) for name, find in finders.items() if format in ("auto", name)}
+        broken += [finding for found in looked.values() for finding in found.broken]
+        seen = {name: found for name, found in looked.items() if found.files}
+        if seen:
+            return _read(listing, seen)
+    raise _nothing(listing, format, broken)
+
+
+def _read(listing: Listing, seen: dict[str, _Found]) -> Read:
+    if len(seen) > 1:
+        each = " and ".join(
+            f"{name} ({found.files[0]} and {len(found.files) - 1} more)" for name, found in seen.items()
+        )
+        raise InputError(f"{listing.root}: expected one format, got {each}. Say which with data.format or --format.")
+    ((name, found),) = seen.items()
+    records, findings = found.read()
+    records, wild = _without_wild_boxes(records)
+    findings = findings + wild
+    if not records.images:
+        first = f" First: {findings[0].line()}" if findings else ""
+        raise InputError(
+            f"{listing.root}: expected annotated images, got none of {len(found.files)} {name} files usable.{first}"
+        )
+    return _normalised(records), found.broken + findings
+
+
+def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError:
+    wanted = [text for name, text in LOOKED_FOR.items() if format in ("auto", name)]
+    unreadable = f", unreadable: {broken[0].where}" if broken else ""
+    return InputError(
+        f"{listing.root}: expected annotations, found {listing.describe()}{unreadable}. Looked for {'; '.join(wanted)}."
+    )
+
+
+def _without_wild_boxes(records: DatasetRecords) -> tuple[DatasetRecords, list[Finding]]:
+    """Leave out boxes too far away for our own files: sums and shares of numbers that pass may reach there."""
+    images, findings = [], []
+    for record in records.images:
+        near_G = np.abs(record.boxes_G4).max(axis=1, initial=0) <= FURTHEST
+        if not near_G.all():
+            for number in np.flatnonzero(~near_G):
+                what = f"expected coordinates within {FURTHEST:g} px, got {shown(record.boxes_G4[number].tolist())}"
+                where = f"{record.annotation or record.file_name}: object {number + 1}"
+                findings.append(Finding("box-not-finite", where, what, "box dropped"))
+            kept = (record.boxes_G4[near_G], record.labels_G[near_G], record.ignore_G[near_G])
+            record = replace(record, boxes_G4=kept[0], labels_G=kept[1], ignore_G=kept[2])
+        images.append(record)
+    return replace(records, images=images), findings
+
+
+def _normalised(records: DatasetRecords) -> DatasetRecords:
+    """File names relative to the images' common folder, in their order, with an id of its own for each image."""
+    folders = [str(PurePosixPath(record.file_name).parent) for record in records.images]
+    common = os.path.commonpath(folders)
+    prefix = "" if common in ("", ".") else f"{common}/"
+    images = sorted(
+        (replace(record, file_name=record.file_name.removeprefix(prefix)) for record in records.images),
+        key=lambda record: record.file_name,
+    )
+    return DatasetRecords(records.image_root / common, records.categories, _with_ids(images))
+
+
+def _with_ids(images: list[ImageRecord]) -> list[ImageRecord]:
+    """The data set's own ids where each is a whole number used once; else 1, 2, 3 ... in order."""
+    own = {record.image_id for record in images}
+    if len(own) == len(images) and min(own) >= 0 and max(own) <= LARGEST_ID:
+        return images
+    return [replace(record, image_id=number) for number, record in enumerate(images, 1)]

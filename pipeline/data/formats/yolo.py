@@ -1,0 +1,187 @@
+"""YOLO txt: one line an object, `class cx cy width height` as shares of the image's size.
+
+Labels lie in labels/ where images lie in images/, or beside them; a missing or empty label file means background.
+A longer line is a polygon (`class x y x y ...`) and counts as its bounding box. Names come from data.yaml,
+classes.txt or *.names; category ids count from 1, where ours are not found in data.yaml.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.data.formats import yolo_ids, yolo_names
+from pipeline.data.parsing import yaml_text
+from pipeline.data.parsing.box_builder import Objects, finite_numbers
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.split_names import split_of_folders
+from pipeline.data.parsing.text import shown
+from yolox_core.data.image_header import image_size
+from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.errors import InputError
+
+_MAX_CLASSES = 10_000  # a larger index is a mistake, not a class
+
+
+@dataclass(frozen=True)
+class _Line:
+    label: int
+    box: tuple[float, float, float, float]  # xyxy as shares of width and height
+
+
+def label_files(listing: Listing) -> list[str]:
+    """The folder's label files: *.txt in a folder called labels, or called like an image beside them."""
+    beside = {str(PurePosixPath(image).with_suffix(".txt")) for image in listing.images}
+    found = [name for name in listing.ending(".txt") if "labels" in _folders(name) or name in beside]
+    doubtful = {name for name in found if yolo_names.is_names_file(name)}
+    if doubtful:  # labels/test.txt is a list, or of images/test.jpg
+        doubtful -= {label_path(image) for image in listing.images} - beside
+    return [name for name in found if name not in doubtful]
+
+
+def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
+    """All images, with the objects of those that have a label file."""
+    findings: list[Finding] = []
+    descriptions = _descriptions(listing, findings)
+    names = yolo_names.class_names(listing, descriptions)
+    splits = yolo_names.splits(listing, descriptions)
+    own = [(name, document) for name, document in descriptions[:1] if yolo_ids.KEY in document]
+    image_ids = yolo_ids.image_ids(*own[0], listing.images) if own else None
+    lines = {name: _parse(listing, name, names, findings) for name in files}
+    used: set[str] = set()
+    images = []
+    for image in listing.images:
+        label_file = next((name for name in _label_candidates(image) if name in lines), None)
+        used |= {label_file} if label_file else set()
+        split = splits.get(image) or (None if splits or own else split_of_folders(image))
+        record = _record(listing, image, label_file, lines, split, findings)
+        if record:
+            images.append(replace(record, image_id=image_ids[image]) if image_ids else record)
+    bare = [record.file_name for record in images if not record.annotation]
+    if bare:
+        what = f"{len(bare)} images have no label file, {bare[0]} is one"
+        findings.append(Finding("image-without-labels", "the data set", what, "taken as background"))
+    for name in files:
+        if name not in used:
+            what = f"expected an image called {PurePosixPath(name).stem}.*, got none"
+            findings.append(Finding("missing-image", name, what, f"its {len(lines[name])} boxes dropped"))
+    categories = _categories(names, lines, findings)
+    category_ids = yolo_ids.category_ids(own[0][1], len(categories)) if own else None
+    if category_ids:
+        paired = zip(category_ids, categories, strict=True)
+        categories = tuple(replace(category, category_id=category_id) for category_id, category in paired)
+    return DatasetRecords(listing.root, categories, images), findings
+
+
+def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, dict[str, Any]]]:
+    """The YAML files that name classes, the outermost first."""
+    found = []
+    for name in yolo_names.nearest_first(listing.ending(".yaml", ".yml")):
+        try:
+            document = yaml_text.parse((listing.root / name).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as broken:
+            # perhaps some other tool's file: names are then looked for elsewhere
+            what = f"expected YAML, got an unreadable file: {str(broken)[:200]}"
+            findings.append(Finding("unreadable-annotation", name, what, "file left out"))
+            continue
+        if isinstance(document, dict) and isinstance(document.get("names"), (list, dict)):
+            found.append((name, document))
+    return found
+
+
+def label_path(image: str) -> str:
+    """Where the labels of an image lie first of all."""
+    return _label_candidates(image)[0]
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    return tuple(folder.lower() for folder in PurePosixPath(name).parts[:-1])
+
+
+def _label_candidates(image: str) -> list[str]:
+    """Where the labels of an image may lie: images/ -> labels/ (the last such folder), else beside it."""
+    path = PurePosixPath(image).with_suffix(".txt")
+    parts = list(path.parts)
+    for at in range(len(parts) - 2, -1, -1):
+        if parts[at].lower() == "images":
+            return [str(PurePosixPath(*parts[:at], "labels", *parts[at + 1 :])), str(path)]
+    return [str(path), f"labels/{path}", str(path.parent / "labels" / path.name)]
+
+
+def _record(
+    listing: Listing,
+    image: str,
+    label_file: str | None,
+    lines: Mapping[str, list[_Line]],
+    split: str | None,
+    findings: list[Finding],
+) -> ImageRecord | None:
+    """The image with its boxes in pixels, for which its true size must be known."""
+    if not listing.exists(image):
+        boxes = len(lines[label_file]) if label_file else 0
+        what = "expected an image, got a link to nowhere"
+        findings.append(Finding("missing-image", image, what, f"image and its {boxes} boxes left out"))
+        return None
+    try:
+        height, width = image_size(listing.root / image)
+    except InputError as refused:
+        findings.append(Finding("unreadable-image", image, str(refused).partition(": ")[2], "image left out"))
+        return None
+    objects = Objects()
+    for line in lines[label_file] if label_file else []:
+        x1, y1, x2, y2 = line.box
+        objects.add((x1 * width, y1 * height, x2 * width, y2 * height), line.label)
+    return objects.record(image, (height, width), split=split, annotation=label_file or "")
+
+
+def _parse(listing: Listing, name: str, names: tuple[str, ...] | None, findings: list[Finding]) -> list[_Line]:
+    try:
+        text = (listing.root / name).read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as failed:
+        what = f"expected a text file, got: {failed.strerror}"
+        findings.append(Finding("unreadable-annotation", name, what, "taken as background"))
+        return []
+    parsed = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        problem = _problem(words, names)
+        if problem:
+            findings.append(Finding(problem[0], f"{name}: line {number}", problem[1], "box dropped"))
+        else:
+            parsed.append(_line(finite_numbers(words) or []))
+    return parsed
+
+
+def _problem(words: list[str], names: tuple[str, ...] | None) -> tuple[str, str] | None:
+    """(code, what is wrong) with a label line, or None."""
+    numbers = finite_numbers(words)
+    if numbers is None:
+        return "box-not-numbers", f"expected finite numbers, got {shown(' '.join(words))}"
+    if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
+        return "box-not-numbers", f"expected class cx cy width height or a polygon, got {len(numbers)} numbers"
+    count = len(names) if names else _MAX_CLASSES
+    if numbers[0] != int(numbers[0]) or not 0 <= numbers[0] < count:
+        return "unknown-class", f"expected a class index from 0 to {count - 1}, got {shown(words[0])}"
+    return None
+
+
+def _line(numbers: list[float]) -> _Line:
+    if len(numbers) == 5:
+        label, cx, cy, width, height = numbers
+        return _Line(int(label), (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2))
+    xs, ys = numbers[1::2], numbers[2::2]
+    return _Line(int(numbers[0]), (min(xs), min(ys), max(xs), max(ys)))
+
+
+def _categories(
+    names: tuple[str, ...] | None, lines: Mapping[str, list[_Line]], findings: list[Finding]
+) -> tuple[Category, ...]:
+    if not names:
+        count = 1 + max((line.label for entries in lines.values() for line in entries), default=-1)
+        names = tuple(f"class_{label}" for label in range(count))
+        what = "expected data.yaml, classes.txt or *.names with the class names, got none"
+        findings.append(Finding("no-class-names", "the data set", what, f"called {', '.join(names[:3])} ..."))
+    return tuple(Category(label + 1, name) for label, name in enumerate(names))

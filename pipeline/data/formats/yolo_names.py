@@ -1,0 +1,111 @@
+"""What the files around YOLO labels say: the names of the classes, and which images form which split."""
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.text import first_double, is_utf8, shown
+from yolox_core.data.records import LARGEST_ID
+from yolox_core.errors import InputError
+
+Descriptions = Sequence[tuple[str, dict[str, Any]]]  # (file name, content) of each data.yaml, the outermost first
+_SPLIT_KEYS = (("test", "test"), ("val", "val"), ("valid", "val"), ("train", "train"))
+_NOT_LABELS = frozenset({"classes.txt", "labels.txt", "names.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
+
+
+def is_names_file(name: str) -> bool:
+    """Whether a .txt holds class names, a list of images, or a readme, not labels."""
+    base = PurePosixPath(name).name.lower()
+    return base in _NOT_LABELS or base.startswith("readme")
+
+
+def class_names(listing: Listing, descriptions: Descriptions) -> tuple[str, ...] | None:
+    """The names in the order of class indices; None where no file holds them; InputError where one is double."""
+    for name, document in descriptions:
+        return _unique(_from_yaml(document["names"], f"{listing.root / name}: names"), name)
+    for name in nearest_first([n for n in listing.files if _holds_names(n)]):
+        lines = listing.read_text(name).splitlines()
+        return _unique(tuple(line.strip() for line in lines if line.strip()), name)
+    return None
+
+
+def splits(listing: Listing, descriptions: Descriptions) -> dict[str, str]:
+    """The split of each image that data.yaml assigns; empty where it assigns none that can be found."""
+    found: dict[str, str] = {}
+    for name, document in descriptions:
+        for key, split in _SPLIT_KEYS:
+            values = document.get(key)
+            for value in values if isinstance(values, list) else [values]:
+                for image in _assigned(listing, _text(value), _text(document.get("path")), name):
+                    found.setdefault(image, split)  # test comes first: an image in two lists is not trained on
+        break
+    return found
+
+
+def _text(value: object) -> str:
+    return str(value) if value and _is_plain(value) else ""
+
+
+def _holds_names(name: str) -> bool:
+    base = PurePosixPath(name).name.lower()
+    return base == "classes.txt" or base.endswith(".names")
+
+
+def nearest_first(names: list[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name.count("/"), name))
+
+
+def _from_yaml(names: list[Any] | dict[Any, Any], where: str) -> tuple[str, ...]:
+    if isinstance(names, list):
+        return tuple(_name(name, where) for name in names)
+    by_index = {_name(key, where): _name(name, where) for key, name in names.items()}
+    if set(by_index) != {str(index) for index in range(len(by_index))}:
+        raise InputError(f"{where}: expected indices 0 to {len(by_index) - 1}, got {shown(list(by_index))}.")
+    return tuple(by_index[str(index)] for index in range(len(by_index)))
+
+
+def _name(value: object, where: str) -> str:
+    """A name as a text; YAML takes 7 for a number and no for false."""
+    if not _is_plain(value):
+        raise InputError(f"{where}: expected texts, got {type(value).__name__}. Put the names in quotes.")
+    return str(value)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can be written as a text; Python itself refuses very long numbers."""
+    if isinstance(value, int):
+        return abs(value) <= LARGEST_ID
+    return isinstance(value, (str, float, date, type(None)))
+
+
+def _unique(names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    broken = next((name for name in names if not is_utf8(name)), None)
+    if broken is not None:
+        raise InputError(f"{where}: expected class names in UTF-8, got {shown(broken)}. Rename it.")
+    double = first_double(names)
+    if double is not None:
+        raise InputError(f"{where}: expected different class names, got {shown(double)} twice. Rename one.")
+    return names
+
+
+def _assigned(listing: Listing, value: str, base: str, description: str) -> list[str]:
+    """The images that an entry `train: value` speaks of; it may be a folder or a list of files."""
+    if not value:
+        return []
+    home = str(PurePosixPath(description).parent)
+    # exports often point a level too high (`../train/images`) or at their author's machine
+    inner = "/".join(part for part in PurePosixPath(value).parts if part not in ("..", "/"))
+    for candidate in (f"{home}/{base}/{value}", f"{home}/{value}", f"{home}/{inner}", value):
+        place = os.path.normpath(candidate)
+        if place.endswith(".txt") and place in listing.file_set:
+            lines = listing.read_text(place).split("\n")
+            tails = [line.strip() for line in lines if line.strip()]
+            found = (listing.find_image([f"{home}/{base}/{tail}", tail]) for tail in tails)
+            return [image for image in found if image]
+        inside = listing.images_under.get(place)
+        if inside:
+            return inside
+    return []

@@ -1,0 +1,86 @@
+"""Collecting the objects of one image while its annotation is read: numbers, boxes around shapes, and what is kept."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from yolox_core.data.records import ImageRecord
+
+Point = tuple[float, float]
+LARGEST = 1e9  # no coordinate is larger; beyond float32's range sums would overflow
+
+
+def finite_numbers(values: Iterable[object]) -> list[float] | None:
+    """The values as floats; None where one of them is not a number, or none that a coordinate can be."""
+    try:
+        numbers = [float(value) for value in values]  # type: ignore[arg-type]  # whatever is no number raises
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if all(abs(number) <= LARGEST for number in numbers) else None
+
+
+def points_of(value: object) -> list[Point] | None:
+    """A document's list of points; None where it is none, or one of them is not two numbers."""
+    if not isinstance(value, list):
+        return None
+    pairs = [finite_numbers(point) if isinstance(point, list) and len(point) == 2 else None for point in value]
+    return None if None in pairs else [(pair[0], pair[1]) for pair in pairs if pair]
+
+
+def enclosing(points: Sequence[Point]) -> tuple[float, float, float, float]:
+    """The upright box xyxy around at least one point."""
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def around_ellipse(box: Sequence[float], degrees: float) -> tuple[float, float, float, float]:
+    """The upright box xyxy around the ellipse that fills `box` before it is turned about its centre."""
+    x, y, rx, ry = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    half_width, half_height = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+    return x - half_width, y - half_height, x + half_width, y + half_height
+
+
+def turned(points: Iterable[Point], about: Point, degrees: float) -> list[Point]:
+    """The points after a turn about one; clockwise as seen, for y points down."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x0, y0 = about
+    return [(x0 + (x - x0) * cos - (y - y0) * sin, y0 + (x - x0) * sin + (y - y0) * cos) for x, y in points]
+
+
+@dataclass
+class Objects:
+    """Boxes xyxy in source pixels, class indices, and crowd flags."""
+
+    boxes: list[Sequence[float]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    ignore: list[bool] = field(default_factory=list)
+
+    def add(self, box: Sequence[float], label: int, ignore: bool = False) -> None:
+        self.boxes.append(box)
+        self.labels.append(label)
+        self.ignore.append(ignore)
+
+    def record(
+        self,
+        file_name: str,
+        size: tuple[int, int],
+        *,
+        image_id: int = 0,
+        split: str | None = None,
+        annotation: str = "",
+    ) -> ImageRecord:
+        """The image with these objects; `size` is (height, width) px."""
+        return ImageRecord(
+            image_id=image_id,
+            file_name=file_name,
+            height=size[0],
+            width=size[1],
+            boxes_G4=np.asarray(self.boxes, np.float32).reshape(-1, 4),
+            labels_G=np.asarray(self.labels, np.int64),
+            ignore_G=np.asarray(self.ignore, np.bool_),
+            split=split,
+            annotation=annotation,
+        )

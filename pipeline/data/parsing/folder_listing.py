@@ -1,0 +1,157 @@
+"""The files of a data set's folder, walked once, and how annotations find their images among them."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from pipeline.data.parsing.split_names import split_of_file, split_of_folders
+from pipeline.data.parsing.text import is_utf8
+from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.errors import InputError
+
+_WORDS = 8  # of an annotation file's name, that may be called like a folder of images
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Names relative to `root`, with forward slashes, sorted; hidden files and folders are not data."""
+
+    root: Path
+    files: tuple[str, ...]
+
+    @classmethod
+    def of(cls, root: Path) -> "Listing":
+        """Walk `root`; InputError where it is no folder, or a name in it is not UTF-8."""
+        if not root.is_dir():
+            got = "a file" if root.exists() else "no such folder"
+            raise InputError(f"{root}: expected a folder of annotated images, got {got}. Check the path.")
+        names = sorted(_walk(root))
+        foreign = next((name for name in names if not is_utf8(name)), None)
+        if foreign is not None:
+            shown = os.fsencode(foreign).decode("utf-8", "backslashreplace")
+            raise InputError(f"{root}: expected file names in UTF-8, got {shown}. Rename that file or its folder.")
+        return cls(root, tuple(names))
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+
+    @cached_property
+    def file_set(self) -> frozenset[str]:
+        return frozenset(self.files)
+
+    @cached_property
+    def images_under(self) -> dict[str, list[str]]:
+        """The images at any depth below each folder; `.` is the root."""
+        found = defaultdict(list)
+        for name in self.images:
+            for folder in PurePosixPath(name).parents:
+                found[str(folder)].append(name)
+        return dict(found)
+
+    def ending(self, *suffixes: str) -> list[str]:
+        """Files whose names end so, whatever the case."""
+        return [name for name in self.files if name.lower().endswith(suffixes)]
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file behind a name of the walk, not a link to nowhere."""
+        return os.path.isfile(os.path.join(self.root, name))
+
+    def read_text(self, name: str) -> str:
+        """A text that must be read for the data set to mean what it says; InputError where it cannot be."""
+        try:
+            return (self.root / name).read_text(encoding="utf-8-sig", errors="replace")
+        except OSError as failed:
+            raise InputError(
+                f"{self.root / name}: expected a text file, got: {failed.strerror}. Mend or remove it."
+            ) from failed
+
+    def find_image(self, candidates: Iterable[str]) -> str | None:
+        """The first candidate that is an image here; else the only image that is called like one of them.
+
+        Only names of the walk are answered, so no annotation can reach a file outside the folder.
+        """
+        names = [os.path.normpath(name.replace("\\", "/")) for name in candidates]
+        for name in names:
+            if name in self._image_set:
+                return name
+        for name in names:
+            alike = self._images_by_name.get(PurePosixPath(name).name.lower(), [])
+            if len(alike) == 1:
+                return alike[0]
+        return None
+
+    def locate(self, annotation_file: str, file_name: str) -> str | None:
+        """The image that `annotation_file` calls `file_name`: beside it, in images/, or in a split's folder."""
+        home = PurePosixPath(annotation_file).parent
+        bases = [home, home / "images", home.parent, home.parent / "images", PurePosixPath(), PurePosixPath("images")]
+        for word in PurePosixPath(annotation_file).stem.split("_")[:_WORDS]:
+            bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
+        image = self.find_image(str(base / file_name) for base in bases)
+        if image is None or not self.exists(image):
+            return None
+        # each split has a 0001.jpg of its own: what is not in its folder is missing, not another split's
+        own, there = split_of_file(annotation_file), split_of_folders(image)
+        return None if own and there and own != there else image
+
+    def find_image_by_stem(self, stem: str, near: str, written: str = "") -> str | None:
+        """The image called `stem` with any suffix; of several the nearest to the file `near`, then that `written`."""
+        alike = self._images_by_stem.get(stem.lower(), [])
+        base = PurePosixPath(written.replace("\\", "/")).name
+
+        def rank(name: str) -> tuple[int, bool, str]:
+            return _distance(name, near), PurePosixPath(name).name != base, name
+
+        return min(alike, key=rank, default=None)
+
+    def describe(self) -> str:
+        """What lies here, for messages: `12 .jpg, 3 .txt`."""
+        counts = Counter(PurePosixPath(name).suffix.lower() or "without suffix" for name in self.files)
+        return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(6)) or "no file"
+
+    @cached_property
+    def _image_set(self) -> frozenset[str]:
+        return frozenset(self.images)
+
+    @cached_property
+    def _images_by_name(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for name in self.images:
+            found[PurePosixPath(name).name.lower()].append(name)
+        return found
+
+    @cached_property
+    def _images_by_stem(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for name in self.images:
+            found[PurePosixPath(name).stem.lower()].append(name)
+        return found
+
+
+def _walk(root: Path) -> Iterable[str]:
+    seen: set[str] = set()
+    for folder, inner, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        # linked folders are common in data sets; one that leads back up is entered only once
+        inner[:] = sorted(name for name in inner if not _hidden(name)) if real not in seen else []
+        if real in seen:
+            continue
+        seen.add(real)
+        relative = os.path.relpath(folder, root).replace(os.sep, "/")
+        yield from (name if relative == "." else f"{relative}/{name}" for name in files if not _hidden(name))
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _distance(one: str, other: str) -> int:
+    """Steps through the folders from one file to another."""
+    a, b = PurePosixPath(one).parts[:-1], PurePosixPath(other).parts[:-1]
+    shared = 0
+    while shared < min(len(a), len(b)) and a[shared] == b[shared]:
+        shared += 1
+    return len(a) + len(b) - 2 * shared

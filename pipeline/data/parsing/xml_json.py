@@ -1,0 +1,59 @@
+"""Reading the annotation documents that others wrote: JSON and XML.
+
+What cannot be read becomes a finding, whatever is in the file. XML that declares entities is refused before one of
+them is expanded: no annotation needs them, and a few lines of them can fill any memory.
+"""
+
+import codecs
+import json
+import os
+from typing import Any, NoReturn
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.folder_listing import Listing
+
+_LOOKED_AT = 16 * 1024  # bytes at either end
+
+
+def read_json(listing: Listing, name: str, findings: list[Finding]) -> Any:
+    """The JSON document `name`; None, with a finding, where it cannot be read."""
+    try:
+        return json.loads((listing.root / name).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as broken:
+        _unreadable(name, "JSON", broken, findings)
+        return None
+
+
+def read_xml(listing: Listing, name: str, findings: list[Finding]) -> ElementTree.Element | None:
+    """The root of the XML document `name`; None, with a finding, where it cannot be read."""
+    try:
+        data = (listing.root / name).read_bytes()
+        guard = expat.ParserCreate()
+        guard.EntityDeclHandler = _refuse
+        guard.Parse(data, True)
+        return ElementTree.fromstring(data)
+    except (OSError, ElementTree.ParseError, expat.ExpatError, ValueError, LookupError) as broken:  # Lookup: encoding
+        _unreadable(name, "XML", broken, findings)
+        return None
+
+
+def head_and_tail(listing: Listing, name: str) -> bytes:
+    """The file's first and last bytes, by which a format is told without reading images that lie between them."""
+    try:
+        with (listing.root / name).open("rb") as file:
+            head = file.read(_LOOKED_AT)
+            file.seek(max(_LOOKED_AT, file.seek(0, os.SEEK_END) - _LOOKED_AT))
+            return head.removeprefix(codecs.BOM_UTF8) + file.read(_LOOKED_AT)
+    except OSError:
+        return b""
+
+
+def _refuse(*declaration: object) -> NoReturn:
+    raise ValueError(f"it declares an entity, {declaration[0]!s:.40}")
+
+
+def _unreadable(name: str, kind: str, broken: Exception, findings: list[Finding]) -> None:
+    what = f"expected {kind}, got an unreadable file: {str(broken)[:200]}"
+    findings.append(Finding("unreadable-annotation", name, what, "file left out"))

@@ -1,0 +1,89 @@
+"""What an encoded image is besides its pixels: format, frames, bits, colours, orientation. Read by Pillow, unpainted.
+
+Training decodes all of these into the same upright 8-bit BGR; who looks at the files elsewhere may see something else.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+from yolox_core.data.image_header import declared_size
+
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),  # a JPEG with further pictures behind it, as some cameras write
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "DIB": (".bmp",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+}
+ENORMOUS_PX = 50_000_000  # 150 MB decoded, in each loading process
+_ORIENTATION = 0x0112  # EXIF tag
+_BITS_PER_SAMPLE = 258  # TIFF tag
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Of one file."""
+
+    format: str  # JPEG, PNG ...
+    notes: tuple[tuple[str, str], ...]  # (code of the catalogue, what)
+
+
+def image_facts(data: bytes, suffix: str) -> ImageFacts | None:
+    """What is noteworthy about an encoded image; None where Pillow does not know the format."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its size: looked at here
+            with Image.open(io.BytesIO(data)) as image:
+                notes = _notes(image, suffix.lower())
+                if _has_wide_channels(image, data) and "image-16-bit" not in dict(notes):
+                    notes.append(("image-16-bit", "more than 8 bits a channel"))  # which Pillow does not open as such
+                return ImageFacts(str(image.format), tuple(notes))
+    except Image.DecompressionBombError:  # beyond what Pillow opens
+        height, width = declared_size(data) or (0, 0)
+        kind = "PNG" if data.startswith(b"\x89PNG") else "JPEG" if data.startswith(b"\xff\xd8") else ""
+        return ImageFacts(kind, (("image-enormous", f"{width}x{height} px, {width * height / 1e6:.0f} MP"),))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
+        return None
+
+
+def _has_wide_channels(image: "object", data: bytes) -> bool:
+    """Whether a PNG or TIFF says so in its header."""
+    if data.startswith(b"\x89PNG"):
+        return data[24:25] == b"\x10"  # bit depth in IHDR
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    return max(bits if isinstance(bits, tuple) else (bits,), default=0) > 8
+
+
+def _notes(image: "object", suffix: str) -> list[tuple[str, str]]:
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    found: list[tuple[str, str]] = []
+    kind, mode = str(image.format), image.mode
+    expected = SUFFIXES.get(kind, ())
+    if expected and suffix not in expected:
+        found.append(("image-mislabelled", f"called {suffix or 'without suffix'}, its content is {kind}"))
+    frames = int(getattr(image, "n_frames", 1))
+    if frames > 1 and kind != "MPO":
+        found.append(("image-animated", f"{frames} frames, the first is used"))
+    if image.width * image.height > ENORMOUS_PX:
+        found.append(("image-enormous", f"{image.width}x{image.height} px, {image.width * image.height / 1e6:.0f} MP"))
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        found.append(("image-16-bit", f"more than 8 bits a channel ({mode})"))
+    elif mode == "CMYK":
+        found.append(("image-cmyk", "made of cyan, magenta, yellow and black"))
+    elif mode == "P":
+        found.append(("image-palette", "colours are numbers of a palette"))
+    elif mode in ("L", "1"):
+        found.append(("image-grayscale", "one channel"))
+    if "A" in mode or mode == "PA" or "transparency" in image.info:
+        found.append(("image-alpha", "a channel of transparency, which is dropped"))
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    if orientation != 1 and orientation in range(2, 9):
+        found.append(("image-rotated", f"stored turned or mirrored (EXIF orientation {orientation})"))
+    return found

@@ -1,0 +1,132 @@
+"""Archives from web servers: bounded in size and time, gone on with where a connection was cut, and compared.
+
+Proxies of the environment are used. Only http and https are spoken, whatever a redirect says.
+"""
+
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from pipeline.config.source_spec import WEB, SourceSettings
+from pipeline.console.source_progress import Shown
+from pipeline.data.sources.limits import Budget
+from yolox_core.errors import InputError
+
+TIMEOUT_S = 60.0  # without a byte
+TRIES = 4
+PAUSE_S = 1.0  # before the second try; doubles
+CHUNK = 2**20  # bytes
+LASTING = (400, 401, 403, 404, 405, 410, 451)  # statuses that another try would not change
+CUT = (OSError, http.client.HTTPException)  # URLError and time-outs are OSErrors
+
+
+def download(source: SourceSettings, path: Path) -> None:
+    """Bring the archive to `path`, which may hold a first part of it. InputError where it is not the one named."""
+    anew = not path.exists()
+    for attempt in range(1, TRIES + 1):
+        if path.exists() and _sha256(path) == source.sha256:
+            return
+        try:
+            anew = _fetch(source, path) or anew
+        except CUT as failed:
+            if attempt == TRIES or (isinstance(failed, urllib.error.HTTPError) and failed.code in LASTING):
+                raise _unreached(source, path, failed) from failed
+            time.sleep(PAUSE_S * 2 ** (attempt - 1))
+            continue
+        found = _sha256(path)
+        if found == source.sha256:
+            return
+        path.unlink()
+        if anew or attempt == TRIES:
+            raise another(source, found)
+        anew = True  # the first part may have been another file's
+
+
+def another(source: SourceSettings, found: str) -> InputError:
+    """What to say of an archive that is not the one whose sha256 was written down."""
+    return InputError(
+        f"{source.shown}: expected an archive of sha256 {source.sha256}, got {found}. If the new one is meant, write "
+        "its sha256 into data.source."
+    )
+
+
+def _fetch(source: SourceSettings, path: Path) -> bool:
+    """Append what is missing of `path`; whether it began at the start."""
+    held = path.stat().st_size if path.exists() else 0
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={held}-"} if held else {})}
+    try:
+        answer = _opener(source).open(urllib.request.Request(source.path, headers=headers), timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as refused:
+        if refused.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        path.unlink()  # longer than what lies there, so of another file
+        raise ConnectionError("the part that was held is of another file") from refused
+    with closing(answer):
+        goes_on = answer.status == http.client.PARTIAL_CONTENT
+        length = answer.headers.get("Content-Length")
+        total = (held if goes_on else 0) + int(length) if length and length.isdecimal() else None
+        with path.open("ab" if goes_on else "wb") as file:
+            _copy(answer, file, source, path, held if goes_on else 0, total)
+    return not goes_on
+
+
+def _copy(answer: IO[bytes], file: IO[bytes], source: SourceSettings, path: Path, held: int, total: int | None) -> None:
+    budget = Budget(path.parent, source.shown)
+    if total is not None:
+        budget.spend(total - held)  # said before the first byte
+        budget = Budget(path.parent, source.shown)
+    with Shown(source.shown, held, total) as shown:
+        while chunk := answer.read(CHUNK):
+            budget.spend(len(chunk), files=0)
+            file.write(chunk)
+            shown.advance(len(chunk))
+    if total is not None and file.tell() < total:
+        raise ConnectionError(f"cut at {file.tell()} of {total} bytes")
+
+
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    def __init__(self, source: SourceSettings) -> None:
+        self._source = source
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        target = headers.get("Location") or headers.get("URI") or ""
+        scheme = urlsplit(target).scheme
+        if scheme and f"{scheme.lower()}://" not in WEB:
+            raise InputError(
+                f"{self._source.shown}: expected to be sent on to http or https, got {scheme!r}. Check the address."
+            )
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def _opener(source: SourceSettings) -> urllib.request.OpenerDirector:
+    opener = urllib.request.OpenerDirector()  # none of the handlers for files and ftp that build_opener adds
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _WebOnly(source),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _unreached(source: SourceSettings, path: Path, failed: Exception) -> InputError:
+    reason = " ".join(str(failed).split())[:160] or type(failed).__name__
+    held = path.stat().st_size if path.exists() else 0
+    kept = f" {held} bytes are kept; the next try goes on from there." if held else " Check address and network."
+    return InputError(f"{source.shown}: expected an archive, got {type(failed).__name__} ({reason}).{kept}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

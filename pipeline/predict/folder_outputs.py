@@ -1,0 +1,153 @@
+"""Detections as a folder: YOLO labels, crops, and drawn images or videos. What was given is never written to."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePath
+from typing import cast
+
+import cv2
+import yaml
+
+from pipeline.predict.file_outputs import Output
+from pipeline.predict.inputs import Clip, Source, Still
+from pipeline.predict.stream import Look, Seen
+from yolox_core.atomic_files import new_folder, write_bytes, write_text
+from yolox_core.config import DetectorSpec
+from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.errors import InputError
+from yolox_core.inference.visualize import draw_boxes
+from yolox_core.structures import ImageArray
+
+
+def check_new(option: str, folder: Path) -> None:
+    """InputError unless the folder is absent or empty: it is replaced whole, and earlier results would mix."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"{option} {folder}: expected a new or empty folder, got one with content. Name another.")
+
+
+def check_stems(option: str, sources: Sequence[Source]) -> None:
+    """InputError where two images differ in their suffix alone: their files would be one."""
+    seen: dict[PurePath, str] = {}
+    for source in sources:
+        if isinstance(source, Still):
+            other = seen.setdefault(PurePath(source.name).with_suffix(""), source.name)
+            if other != source.name:
+                raise InputError(
+                    f"{option}: expected images of different names, got {other} and {source.name}. Rename one."
+                )
+
+
+@contextmanager
+def labels_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
+    """A YOLO data set: labels/, images/ (links to the images; frames of a video as JPEG) and data.yaml."""
+    with new_folder(path) as folder:
+        names = yaml.safe_dump({"names": list(spec.class_names)}, allow_unicode=True, sort_keys=False)
+        write_text(folder / "data.yaml", names)
+
+        def add(seen: Seen) -> None:
+            picture = seen.look.picture
+            write_text((folder / "labels" / picture).with_suffix(".txt"), "".join(_label_lines(seen)))
+            _place(folder / "images" / picture, seen)
+
+        yield add
+
+
+def _label_lines(seen: Seen) -> Iterator[str]:
+    """`class cx cy width height`, as shares of the image."""
+    height, width = seen.image.shape[:2]
+    for label, (x1, y1, x2, y2) in zip(seen.found.labels_N, seen.found.boxes_N4_source.tolist(), strict=True):
+        shares = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+        yield f"{label} {' '.join(f'{share:.8f}' for share in shares)}\n"
+
+
+def _place(path: Path, seen: Seen) -> None:
+    """The image beside its labels: a link to the file as it is, or the frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(seen.look.content, Path):
+        path.symlink_to(seen.look.content.resolve())
+    else:
+        write_bytes(path, _encoded(seen.image, ".jpg"))
+
+
+@contextmanager
+def crops_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
+    """Each object as a JPEG, in a folder of its class: dog/photo_1.jpg is the best of photo.jpg, if it is a dog."""
+    with new_folder(path) as folder:
+
+        def add(seen: Seen) -> None:
+            stem = PurePath(seen.look.picture).with_suffix("")
+            boxes = seen.found.boxes_N4_source.round().astype(int).tolist()
+            for number, (label, (x1, y1, x2, y2)) in enumerate(zip(seen.found.labels_N, boxes, strict=True), 1):
+                if x2 > x1 and y2 > y1:
+                    place = folder / _as_folder(spec.class_names[int(label)]) / f"{stem}_{number}.jpg"
+                    write_bytes(place, _encoded(seen.image[y1:y2, x1:x2], ".jpg"))
+
+        yield add
+
+
+def _as_folder(class_name: str) -> str:
+    """A class name as the name of one folder inside another."""
+    return "".join(sign if sign.isprintable() and sign not in '/\\:*?"<>|' else "_" for sign in class_name).lstrip(".")
+
+
+@contextmanager
+def drawn_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
+    """Images with their boxes drawn, one by one; a clip becomes an MP4 of the same length, whole or absent."""
+    with ExitStack() as open_clip:
+        current: Source | None = None
+        write: Callable[[ImageArray], None] | None = None
+
+        def add(seen: Seen) -> None:
+            nonlocal current, write
+            look, picture = seen.look, _drawn(seen, spec)
+            if look.source is not current:
+                open_clip.close()
+                current, write = look.source, None
+            if not isinstance(look.source, Clip):
+                name = look.name if PurePath(look.name).suffix.lower() in IMAGE_SUFFIXES else f"{look.name}.png"
+                write_bytes(path / name, _encoded(picture, PurePath(name).suffix))
+                return
+            if write is None:
+                write = open_clip.enter_context(_video(path, look.source, look, picture))
+            write(picture)
+
+        yield add
+
+
+def _drawn(seen: Seen, spec: DetectorSpec) -> ImageArray:
+    found = seen.found
+    captions = [
+        f"{spec.class_names[int(label)]} {score:.2f}"
+        for label, score in zip(found.labels_N, found.scores_N, strict=True)
+    ]
+    return draw_boxes(seen.image, found.boxes_N4_source, found.labels_N.tolist(), captions)
+
+
+@contextmanager
+def _video(folder: Path, clip: Clip, first: Look, picture: ImageArray) -> Iterator[Callable[[ImageArray], None]]:
+    import supervision as sv
+
+    name = clip.folder if clip.folder.lower().endswith(".mp4") else f"{clip.folder}.mp4"
+    place = folder / name
+    partial = place.with_name(f".{place.stem[:60]}.{os.getpid()}.partial.mp4")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    height, width = picture.shape[:2]
+    try:
+        with sv.VideoSink(str(partial), sv.VideoInfo(width, height, first.per_second or 25.0)) as sink:
+
+            def write(frame: ImageArray) -> None:
+                # a writer drops a frame of another size without a word; some streams change theirs
+                same = frame.shape[:2] == (height, width)
+                sink.write_frame(frame if same else cast(ImageArray, cv2.resize(frame, (width, height))))
+
+            yield write
+        os.replace(partial, place)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _encoded(image: ImageArray, suffix: str) -> bytes:
+    encoded, content = cv2.imencode(suffix, image)
+    assert encoded  # the suffix is one that OpenCV writes
+    return content.tobytes()

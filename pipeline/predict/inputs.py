@@ -1,0 +1,134 @@
+"""What `yolox predict` is to look at: images, folders, globs, videos and cameras, in order and by different names."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from pipeline.config.user_paths import user_path
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.text import is_utf8, on_one_line
+from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.errors import InputError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm"})
+CAMERA = "camera:"
+
+
+@dataclass(frozen=True)
+class Still:
+    """An image file."""
+
+    name: str  # as the outputs call it: relative to the folder that was asked for
+    path: Path
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video file, or a camera."""
+
+    name: str
+    path: Path | None  # None: a camera
+    device: int = 0  # the camera's number
+
+    @property
+    def folder(self) -> str:
+        """What its frames lie in, and its drawn copy is called by: the file's name, or camera0."""
+        return self.name.replace(":", "") if self.path is None else self.name
+
+
+Source = Still | Clip
+
+
+def find(words: Sequence[str]) -> list[Source]:
+    """Everything that the words name, each file once; InputError where one names nothing.
+
+    A folder's images are called by their path in it; of several words, by the folder's own name before that.
+    """
+    found: dict[str, Source] = {}  # by absolute path
+    names: dict[str, str] = {}
+    for word in words:
+        for place, source in _named(word, alone=len(words) == 1):
+            if place in found:
+                continue
+            if source.name in names:
+                raise InputError(
+                    f"{word}: expected files of different names, got {names[source.name]} and {place}. "
+                    "Give the folder that holds both."
+                )
+            found[place], names[source.name] = source, place
+    return list(found.values())
+
+
+def check_apart(option: str, folder: Path, words: Sequence[str], sources: Sequence[Source]) -> None:
+    """InputError where an output folder lies among the images: it would replace them, or be predicted next time."""
+    place = folder.resolve()
+    asked = {path.resolve() for path in map(user_path, words) if path.is_dir()}
+    holding = {path.resolve() for path in {source.path.parent for source in sources if source.path}}
+    if place in holding or asked & {place, *place.parents}:
+        raise InputError(f"{option} {folder}: expected a folder apart from the images, got one among them.")
+
+
+def _named(word: str, alone: bool) -> Iterator[tuple[str, Source]]:
+    """(absolute path, source) of what one word names."""
+    if word.startswith(CAMERA):
+        yield word, _camera(word)
+        return
+    path = user_path(word)
+    if path.is_dir():
+        prefix = "" if alone else f"{path.resolve().name}/"
+        for name in _of_folder(path):
+            yield _entry(path / name, f"{prefix}{name}")
+    elif path.exists():
+        yield _entry(path, path.name)
+    elif glob.has_magic(str(path)):
+        for match in _of_glob(path, word):
+            yield _entry(match, match.relative_to(_fixed(path)).as_posix())
+    else:
+        raise InputError(f"{word}: no such image or folder.")
+
+
+def _camera(word: str) -> Clip:
+    number = word.removeprefix(CAMERA)
+    if not number.isdecimal() or len(number) > 3:
+        raise InputError(f"{on_one_line(word)}: expected camera:<number>, got {number!r}. The first is camera:0.")
+    return Clip(word, None, int(number))
+
+
+def _of_folder(folder: Path) -> list[str]:
+    """Images and videos below it, by name; hidden files are left out, as in a data set."""
+    names = [name for name in Listing.of(folder).files if PurePath(name).suffix.lower() in _SUFFIXES]
+    if not names:
+        raise InputError(f"{folder}: expected images or videos ({_shown()}), found none.")
+    return names
+
+
+def _of_glob(pattern: Path, word: str) -> list[Path]:
+    matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
+    files = [match for match in matches if match.suffix.lower() in _SUFFIXES and match.is_file()]
+    if not files:
+        raise InputError(f"{word}: expected images or videos ({_shown()}), got {len(matches)} other matches.")
+    return files
+
+
+def _fixed(pattern: Path) -> Path:
+    """The folder that a pattern starts from: its part before the first sign that stands for others."""
+    while glob.has_magic(str(pattern)):
+        pattern = pattern.parent
+    return pattern
+
+
+def _entry(path: Path, name: str) -> tuple[str, Source]:
+    if not is_utf8(str(path)):
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise InputError(f"{shown}: expected a file name in UTF-8. Rename that file or its folder.")
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    return os.path.abspath(path), Clip(name, path) if is_video else Still(name, path)
+
+
+_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+
+
+def _shown() -> str:
+    return ", ".join(sorted(_SUFFIXES))

@@ -1,0 +1,95 @@
+"""The model that answers, and its successor: an alias of the registry is looked up again and again."""
+
+import logging
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.registry.model_reference import locate
+from pipeline.registry.resolve import PREFIX, Registered, registered
+from yolox_core.errors import InputError
+from yolox_core.inference.predictor import Predictor
+
+logger = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model and where it is from."""
+
+    predictor: Predictor
+    name: str  # in the registry, or the file's
+    version: str  # in the registry; empty for a file
+    loaded_at: float  # seconds since 1970
+
+
+class ModelInUse:
+    """What `reference` stands for, loaded. `refresh` takes up another version where an alias was moved."""
+
+    def __init__(self, reference: str, runtime: str | None, device: str, threads: int = 0) -> None:
+        self._reference, self._runtime, self._device, self._threads = reference, runtime, device, threads
+        self._refused: Registered | None = None  # a version that was fetched and cannot be loaded
+        self._fetched = tempfile.TemporaryDirectory(prefix="yolox-serve-")  # what is in use, where it was fetched
+        self.problem = ""  # why the newest version is not in use; empty where it is
+        self.model = self._load(self._look_up())
+
+    @property
+    def moves(self) -> bool:
+        """Whether the reference may come to mean another model."""
+        return self._reference.startswith(PREFIX) and "@" in self._reference
+
+    def refresh(self) -> bool:
+        """Whether another version was taken up. Whatever goes wrong, the one in use stays, and `problem` says why."""
+        try:
+            found = self._look_up()
+            if found is None or found.version == self.model.version:
+                self.problem = ""
+                return False
+            if found == self._refused:
+                return False
+            self.model = self._load(found)  # requests under way keep the one that they began with
+        except Exception as failed:  # of a store or a download that is away for a while; the next look may succeed
+            if self.problem != str(failed):
+                logger.warning("%s: stays at version %s: %s", self._reference, self.model.version, failed)
+            self.problem = str(failed)
+            return False
+        self.problem = ""
+        logger.info("%s is version %s now", self._reference, self.model.version)
+        return True
+
+    def _look_up(self) -> Registered | None:
+        return registered(self._reference) if self._reference.startswith(PREFIX) else None
+
+    def _load(self, found: Registered | None) -> Model:
+        # by its number: the alias may move while it is fetched
+        reference = self._reference if found is None else f"{PREFIX}{found.name}/{found.version}"
+        fetched = tempfile.TemporaryDirectory(prefix="yolox-serve-")
+        path = locate(reference, Path(fetched.name))
+        try:
+            predictor = Predictor.load(path, self._device, self._runtime, self._threads)
+            _warm_up(predictor)
+        except Exception:
+            self._refused = found
+            raise
+        self._fetched, self._refused = fetched, None  # of the one before nothing is read any more
+        if found is None:
+            return Model(predictor, Path(reference).name, "", time.time())
+        return Model(predictor, found.name, found.version, time.time())
+
+
+def _warm_up(predictor: Predictor) -> None:
+    """Run once, so that the first request does not pay for what is made at the first call."""
+    height, width = predictor.spec.input_size
+    grey = np.full((height, width, 3), 114, np.uint8)
+    for one_core in (False, True):  # each has a form of its own
+        predictor.predict_each([grey], [(None, None)], one_core)
+
+
+def check_reference(reference: str, runtime: str | None, device: str) -> None:
+    """InputError where the model cannot be loaded on `device`: before a cluster is started for it."""
+    if not reference:
+        raise InputError("--model: expected a model, got nothing.")
+    Predictor.load(locate(reference), device, runtime)

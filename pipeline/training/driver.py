@@ -1,0 +1,224 @@
+"""One training run from plan to released model: resumed where it was interrupted, released when complete."""
+
+import csv
+import hashlib
+import json
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.cluster.ray_cluster import Hosting, cluster
+from pipeline.config import paths
+from pipeline.config.git_state import project_state
+from pipeline.config.settings import Settings
+from pipeline.registry.model_reference import STARTED_FROM, origin, origin_tags
+from pipeline.registry.run_log import RunLog
+from pipeline.training.progress import TrainingProgress
+from pipeline.training.ray_train import fit
+from pipeline.training.run_folder import add_timing, run_folder, train_seconds, write_history
+from pipeline.training.worker import WorkerOrder
+from yolox_core.atomic_files import new_folder, write_json, write_text
+from yolox_core.config import DetectorSpec, Recipe
+from yolox_core.data.albumentations import check_transforms
+from yolox_core.errors import InputError
+from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
+from yolox_core.model.yolox import check_freezing
+from yolox_core.training import checkpoint
+from yolox_core.training.engine import EpochReport, Left, Started
+
+
+def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
+    """Check everything that can be checked before a worker starts, and write the workers' order."""
+    manifest = _read_json(paths.MANIFEST, "prepare")
+    weights = _read_json(paths.WEIGHTS, "fingerprint")
+    recipe = settings.recipe(len(manifest["class_names"]))
+    spec = DetectorSpec(
+        model=recipe.model,
+        class_names=tuple(manifest["class_names"]),
+        category_ids=tuple(manifest["category_ids"]),
+        input_size=recipe.train.input_size,
+    )
+    for workers in hosting.counts:
+        if recipe.train.batch_size % workers:
+            raise InputError(
+                f"train.batch_size: expected a multiple of the {workers} workers, got {recipe.train.batch_size}."
+            )
+    if recipe.train.patience is not None and not manifest["images"]["val"]:
+        raise InputError("train.patience: expected validation images to measure on, got none. Raise data.split.val.")
+    check_transforms(recipe.augment)
+    check_freezing(recipe.train.freeze)
+    folder = run_folder(settings, recipe.to_dict(), manifest["data_digest"], weights["digest"])
+    return WorkerOrder(
+        recipe=recipe.to_dict(),
+        spec=spec.to_dict(),
+        images=hosting.images or str(paths.RAW_IMAGES.resolve()),
+        digests=str(paths.MANIFEST.resolve()),
+        training=str(paths.prepared("train").resolve()),
+        validation=str(paths.prepared("val").resolve()),
+        initial=None,  # looked up only where something is left to train
+        run=str(folder),
+        threads=recipe.train.threads or hosting.cores_per_worker(),
+        loader_workers=hosting.loader_workers,
+        board=f"board-{secrets.token_hex(4)}",  # several runs may share a cluster
+        cache=hosting.cache,
+        cache_bytes=hosting.cache_gib << 30,
+        checkpoints=f"{hosting.checkpoints.rstrip('/')}/{folder.name}" if hosting.checkpoints else "",
+    )
+
+
+def train_run(settings: Settings, order: WorkerOrder, hosting: Hosting) -> None:
+    folder = Path(order.run)
+    started_from = origin(settings.model.weights, _read_json(paths.WEIGHTS, "fingerprint")["digest"])
+    folder.mkdir(parents=True, exist_ok=True)
+    log = RunLog.open(
+        folder,
+        experiment=settings.registered_name,
+        run_name=folder.name,
+        params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")),
+        tags=project_state().tags() | origin_tags({STARTED_FROM: started_from}),
+    )
+    facts = _Facts(folder, hosting, started_from)
+    status, left = "FAILED", None
+    try:
+        with TrainingProgress() as progress, cluster(hosting), asked_to_end() as leave:
+
+            def on_report(report: Any) -> None:
+                nonlocal left
+                progress.show(report)
+                facts.add(report)
+                left = report if isinstance(report, Left) else None
+                if isinstance(report, EpochReport):
+                    log.log_epoch(report.row, report.timing)
+
+            fit(order, hosting, on_report, leave)
+        status = "KILLED" if left else "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        log.finish(status)
+    if left:
+        where = f"epoch {left.epoch + 1}, {left.step_in_epoch} of its {left.steps_per_epoch} steps done"
+        print(f"train: told to end, saved ({where}). Run again: it goes on from there.", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM)
+
+
+@contextmanager
+def asked_to_end() -> Iterator[threading.Event]:
+    """Set by the first SIGTERM of the block (a node is reclaimed, a job is stopped); a second one ends at once."""
+    asked = threading.Event()
+
+    def note(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Facts:
+    """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
+
+    def __init__(self, folder: Path, hosting: Hosting, started_from: dict[str, Any] | None) -> None:
+        self.folder, self.hosting, self.started_from = folder, hosting, started_from
+        self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")
+
+    def add(self, report: Any) -> None:
+        if isinstance(report, Started):
+            write_history(self.folder, report.history)
+            if report.load_report:
+                self.initial = report.load_report.to_dict()
+            self._write()
+        elif isinstance(report, EpochReport):
+            write_history(self.folder, report.history)
+            add_timing(self.folder, report.row["epoch"], report.timing)
+
+    def _write(self) -> None:
+        summary = {
+            "workers": self.hosting.workers,
+            "device": "cuda" if self.hosting.gpu else "cpu",
+            "initial_weights": self.initial,
+            STARTED_FROM: self.started_from,
+        }
+        write_json(self.folder / "summary.json", summary)
+
+
+def release_run(folder: Path) -> None:
+    """Copy the model to use out of the run: the best by validation map, or the last EMA where nothing was measured."""
+    last = checkpoint.newest(folder / "checkpoints")
+    content = last.content
+    if content is None or last.path is None:
+        raise InputError(
+            f"{folder}: expected the run's checkpoints, got none. A submitted job trains in the cluster's workspace "
+            "(YOLOX_WORKSPACE), which must be this folder, shared."
+        )
+    best = folder / "checkpoints" / checkpoint.BEST
+    source = best if content["progress"]["best_epoch"] is not None else last.path
+    weights = read_weights(source)
+    with new_folder(paths.TRAINED) as target:
+        release(target, weights.build(), weights.spec)
+    write_history(folder, content["history"])  # a driver that was killed at the very end has not written its last row
+    write_history_csv(content["history"])
+    digest = hashlib.sha256((paths.TRAINED / WEIGHTS_FILE).read_bytes()).hexdigest()
+    write_json(
+        paths.TRAINING,
+        {
+            "run": folder.name,
+            "epochs": content["progress"]["epoch"],
+            "released": "best" if source == best else "last",
+            "best_epoch": content["progress"]["best_epoch"],
+            "weights_sha256": digest,
+            "history_sha256": hashlib.sha256((folder / "history.jsonl").read_bytes()).hexdigest(),
+            "train_seconds": round(train_seconds(folder), 1),
+            **_known_summary(folder),
+        },
+    )
+    print(f"train: run {folder.name}, weights {digest[:12]}")
+
+
+def write_history_csv(rows: list[dict[str, Any]]) -> None:
+    """reports/history.csv, for `dvc plots`: a column for each figure, empty where an epoch has none."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines: list[str] = []
+    writer = csv.DictWriter(_Lines(lines), fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(paths.HISTORY, "".join(lines))
+
+
+class _Lines:
+    """A file that collects what is written."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.write = lines.append
+
+
+def is_complete(folder: Path, recipe: Recipe) -> bool:
+    content = checkpoint.newest(folder / "checkpoints").content
+    if content is None:
+        return False
+    progress = content["progress"]
+    return bool(progress["epoch"] >= progress["closing_start"] + recipe.train.closing_epochs)
+
+
+def _known_summary(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json"
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return summary
+
+
+def _read_json(path: Path, stage: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run `dvc repro`, or `yolox {stage}` first.")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,81 @@
+"""What a person sees while training runs: a live bar on a terminal, a line an epoch elsewhere."""
+
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from yolox_core.training.engine import EpochReport, Started, StepReport
+
+SHOWN = {"loss/iou": "iou", "loss/objectness": "obj", "loss/class": "cls", "loss/l1": "l1"}
+
+
+class TrainingProgress:
+    """Shows the engine's reports; use as a context."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        columns = ("[progress.description]{task.description}", "{task.fields[figures]}")
+        self._bar = Progress(
+            TextColumn(columns[0]),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn(columns[1]),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=None, figures="")
+        self._epochs = 0
+
+    def __enter__(self) -> "TrainingProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, report: Any) -> None:
+        """One report of the engine."""
+        if isinstance(report, Started):
+            self._started(report)
+        elif isinstance(report, StepReport):
+            self._step(report)
+        elif isinstance(report, EpochReport):
+            self.console.print(self._epoch_line(report), highlight=False)
+
+    def _started(self, report: Started) -> None:
+        for note in report.notes:
+            self.console.print(note, highlight=False)
+        if report.epoch:
+            self.console.print(f"going on after epoch {report.epoch - 1}", highlight=False)
+        if report.load_report:
+            for line in report.load_report.lines():
+                self.console.print(line, highlight=False)
+
+    def _step(self, report: StepReport) -> None:
+        self._epochs = report.last_epoch + 1
+        losses = " ".join(f"{short} {report.losses[name]:.2f}" for name, short in SHOWN.items())
+        self._bar.update(
+            self._task,
+            description=f"epoch {report.epoch + 1}/{self._epochs}",
+            completed=report.epoch * report.steps_per_epoch + report.step_in_epoch,
+            total=self._epochs * report.steps_per_epoch,
+            figures=f"{report.images_per_second:.0f} images/s  {losses}",
+        )
+
+    def _epoch_line(self, report: EpochReport) -> str:
+        row = report.row
+        measured = f"  map {row['map']:.3f}  map_50 {row['map_50']:.3f}" if "map" in row else ""
+        rate, seconds = report.timing["images_per_second"], report.timing["train_s"]
+        of = f"/{self._epochs}" if self._epochs else ""
+        waited = report.timing["share/data"]
+        return (
+            f"epoch {row['epoch'] + 1}{of}  loss {row['loss']:.3f}{measured}  {rate:.0f} images/s  {seconds:.1f} s, "
+            f"{waited:.0%} waiting for data{'  best so far' if report.is_best else ''}"
+        )

@@ -1,0 +1,166 @@
+"""Training through Ray Train: starts the workers, listens to the first one, survives those that die."""
+
+import dataclasses
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster.ray_cluster import Hosting
+from pipeline.training.report_queue import Board, Pulse
+from pipeline.training.worker import Refusal, WorkerOrder, train_worker
+from yolox_core.errors import InputError
+
+MAX_FAILURES = 3  # times that lost workers are replaced
+# fewer workers than wanted stay fewer until one is lost: to grow, Ray ends them all, and an epoch is done again
+GROW_EVERY_S = 1e9
+LISTEN_EVERY_S = 0.5
+WATCH_EVERY_S = 2.0
+# all wait for the slowest, in an evaluation for long; the driver names one that hangs before the others give up
+COLLECTIVE_TIMEOUT_S, COLLECTIVE_MARGIN_S = 1800, 300
+
+
+def fit(
+    order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None], leave: threading.Event | None = None
+) -> None:
+    """Run the order on a cluster that has been joined; `on_report` gets every report of the engine, in order.
+
+    InputError with the worker's own line where it refused. A worker that dies, or that hangs, is replaced and training
+    goes on from the last checkpoint. Once `leave` is set the workers save and end: the last report is then `Left`.
+    """
+    import ray
+    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # beside the driver: a node that is lost takes neither without the other
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board: Any = ray.remote(Board).options(name=order.board, num_cpus=0, scheduling_strategy=here).remote()
+    # on this machine as many cores as there are, whatever number of threads was asked for
+    resources: dict[str, float] = {"CPU": order.threads if hosting.address else hosting.cores_per_worker()}
+    if hosting.gpu:
+        resources["GPU"] = 1
+    # `Any`: the type hints of `ray.train` still say the older classes
+    scaling: Any = ScalingConfig(
+        num_workers=(hosting.min_workers, hosting.workers) if hosting.min_workers else hosting.workers,
+        use_gpu=hosting.gpu,
+        resources_per_worker=resources,
+        elastic_resize_monitor_interval_s=GROW_EVERY_S,
+    )
+    failures: Any = FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES)
+    running: Any = RunConfig(name="ray", storage_path=order.run, failure_config=failures)
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config=dataclasses.asdict(order),
+        scaling_config=scaling,
+        torch_config=TorchConfig(timeout_s=max(COLLECTIVE_TIMEOUT_S, int(hosting.hang_s) + COLLECTIVE_MARGIN_S)),
+        run_config=running,
+    )
+    listener = _Listener(board, on_report, leave or threading.Event(), hosting.hang_s)
+    listener.start()
+    try:
+        trainer.fit()
+    except Exception:
+        listener.finish()
+        if not listener.refusals:
+            raise
+    finally:
+        listener.finish()
+        ray.kill(board)
+    if listener.refusals:
+        raise InputError(listener.refusals[0])
+
+
+class _Listener(threading.Thread):
+    """Takes reports off the board while `fit` blocks the main thread, and looks after workers that hang."""
+
+    def __init__(self, board: Any, on_report: Callable[[Any], None], leave: threading.Event, hang_s: float) -> None:
+        super().__init__(name="listener", daemon=True)
+        self._board, self._on_report = board, on_report
+        self._leave, self._hang_s = leave, hang_s
+        self._done = threading.Event()
+        self._finished = False
+        self.refusals: list[str] = []
+        self._problem: BaseException | None = None
+
+    def run(self) -> None:
+        watched_s = time.monotonic()
+        try:
+            while not self._done.wait(LISTEN_EVERY_S):
+                if self._problem is None:
+                    self._try_to_take()
+                if time.monotonic() - watched_s >= WATCH_EVERY_S:
+                    watched_s = time.monotonic()
+                    self._watch()
+        except Exception as problem:
+            print(f"workers cannot be watched any more ({problem!r}); training goes on", file=sys.stderr)
+
+    def _try_to_take(self) -> None:
+        try:
+            self._take()
+        except Exception as problem:
+            print(f"reports cannot be followed any more ({problem!r}); training goes on", file=sys.stderr)
+            self._problem = problem
+
+    def finish(self) -> None:
+        """Take what is left; raises what went wrong in the thread."""
+        if self._finished:
+            return
+        self._finished = True
+        self._done.set()
+        self.join()
+        if self._problem is not None:
+            raise self._problem
+        self._take()
+
+    def _take(self) -> None:
+        import ray
+
+        for pickled in ray.get(self._board.take.remote()):
+            report = pickle.loads(pickled)
+            if isinstance(report, Refusal):
+                self.refusals.append(report.line)
+            else:
+                self._on_report(report)
+
+    def _watch(self) -> None:
+        import ray
+
+        if self._leave.is_set():
+            ray.get(self._board.leave.remote())
+        found = ray.get(self._board.hanging.remote(self._hang_s))
+        if found is None:
+            return
+        pulse, stood_s = found
+        print(
+            f"worker {pulse.rank} (process {pulse.pid}) hangs: no step for {stood_s:.0f} s after step {pulse.step} of "
+            f"epoch {pulse.epoch + 1}. It is ended; training goes on from the last checkpoint.",
+            file=sys.stderr,
+        )
+        _end_process(pulse)
+
+
+def _end_process(pulse: Pulse) -> None:
+    """SIGKILL on the worker's own node: a process that hangs hears nothing else."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(pulse.node, soft=False)
+    try:
+        ray.get(ray.remote(_kill).options(num_cpus=0, scheduling_strategy=there).remote(pulse.pid), timeout=30)
+    except ray.exceptions.RayError as failed:  # its node is gone as well, and Ray will notice
+        print(f"worker {pulse.rank} could not be ended: {str(failed).splitlines()[0]}", file=sys.stderr)
+
+
+def _kill(pid: int) -> None:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return  # gone already
+    if command.startswith(b"ray::RayTrainWorker"):  # and not another process, which got its number
+        os.kill(pid, signal.SIGKILL)

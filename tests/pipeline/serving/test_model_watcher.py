@@ -1,0 +1,112 @@
+"""The model in use follows its alias, and stays what it is while the registry cannot be reached."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.registry.register import CHAMPION, register
+from pipeline.registry.store import DATABASE, connect, tracking_uri
+from pipeline.serving.app import Question, answer
+from pipeline.serving.model_watcher import ModelInUse, check_reference
+from pipeline.serving.options import Options
+from tests.pipeline.registry.test_register import a_release
+from yolox_core.errors import InputError
+from yolox_core.export.onnx import export_onnx
+from yolox_core.inference.runtimes import ONNX_FILE
+
+CHAMPIONS = f"models:/yolox-detector@{CHAMPION}"
+
+
+def test_a_moved_alias_is_taken_up_and_a_silent_store_changes_nothing(project: Path) -> None:
+    register(a_release(project, seed=1))
+    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    first = in_use.model
+    assert in_use.moves and (first.name, first.version) == ("yolox-detector", "1")
+    assert not in_use.refresh() and in_use.model is first
+
+    register(a_release(project, seed=2))
+    connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
+    assert in_use.refresh() and in_use.model.version == "2" and in_use.problem == ""
+
+    (project / DATABASE).rename(project / "away.db")
+    assert not in_use.refresh()
+    assert in_use.model.version == "2" and "no MLflow store" in in_use.problem
+    (project / "away.db").rename(project / DATABASE)
+    assert not in_use.refresh() and in_use.problem == ""
+
+
+def test_a_version_whose_files_were_lost_is_not_taken_up(project: Path) -> None:
+    register(a_release(project, seed=1))
+    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    register(a_release(project, seed=2))
+    connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
+    with sqlite3.connect(project / DATABASE) as store:
+        ((place,),) = store.execute("select storage_location from model_versions where version = 2").fetchall()
+    for weights in Path(place.removeprefix("file://")).rglob("model.safetensors"):
+        weights.write_bytes(b"damaged")
+    assert not in_use.refresh()
+    assert in_use.model.version == "1" and "not what was registered" in in_use.problem
+
+
+def test_a_version_that_cannot_be_loaded_is_fetched_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(a_release(project, seed=1))
+    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    register(a_release(project, seed=2))
+    connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
+    fetched: list[str] = []
+
+    def fetch(reference: str, into: Path) -> Path:
+        fetched.append(reference)
+        assert into.is_dir()
+        (into / "model.pt").write_bytes(b"of a newer format")
+        return into / "model.pt"
+
+    monkeypatch.setattr("pipeline.serving.model_watcher.locate", fetch)
+    assert not in_use.refresh() and not in_use.refresh()
+    assert fetched == ["models:/yolox-detector/2"] and in_use.problem != "" and in_use.model.version == "1"
+    connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "1")
+    assert not in_use.refresh() and in_use.problem == ""
+
+
+def test_an_image_on_a_core_of_its_own_has_the_boxes_of_one_on_all(project: Path) -> None:
+    made = a_release(project, seed=1)
+    export_onnx(made.folder, made.folder / ONNX_FILE)
+    model = ModelInUse(str(made.folder), "onnx", "cpu", threads=2).model
+    pixels = [np.random.default_rng(seed).integers(0, 256, (70, 90, 3), dtype=np.uint8) for seed in range(4)]
+    questions = [Question(model, image, 1e-6, 0.5) for image in pixels]
+    alone = [answer(question).found for question in questions]
+    assert model.predictor.many_at_once and all(len(found.scores_N) for found in alone)
+    with ThreadPoolExecutor(4) as pool:
+        beside_others = [told.found for told in pool.map(lambda question: answer(question, one_core=True), questions)]
+    for one, other in zip(alone, beside_others, strict=True):
+        np.testing.assert_allclose(one.scores_N, other.scores_N, atol=1e-5)
+        np.testing.assert_allclose(one.boxes_N4_source, other.boxes_N4_source, atol=0.01)
+
+
+def test_a_number_or_a_folder_stays(project: Path) -> None:
+    made = a_release(project, seed=1)
+    register(made)
+    assert not ModelInUse("models:/yolox-detector/1", "torch", "cpu").moves
+    in_use = ModelInUse(str(made.folder), "torch", "cpu")
+    assert not in_use.moves and not in_use.refresh()
+    assert (in_use.model.name, in_use.model.version) == (made.folder.name, "")
+    with pytest.raises(InputError, match="has no such version"):
+        check_reference("models:/yolox-detector/9", "torch", "cpu")
+
+
+def test_options_are_checked() -> None:
+    assert Options.from_mapping({"model": "m", "queue": 3}).limits.max_waiting == 3
+    for given, words in (
+        ({"model": "m", "que": 3}, r"args: que: no such option.*queue"),
+        ({}, r"expected `model`"),
+        ({"model": "m", "replicas": 0}, r"--replicas: expected a whole number"),
+        ({"model": "m", "max_mib": float("nan")}, r"--max-mib: expected a number above 0"),
+        ({"model": "m", "runtime": "onx"}, r"--runtime: expected one of .*onnx"),
+        ({"model": "m", "device": "gpu"}, r"--device: expected cpu or cuda, got 'gpu'"),
+        ({"model": "m", "device": "cuda"}, r"--device cuda: expected --runtime torch"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Options.from_mapping(given)

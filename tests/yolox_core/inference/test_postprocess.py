@@ -1,0 +1,80 @@
+"""From decoded predictions to detections: thresholds, suppression within a class, back to the source image."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from yolox_core.errors import InputError
+from yolox_core.inference.postprocess import decode, select, to_source
+
+Row = tuple[list[float], float, list[float]]  # box xyxy, objectness, class probabilities
+
+
+def decoded(*rows: Row) -> Tensor:
+    return torch.tensor([[*box, objectness, *classes] for box, objectness, classes in rows])
+
+
+BOX, SHIFTED = [10.0, 10.0, 50.0, 50.0], [12.0, 10.0, 52.0, 50.0]  # IoU 38/42 = .905
+
+
+@pytest.mark.parametrize("name", ["confidence", "nms_iou"])
+@pytest.mark.parametrize("value", [-0.01, 1.01, math.nan, math.inf])
+def test_a_threshold_out_of_range_is_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{name}: expected a threshold from 0 to 1"):
+        select(decoded((BOX, 1.0, [1.0])), **{"confidence": 0.3, "nms_iou": 0.5, name: value})
+
+
+def test_suppression_stays_within_a_class() -> None:
+    predictions = decoded((BOX, 0.9, [0.8, 0.1]), (SHIFTED, 0.8, [0.1, 0.9]), (SHIFTED, 0.7, [0.9, 0.1]))
+    rows = select(predictions, 0.3, 0.65)
+    assert rows[:, 6].tolist() == [0.0, 1.0]  # both classes; the weaker of the two of class 0 is gone
+    torch.testing.assert_close(rows[0], torch.tensor([*BOX, 0.9, 0.8, 0.0]))
+    assert len(select(predictions, 0.3, 0.95)) == 3  # they overlap by less than that
+
+
+def test_score_is_objectness_times_class_and_the_threshold_is_kept() -> None:
+    far = [200.0, 200.0, 220.0, 220.0]
+    predictions = decoded((BOX, 0.5, [0.5]), (far, 0.5, [0.25]))
+    assert len(select(predictions, 0.25, 0.65)) == 1  # at the threshold
+    assert len(select(predictions, 0.2501, 0.65)) == 0
+    assert len(select(predictions, 0.125, 0.65)) == 2
+
+
+def test_best_first() -> None:
+    rows = [([40.0 * i, 0.0, 40.0 * i + 20, 20.0], score, [1.0]) for i, score in enumerate([0.3, 0.9, 0.5, 0.7])]
+    assert select(decoded(*rows), 0.0, 0.5)[:, 4].tolist() == pytest.approx([0.9, 0.7, 0.5, 0.3])
+
+
+def test_nothing_above_the_threshold_is_an_empty_result() -> None:
+    found = to_source(select(decoded((BOX, 0.1, [0.1, 0.2])), 0.5, 0.65), 0.5, (100, 100))
+    assert len(found) == 0
+    assert found.boxes_N4_source.shape == (0, 4)
+    assert found.scores_N.shape == found.labels_N.shape == (0,)
+    assert found.to_json("a.jpg", 1, ("cat", "dog"), (1, 2)) == []
+
+
+def test_scaled_back_and_clipped_to_the_source() -> None:
+    rows = select(decoded(([-5.0, 10.0, 30.0, 80.0], 1.0, [0.0, 0.6])), 0.1, 0.65)
+    found = to_source(rows, 0.5, (120, 50))  # height, width
+    assert found.boxes_N4_source.tolist() == [[0.0, 20.0, 50.0, 120.0]]
+    assert found.scores_N.tolist() == pytest.approx([0.6])
+    (entry,) = found.to_json("a.jpg", 7, ("cat", "dog"), (3, 18))
+    assert entry.pop("score") == pytest.approx(0.6)
+    assert entry == {
+        "file_name": "a.jpg",
+        "image_id": 7,
+        "category_id": 18,
+        "category_name": "dog",
+        "bbox": [0.0, 20.0, 50.0, 100.0],
+    }
+
+
+def test_decode_gives_boxes_then_probabilities() -> None:
+    raw = torch.zeros(2, 21, 7)
+    raw[..., 6] = math.log(3)
+    result = decode(raw.bfloat16(), (32, 32))
+    assert result.shape == (2, 21, 7) and result.dtype == torch.float32
+    torch.testing.assert_close(result[0, 0, :4], torch.tensor([-4.0, -4.0, 4.0, 4.0]))
+    torch.testing.assert_close(result[0, 0, 4:], torch.tensor([0.5, 0.5, 0.75]), atol=3e-3, rtol=0)

@@ -1,0 +1,62 @@
+"""What a data set is, whatever format it came in: categories, and images with their objects."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from yolox_core.structures import BoolArray, FloatArray, IntArray
+
+LARGEST_ID = 2**63 - 1  # ids become int64
+
+
+@dataclass(frozen=True)
+class Category:
+    """A kind of object. `category_id` is the data set's own id; a class index is a position in the list."""
+
+    category_id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image and its objects, as its annotation says (not yet checked)."""
+
+    image_id: int
+    file_name: str  # relative to the records' image root, with forward slashes
+    height: int  # px, as annotated; 0 where the annotation does not say
+    width: int
+    boxes_G4: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))  # xyxy, source px
+    labels_G: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))  # class index
+    ignore_G: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))  # crowd: neither object nor background
+    split: str | None = None  # train, val or test where the data set brings its own split
+    annotation: str = ""  # where the objects were read, for messages: "annotations/cat.xml"
+
+
+@dataclass(frozen=True)
+class DatasetRecords:
+    """A whole data set."""
+
+    image_root: Path
+    categories: tuple[Category, ...]
+    images: Sequence[ImageRecord]
+    fetch: Callable[[str], Path] | None = None  # brings an image here by its file name, where image_root is elsewhere
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(category.name for category in self.categories)
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        return tuple(category.category_id for category in self.categories)
+
+    def path(self, record: ImageRecord) -> Path:
+        """Where the image lies."""
+        return self.image_root / record.file_name
+
+
+def described(record: ImageRecord, class_names: Sequence[str]) -> list[str]:
+    """What the annotation says of the image, a text an object, whatever the order: equal lists mean equal truth."""
+    objects = zip(record.boxes_G4.tolist(), record.labels_G, record.ignore_G, strict=True)
+    return sorted(f"{class_names[int(label)]} {box} {bool(ignore)}" for box, label, ignore in objects)

@@ -1,0 +1,29 @@
+"""A detector over the images of a data set, one by one."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from yolox_core.config import DetectorSpec, EvaluateConfig
+from yolox_core.data.image_io import read_image
+from yolox_core.data.records import DatasetRecords
+from yolox_core.structures import Detections, ImageArray
+
+
+class Finder(Protocol):
+    """What finds objects in images: a Predictor, or another form of the same model."""
+
+    spec: DetectorSpec
+
+    def predict(self, images: Sequence[ImageArray], confidence: float, nms_iou: float) -> list[Detections]:
+        """Detections of each image, best first."""
+
+
+def detect_all(predictor: Finder, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
+    """Detections of every image, one by one, as DESIGN's JSON."""
+    spec = predictor.spec
+    found: list[dict[str, Any]] = []
+    for image in truth.images:
+        pixels = read_image(truth.image_root / image.file_name)
+        (detections,) = predictor.predict([pixels], config.confidence, config.nms_iou)
+        found += detections.to_json(image.file_name, image.image_id, spec.class_names, spec.category_ids)
+    return found

@@ -1,0 +1,65 @@
+"""Boxes and assignments drawn on images. Drawing itself is supervision's and OpenCV's."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from yolox_core.config import STRIDES
+from yolox_core.ops.anchors import AnchorPoints
+from yolox_core.structures import Assignment, FloatArray, ImageArray
+
+# Okabe and Ito's colours, told apart by most colour-blind people (jfly.uni-koeln.de/color)
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a800", "#6a3d9a")
+MOST_CAPTIONS = 30  # more of them hide the picture
+POINT_RADIUS_PX = {8: 2, 16: 4, 32: 6}
+
+
+def draw_boxes(
+    image: ImageArray, boxes: FloatArray, colors: Sequence[int], captions: Sequence[str] | None
+) -> ImageArray:
+    """A copy of the BGR image with boxes [N, 4] (xyxy px), coloured by index, and their captions (None: without)."""
+    if not len(boxes):
+        return image.copy()
+    import supervision as sv
+
+    found = sv.Detections(xyxy=np.asarray(boxes, np.float32), class_id=np.asarray(colors, np.int64))
+    palette, lookup = sv.ColorPalette.from_hex(list(PALETTE)), sv.ColorLookup.CLASS
+    drawn = sv.BoxAnnotator(palette, thickness=2, color_lookup=lookup).annotate(image.copy(), found)
+    if captions is not None and len(boxes) <= MOST_CAPTIONS:
+        writer = sv.LabelAnnotator(palette, text_scale=0.4, text_padding=2, color_lookup=lookup)
+        drawn = writer.annotate(drawn, found, labels=list(captions))
+    return np.asarray(drawn, dtype=np.uint8)
+
+
+def draw_assignment(
+    image: ImageArray, boxes_G4: FloatArray, captions: Sequence[str], assignment: Assignment, points: AnchorPoints
+) -> ImageArray:
+    """A copy of the letterboxed image with every object and the anchor points that were given to it.
+
+    One colour an object; a point's disc is the larger, the coarser its level. `assignment` is of a batch of one.
+    """
+    drawn = draw_boxes(image, boxes_G4, range(len(boxes_G4)), captions)
+    for point in assignment.foreground_BA[0].nonzero().flatten().tolist():
+        x, y = points.center_A2[point].tolist()
+        color = _bgr(PALETTE[int(assignment.matched_gt_BA[0, point]) % len(PALETTE)])
+        radius = POINT_RADIUS_PX[int(points.stride_A[point])]
+        center = (round(x), round(y))
+        cv2.circle(drawn, center, radius, color, thickness=-1, lineType=cv2.LINE_AA)
+        cv2.circle(drawn, center, radius, (255, 255, 255), thickness=1, lineType=cv2.LINE_AA)
+    return drawn
+
+
+def points_by_level(assignment: Assignment, points: AnchorPoints, objects: int) -> list[dict[int, int]]:
+    """For each object of a batch of one: stride -> number of anchor points that it got."""
+    matched_A: Tensor = assignment.matched_gt_BA[0]
+    return [
+        {stride: int(((matched_A == index) & (points.stride_A == stride)).sum()) for stride in STRIDES}
+        for index in range(objects)
+    ]
+
+
+def _bgr(hexadecimal: str) -> tuple[int, int, int]:
+    red, green, blue = (int(hexadecimal[at : at + 2], 16) for at in (1, 3, 5))
+    return blue, green, red
