@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"  # the reference's numbers, but for those that need weights
 SHARED = ROOT.parent / "shared"
 PREFIX = "needs "
 POSTGRESQL = Path("/usr/lib/postgresql")

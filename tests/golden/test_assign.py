@@ -1,13 +1,11 @@
 """SimOTA gives exactly the reference's assignment on the golden situations; where costs tie, any choice is right."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tests.needs import shared_folder
+from tests.needs import GOLDEN
 from yolox_core.config import AssignConfig, AssignRule
 from yolox_core.loss.simota import SimOTA, find_candidates, joint_scores, price
 from yolox_core.ops.anchors import AnchorPoints, anchor_points
@@ -22,7 +20,7 @@ LEAST_SAME = 0.999  # of all points; the others must be ties
 @pytest.mark.parametrize("rule", ["yolox-2021", "yolox-2023"])
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_reference(name: str, rule: AssignRule, radius: float) -> None:
-    golden = np.load(shared_folder("golden") / f"assign_{name}.npz")
+    golden = np.load(GOLDEN / f"assign_{name}.npz")
     raw = torch.cat(
         [
             torch.zeros_like(torch.from_numpy(golden["pred_boxes_cxcywh"])),
@@ -72,5 +70,4 @@ def prices_paid(cost_GA: Tensor, matched_A: Tensor) -> list[list[float]]:
 
 
 def test_folder_is_complete() -> None:
-    folder: Path = shared_folder("golden")
-    assert sorted(path.stem for path in folder.glob("assign_*.npz")) == [f"assign_{name}" for name in NAMES]
+    assert sorted(path.stem for path in GOLDEN.glob("assign_*.npz")) == [f"assign_{name}" for name in NAMES]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.needs import shared_folder
+from tests.needs import GOLDEN, shared_file
 from yolox_core.config import AssignConfig, AssignRule, ModelConfig
 from yolox_core.inference.postprocess import decode, select
 from yolox_core.loss.detection_loss import detection_loss
@@ -19,12 +19,12 @@ from yolox_core.structures import Targets
 
 
 def coco_nano() -> YOLOX:
-    return read_weights(shared_folder("weights") / "yolox_nano_coco.pth").build()
+    return read_weights(shared_file("weights", "yolox_nano_coco.pth")).build()
 
 
 @pytest.mark.parametrize("size", ["nano", "tiny", "s", "m", "l", "x"])
 def test_architecture(size: str) -> None:
-    expected = json.loads((shared_folder("golden") / "architecture.json").read_text())[size]
+    expected = json.loads((GOLDEN / "architecture.json").read_text())[size]
     with torch.device("meta"):
         model = YOLOX(ModelConfig.of_size(size, expected["num_classes"]))
     assert sum(parameter.numel() for parameter in model.parameters()) == expected["parameters"]
@@ -32,7 +32,7 @@ def test_architecture(size: str) -> None:
 
 
 def test_outputs() -> None:
-    golden = np.load(shared_folder("golden") / "model_nano_coco.npz")
+    golden = np.load(shared_file("golden", "model_nano_coco.npz"))
     model = coco_nano().eval()
     images = torch.from_numpy(golden["images"])
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_outputs() -> None:
 @pytest.mark.parametrize("use_l1", [False, True])
 @pytest.mark.parametrize("rule", ["yolox-2021", "yolox-2023"])
 def test_losses_and_gradients(rule: AssignRule, use_l1: bool) -> None:
-    golden = np.load(shared_folder("golden") / "model_nano_coco.npz")
+    golden = np.load(shared_file("golden", "model_nano_coco.npz"))
     model = coco_nano().train()
     images = torch.from_numpy(golden["images"])
     rows = torch.from_numpy(golden["targets_label_cxcywh"])
@@ -81,7 +81,7 @@ def test_losses_and_gradients(rule: AssignRule, use_l1: bool) -> None:
 
 
 def test_postprocess() -> None:
-    golden = np.load(shared_folder("golden") / "postprocess.npz")
+    golden = np.load(GOLDEN / "postprocess.npz")
     predictions = torch.from_numpy(golden["predictions"])
     predictions = torch.cat((cxcywh_to_xyxy(predictions[..., :4]), predictions[..., 4:]), dim=-1)
     for index, image in enumerate(predictions):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests import needs
+from tests.needs import GOLDEN
 from yolox_core.config import PAD_VALUE, AugmentConfig
 from yolox_core.data.geometry import cut_boxes, keep_visible, letterbox, map_boxes, random_affine
 from yolox_core.data.objects import Objects
@@ -18,7 +18,7 @@ def objects_of(*boxes: tuple[float, float, float, float]) -> Objects:
 
 
 def test_letterbox_equals_the_reference() -> None:
-    golden = np.load(needs.shared_file("golden", "letterbox.npz"))
+    golden = np.load(GOLDEN / "letterbox.npz")
     count = sum(name.startswith("image_") for name in golden.files)
     assert count == 4
     for index in range(count):

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from tests.needs import shared_folder
+from tests.needs import GOLDEN
 from yolox_core.config import TrainConfig
 from yolox_core.training.schedule import LearningRate, ema_decay, is_closing, is_evaluated
 
 
 def test_equals_the_reference() -> None:
-    golden = json.loads((shared_folder("golden") / "schedule.json").read_text())
+    golden = json.loads((GOLDEN / "schedule.json").read_text())
     rate = LearningRate(
         golden["base_lr"], golden["min_lr_ratio"], golden["total_iters"], golden["warmup_iters"], golden["no_aug_iters"]
     )
