@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pipeline.config.paths import DISTRIBUTION, PACKAGE
 from pipeline.config.settings import Settings
 from pipeline.stages.entrypoint import stage_main
-from pipeline.training.run_folder import code_digest
+from pipeline.training.identity import engine_digest
 from yolox_core.atomic_files import write_json
 
 
 def run(_: Settings) -> None:
     """Write data/package.json; the same package gives the same bytes."""
-    write_json(PACKAGE, {"version": version(DISTRIBUTION), "detector": code_digest()})
+    write_json(PACKAGE, {"version": version(DISTRIBUTION), "detector": engine_digest()})
     print(f"package: {DISTRIBUTION} {version(DISTRIBUTION)}")
 
 

@@ -2,13 +2,17 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.config.settings import SyntheticSettings
 from pipeline.data.formats.read import read_dataset
 from pipeline.data.synthetic.scenes import GENERATOR_VERSION, render
 from pipeline.study.design import Study
+from pipeline.study.single_run import fold_order
+from pipeline.training.identity import records_digest
 from yolox_core.data.image_io import content_digests
+from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError, nearest
 
 RENDERED = Path("data/study")
@@ -52,10 +56,18 @@ def rendered(scenes: SyntheticSettings) -> Path:
     return folder
 
 
-def data_digest(folder: Path) -> str:
-    """One name for the images and their objects, whatever the order they are read in."""
+def data_digests(folder: Path) -> tuple[str, str]:
+    """Names for the images and their objects: today's, and the one that rows of before carry.
+
+    A study deals images to folds by their names: so today's is of the records in the order in which they are dealt.
+    """
     records = read_dataset(folder)[0]
     content = dict(zip((image.file_name for image in records.images), content_digests(records), strict=True))
+    dealt = replace(records, images=sorted(records.images, key=fold_order))
+    return records_digest(dealt, content)[:DIGEST_LENGTH], _digest_of_before(records, content)
+
+
+def _digest_of_before(records: DatasetRecords, content: Mapping[str, str]) -> str:
     lines = sorted(
         f"{image.file_name}\t{content[image.file_name]}\t{image.boxes_G4.tolist()}\t{image.labels_G.tolist()}"
         for image in records.images

@@ -22,11 +22,11 @@ from typing import Any
 import torch
 
 from pipeline.console.exit_codes import refusals
-from pipeline.study.data import data_digest, folders_of, named_folders
+from pipeline.study.data import data_digests, folders_of, named_folders
 from pipeline.study.design import DataChoice, Run, Study, read_study
 from pipeline.study.rows import Row, Standing, append, standing
 from pipeline.study.single_run import run_one
-from pipeline.training.run_folder import code_digest
+from pipeline.training.identity import engine_digest
 from yolox_core.errors import InputError
 
 CODE_DIGEST_LENGTH = 16
@@ -113,15 +113,15 @@ def run_missing(study: Study, given: Mapping[str, Path], out: Path, execute: Exe
     names = dict.fromkeys(run.data for run in standing(study, out).missing)
     rendered = (name for name, choice in study.data.items() if choice.synthetic is not None)
     folders = folders_of(study, dict.fromkeys([*names, *rendered]), given)
-    digests = {name: data_digest(folder) for name, folder in folders.items()}
+    digests = {name: data_digests(folder) for name, folder in folders.items()}
     missing = standing(study, out, digests).missing
     data_of = {run.key: run.data for run in missing}
-    code = code_digest()[:CODE_DIGEST_LENGTH]
+    code = engine_digest()[:CODE_DIGEST_LENGTH]
     for row in execute([Job(run, study.data[run.data], folders[run.data]) for run in missing]) if missing else ():
         kept = dict(row)
         if "error" not in row:
             data = data_of[row["key"]]
-            kept |= {"data_digest": digests[data], "choice": study.choice_digest(data), "code": code}
+            kept |= {"data_digest": digests[data][0], "choice": study.choice_digest(data), "code": code}
         append(out, kept)
         yield kept
 

@@ -56,8 +56,11 @@ def _seconds(run: Run, known: Sequence[Row]) -> float:
     return sum(float(row["whole_s"]) for row in nearest) / len(nearest)
 
 
-def standing(study: Study, path: Path, data_digests: Mapping[str, str] | None = None) -> Standing:
-    """What the rows in `path` hold of the plan. InputError on rows of other parameters or, where told, other data."""
+def standing(study: Study, path: Path, data_digests: Mapping[str, Sequence[str]] | None = None) -> Standing:
+    """What the rows in `path` hold of the plan. InputError on rows of other parameters or, where told, other data.
+
+    `data_digests`: of each data set the names that its rows may carry, today's first.
+    """
     rows = {row["key"]: row for row in read_rows(path)}
     done, missing = [], []
     for run in study.plan():
@@ -76,11 +79,11 @@ def standing(study: Study, path: Path, data_digests: Mapping[str, str] | None = 
                 f"{path}: {run.key}: expected a row of the study's choice of images and test sizes, got another. "
                 "Name another file of rows, or undo the change of the study."
             )
-        digest = (data_digests or {}).get(run.data)
-        if digest is not None and row.get("data_digest", digest) != digest:
+        digests = (data_digests or {}).get(run.data, ())
+        if digests and row.get("data_digest", digests[0]) not in digests:
             raise InputError(
-                f"{path}: {run.key}: expected a row of the same images, got data {row['data_digest']}, not {digest}. "
-                "Name another file of rows, or the folder that was used."
+                f"{path}: {run.key}: expected a row of the same images, got data {row['data_digest']}, "
+                f"not {digests[0]}. Name another file of rows, or the folder that was used."
             )
         done.append(row)
     return Standing(tuple(done), tuple(missing))

@@ -1,7 +1,6 @@
 """The sweep itself: its data cut, its trials, its finalists and their outcome."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -21,9 +20,10 @@ from pipeline.sweep.report import Outcome
 from pipeline.sweep.selection import Finalist, choose, front
 from pipeline.sweep.space import Range, Space, grace_epochs, read_space
 from pipeline.sweep.trial import ENDED, Trial, read_trials, trial_key
-from pipeline.training.run_folder import HASH_LENGTH, code_digest
+from pipeline.training.identity import identity, records_digest
 from pipeline.training.worker import WorkerOrder
 from yolox_core.config import DetectorSpec
+from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.export.model_cost import latency_ms, size_of
 
@@ -72,12 +72,13 @@ class Sweep:
         _check_cores(hosting)
         plain = space.settings({})
         initial_weights(plain.model.weights, plain.recipe(len(names)).model)
-        identity = _identity(settings, space, hosting, manifest)
-        folder = (paths.RUNS / f"sweep-{settings.data_name}-{identity}").resolve()
+        parts = _cut(settings.sweep.val, manifest["files"])
+        name = _identity(settings, space, hosting, parts, manifest["files"])
+        folder = (paths.RUNS / f"sweep-{settings.data_name}-{name}").resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        made = cls(settings, space, hosting, folder, names, tuple(manifest["category_ids"]))
-        made._cut(manifest)
-        return made
+        for part, records in parts.items():
+            write_coco(records, folder / f"{part}.json")
+        return cls(settings, space, hosting, folder, names, tuple(manifest["category_ids"]))
 
     def search(self, log: SweepLog) -> None:
         """Every trial of the space that has not ended yet."""
@@ -201,23 +202,6 @@ class Sweep:
         spec = DetectorSpec(recipe.model, self.names, self.category_ids, recipe.train.input_size)
         return _costs(spec, latency)
 
-    def _cut(self, manifest: Mapping[str, Any]) -> None:
-        """train.json and val.json: the validation split, or by content a share of the training split."""
-        training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
-        validation = read_coco(paths.prepared("val"), paths.RAW_IMAGES)
-        if not validation.images:
-            share, digests = self.settings.sweep.val, manifest["files"]
-            held = {
-                image.file_name for image in training.images if position(digests[image.file_name], VAL_SEED) < share
-            }
-            both = training.images
-            training = dataclasses.replace(training, images=[i for i in both if i.file_name not in held])
-            validation = dataclasses.replace(validation, images=[i for i in both if i.file_name in held])
-        for name, part in (("training", training), ("validation", validation)):
-            if not sum(len(image.boxes_G4) for image in part.images):
-                raise InputError(f"sweep.val: expected objects in the {name} images, got none in {len(part.images)}.")
-            write_coco(part, self.folder / f"{name}.json")
-
     def _sampler(self, kind: str) -> Any:
         from pipeline.sweep.tune_search import Sampler
 
@@ -280,16 +264,37 @@ def _costs(spec: DetectorSpec, latency: bool) -> dict[str, float]:
     return {**size_of(spec), **({"latency_ms": latency_ms(spec)} if latency else {})}
 
 
-def _identity(settings: Settings, space: Space, hosting: Hosting, manifest: Mapping[str, Any]) -> str:
+def _cut(share: float, content: Mapping[str, str]) -> dict[str, DatasetRecords]:
+    """What trials train and are measured on: the validation split, or by content a share of the training split."""
+    training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
+    validation = read_coco(paths.prepared("val"), paths.RAW_IMAGES)
+    if not validation.images:
+        both = training.images
+        held = {image.file_name for image in both if position(content[image.file_name], VAL_SEED) < share}
+        training = dataclasses.replace(training, images=[i for i in both if i.file_name not in held])
+        validation = dataclasses.replace(validation, images=[i for i in both if i.file_name in held])
+    parts = {"training": training, "validation": validation}
+    for name, part in parts.items():
+        if not sum(len(image.boxes_G4) for image in part.images):
+            raise InputError(f"sweep.val: expected objects in the {name} images, got none in {len(part.images)}.")
+    return parts
+
+
+def _identity(
+    settings: Settings,
+    space: Space,
+    hosting: Hosting,
+    parts: Mapping[str, DatasetRecords],
+    content: Mapping[str, str],
+) -> str:
     """A hash of all that a trial's figures depend on; how many finalists there are is not among it."""
     sweep = settings.sweep
-    searched = [sweep.search, sweep.samples, sweep.early_stopping, sweep.grace_epochs, sweep.reduction, sweep.val]
-    identity = [
-        searched,
-        list(sweep.objectives) if sweep.search == "tpe" else None,
-        {name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},
-        space.settings({}).recipe(len(manifest["class_names"])).to_dict(),
-        [manifest["data_digest"], json.loads(paths.WEIGHTS.read_text(encoding="utf-8"))["digest"], code_digest()],
-        [hosting.workers, hosting.threads, hosting.gpu],
-    ]
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
+    return identity(
+        space.settings({}).recipe(len(parts["training"].class_names)).to_dict(),
+        {name: records_digest(part, content) for name, part in parts.items()},
+        json.loads(paths.WEIGHTS.read_text(encoding="utf-8"))["digest"],
+        search=[sweep.search, sweep.samples, sweep.early_stopping, sweep.grace_epochs, sweep.reduction],
+        objectives=list(sweep.objectives) if sweep.search == "tpe" else None,
+        space={name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},
+        workers=[hosting.workers, hosting.threads, hosting.gpu],
+    )

@@ -18,11 +18,13 @@ from pipeline.cluster.ray_cluster import Hosting, cluster
 from pipeline.config import paths
 from pipeline.config.git_state import project_state
 from pipeline.config.settings import Settings
+from pipeline.data.coco.coco import read_coco
 from pipeline.registry.model_reference import STARTED_FROM, origin, origin_tags
 from pipeline.registry.run_log import RunLog
+from pipeline.training.identity import identity, records_digest
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
-from pipeline.training.run_folder import add_timing, run_folder, train_seconds, write_history
+from pipeline.training.run_folder import add_timing, train_seconds, write_history
 from pipeline.training.worker import WorkerOrder
 from yolox_core.atomic_files import new_folder, write_json, write_text
 from yolox_core.config import DetectorSpec, Recipe
@@ -54,7 +56,12 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         raise InputError("train.patience: expected validation images to measure on, got none. Raise data.split.val.")
     check_transforms(recipe.augment)
     check_freezing(recipe.train.freeze)
-    folder = run_folder(settings, recipe.to_dict(), manifest["data_digest"], weights["digest"])
+    records = {
+        name: records_digest(read_coco(paths.prepared(name), paths.RAW_IMAGES), manifest["files"])
+        for name in ("train", "val")
+    }
+    name = identity(recipe.to_dict(), records, weights["digest"])
+    folder = (paths.RUNS / f"{settings.data_name}-{name}").resolve()
     return WorkerOrder(
         recipe=recipe.to_dict(),
         spec=spec.to_dict(),

@@ -1,36 +1,11 @@
-"""The folder of one training run: runs/<name>-<hash>, whose name is the run's identity.
+"""The files of one training run, in runs/<name>-<identity>: an interrupted run is found again by its name."""
 
-The hash covers configuration, data, initial weights and the detector's code: an interrupted run is found again, and
-anything that changes what would be computed gets a folder of its own.
-"""
-
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import paths
-from pipeline.config.settings import Settings
 from yolox_core.atomic_files import write_text
-
-HASH_LENGTH = 10
-CORE = Path(__file__).parents[2] / "yolox_core"
-
-
-def run_folder(settings: Settings, recipe: dict[str, Any], data_digest: str, weights_digest: str | None) -> Path:
-    """The absolute folder of the run that these would be."""
-    identity = {"recipe": recipe, "data": data_digest, "weights": weights_digest, "code": code_digest()}
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
-    return (paths.RUNS / f"{settings.data_name}-{digest}").resolve()
-
-
-def code_digest() -> str:
-    """sha256 of the detector's source files."""
-    digest = hashlib.sha256()
-    for path in sorted(CORE.rglob("*.py")):
-        digest.update(path.relative_to(CORE).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def write_history(run: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -23,17 +23,16 @@ from zlib import crc32
 import cv2
 import numpy as np
 
+from pipeline.config.code_digest import code_digest
 from pipeline.data.scan.duplicate_cache import Compared
 
 # what looks, or says how what was seen is kept
 CODE = (
-    "pipeline/data/scan/image_scan.py",
-    "pipeline/data/scan/scan_cache.py",
-    "pipeline/data/scan/near_duplicates.py",
-    "pipeline/data/scan/duplicate_cache.py",
-    "pipeline/data/scan/image_metadata.py",
-    "yolox_core/data/image_header.py",
-    "yolox_core/data/image_io.py",
+    "pipeline.data.scan.image_scan",
+    "pipeline.data.scan.image_metadata",
+    "pipeline.data.scan.near_duplicates",
+    "pipeline.data.scan.duplicate_cache",
+    "pipeline.data.scan.scan_cache",
 )
 WRITTEN_AT_ONCE = 2000  # rows: what an interrupted look loses
 COMPARISONS = 16  # kept, the latest of each data set
@@ -72,7 +71,7 @@ class KnownImages:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.failed: str | None = None
-        self._table, self._compared = (f"{kind}_{code_digest()[:16]}" for kind in ("images", "compared"))
+        self._table, self._compared = (f"{kind}_{scan_digest()[:16]}" for kind in ("images", "compared"))
         self._resolved: dict[str, bytes] = {}
         self._folders: dict[bytes, dict[bytes, Sequence[Any]]] = {}  # rows by name
         self._new: list[tuple[object, ...]] = []
@@ -222,9 +221,7 @@ def _lost(folder: bytes, names: Collection[bytes]) -> list[bytes]:
 
 
 @lru_cache
-def code_digest() -> str:
+def scan_digest() -> str:
     """Names the code and the decoders that look."""
-    root = Path(__file__).parents[3]
-    texts = [(root / name).read_bytes() for name in CODE]
-    versions = f"{cv2.__version__} {version('pillow')} {np.__version__}".encode()
-    return hashlib.sha256(b"\0".join([*texts, versions])).hexdigest()
+    versions = (cv2.__version__, version("pillow"), np.__version__)
+    return hashlib.sha256("\0".join([code_digest(CODE), *versions]).encode()).hexdigest()

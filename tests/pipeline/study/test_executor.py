@@ -116,7 +116,7 @@ def test_other_images_under_the_same_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         yaml.safe_dump(yaml.safe_load(SHIPPED.read_text()) | SMALL | {"seeds": [0, 1]})
     )
-    assert "1/4" in loop(tmp_path, "--until-s", "0.01")
+    assert "1/4" in loop(tmp_path, "--until-s", "1")
     assert len(read_rows(tmp_path / "runs.jsonl")) == 1
     records.path(records.images[0]).write_bytes(records.path(records.images[1]).read_bytes())
     with pytest.raises(subprocess.CalledProcessError) as refused:

@@ -104,7 +104,7 @@ def test_what_other_code_has_seen_does_not_count_and_goes(
     with KnownImages(store) as known:
         look(images, known)
     opened.clear()
-    monkeypatch.setattr(known_module, "code_digest", lambda: "newer")
+    monkeypatch.setattr(known_module, "scan_digest", lambda: "newer")
     with KnownImages(store) as known:
         look(images, known)
     assert len(opened) == 6 and known.failed is None
@@ -117,7 +117,7 @@ def test_what_other_code_has_seen_does_not_count_and_goes(
 
 def kept(store: Path) -> set[Path]:
     with sqlite3.connect(store) as database:
-        table = f"images_{known_module.code_digest()[:16]}"
+        table = f"images_{known_module.scan_digest()[:16]}"
         rows = database.execute(f"SELECT folder, name FROM {table}")
         return {Path(os.fsdecode(folder)) / os.fsdecode(name) for folder, name in rows}
 
@@ -236,7 +236,7 @@ def test_only_a_changed_picture_is_compared_again(tmp_path: Path, monkeypatch: p
     found, rows = compared_rows(images, store, monkeypatch)
     assert [(one.first, one.second) for one in found] == [(3, 7), (0, 19)] and rows <= 2
     with sqlite3.connect(store) as database:
-        database.execute(f"UPDATE compared_{known_module.code_digest()[:16]} SET state = x'00'")
+        database.execute(f"UPDATE compared_{known_module.scan_digest()[:16]} SET state = x'00'")
     assert compared_rows(images, store, monkeypatch) == (found, 20)
     assert compared_rows(images, store, monkeypatch) == (found, 0), "the next one took the damaged one's place"
 
@@ -329,7 +329,7 @@ def test_a_damaged_row_is_looked_at_anew(
     with KnownImages(store) as known:
         first = look(images, known)
     with sqlite3.connect(store) as database:
-        database.execute(f"UPDATE images_{known_module.code_digest()[:16]} SET {damage}")
+        database.execute(f"UPDATE images_{known_module.scan_digest()[:16]} SET {damage}")
     for decoded in (6, len(BROKEN)):
         opened.clear()
         with KnownImages(store) as known:

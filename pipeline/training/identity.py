@@ -1,0 +1,43 @@
+"""What a training run is: everything that can change its bits, and nothing else.
+
+That is the engine's code with all that it imports, the recipe, the classes, the initial weights, and the records that
+the engine is given: not the code that read them, nor where anything lies. Runs, the trials of sweeps and the rows of
+studies are told apart by it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.config.code_digest import code_digest
+from yolox_core.data.records import DatasetRecords
+
+ENGINE = ("yolox_core.training.engine",)
+HASH_LENGTH = 10
+
+
+def engine_digest() -> str:
+    """sha256 of the code that trains."""
+    return code_digest(ENGINE)
+
+
+def records_digest(records: DatasetRecords, content: Mapping[str, str]) -> str:
+    """sha256 of images and objects in their order; `content` is the sha256 of each image by its name.
+
+    Names count no more than paths do: the engine draws by position.
+    """
+    digest = hashlib.sha256(json.dumps([records.class_names, records.category_ids]).encode())
+    for image in records.images:
+        known = f"\n{content[image.file_name]} {image.height} {image.width} {len(image.labels_G)}\n"
+        digest.update(known.encode())
+        digest.update(image.boxes_G4.astype("<f4").tobytes())
+        digest.update(image.labels_G.astype("<i8").tobytes())
+        digest.update(image.ignore_G.astype("?").tobytes())
+    return digest.hexdigest()
+
+
+def identity(recipe: Mapping[str, Any], records: Mapping[str, str], weights: str | None, **more: Any) -> str:
+    """A short name of the run that these make; `records` are digests by split, `more` whatever else tells it apart."""
+    parts = {"recipe": recipe, "records": records, "weights": weights, "code": engine_digest(), **more}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
