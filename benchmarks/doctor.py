@@ -55,12 +55,12 @@ import json, time
 from pipeline.config.settings import Settings
 from pipeline.stages import validate
 looked = []
-def look_at(records, plain=validate.look_at):
+def scan_with_cache(records, plain=validate.scan_with_cache):
     began = time.monotonic()
     found = plain(records)
     looked.append(time.monotonic() - began)
     return found
-validate.look_at = look_at
+validate.scan_with_cache = scan_with_cache
 began = time.monotonic()
 validate.run(Settings())
 print(json.dumps({"seconds": time.monotonic() - began, "images_s": looked[0], "peak_mib": peak_mib()}))

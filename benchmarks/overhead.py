@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import hardware
-from pipeline.cluster.ray_cluster import Hosting, cluster
+from pipeline.cluster.ray_cluster import ComputeConfig, cluster
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.synthetic.scenes import render
 from pipeline.training.ray_train import fit
-from pipeline.training.worker import WorkerOrder
+from pipeline.training.worker import TrainLoopConfig
 from yolox_core.atomic_files import write_json
 from yolox_core.config import DetectorSpec, ModelConfig, Recipe, TrainConfig
 from yolox_core.data.image_io import content_digests
@@ -27,8 +27,8 @@ STARTING_S = 25.0  # of training, in which Ray's own processes are still importi
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
     """`ray_overhead`: an epoch through Ray Train over one of the engine alone; start-up is stated apart."""
-    hosting = Hosting(gpu=device == "cuda")
-    threads = hosting.cores_per_worker()
+    compute = ComputeConfig(gpu=device == "cuda")
+    threads = compute.cores_per_worker()
     bare_s, ray_s, start_s = [], [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -44,7 +44,7 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
             ),
         )
         spec = DetectorSpec(recipe.model, records.class_names, records.category_ids, recipe.train.input_size)
-        with cluster(hosting):
+        with cluster(compute):
             for pair in range(PAIRS):
                 job = TrainingJob(
                     recipe=recipe,
@@ -54,7 +54,7 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
                     threads=threads,
                 )
                 bare_s.append(epochs([report for report in train(job) if isinstance(report, EpochReport)]))
-                order = WorkerOrder(
+                config = TrainLoopConfig(
                     recipe=recipe.to_dict(),
                     spec=spec.to_dict(),
                     images=str(records.image_root),
@@ -65,12 +65,12 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
                     run=str(folder / f"ray{pair}"),
                     threads=threads,
                     loader_workers=0,
-                    board=f"board-{secrets.token_hex(4)}",
+                    report_queue=f"report-queue-{secrets.token_hex(4)}",
                 )
                 reports: list[Any] = []
                 began = time.perf_counter()
                 with contextlib.chdir(folder):
-                    fit(order, hosting, reports.append)
+                    fit(config, compute, reports.append)
                 own = [report for report in reports if isinstance(report, EpochReport)]
                 ray_s.append(epochs(own))
                 start_s.append(time.perf_counter() - began - sum(report.timing["train_s"] for report in own))

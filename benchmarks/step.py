@@ -22,7 +22,7 @@ from yolox_core.model.yolox import build_model
 from yolox_core.ops.boxes import xyxy_to_cxcywh
 from yolox_core.structures import Batch, Targets
 from yolox_core.training.optim import compile_network, training_mode
-from yolox_core.training.phase_timer import PhaseClock
+from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState
 from yolox_core.training.step import Stepper
 
@@ -106,7 +106,7 @@ def own_step(size: str, batch: Batch, device: str, compiled: bool = False) -> St
     if compiled:
         compile_network(model, sizes=1)
     return Stepper(
-        recipe, state, model, SimOTA(replace(recipe.assign, rule="yolox-2023")), World(), there, PhaseClock(there)
+        recipe, state, model, SimOTA(replace(recipe.assign, rule="yolox-2023")), World(), there, PhaseTimer(there)
     )
 
 

@@ -15,7 +15,7 @@ from pipeline.config.settings import DataSettings, load_settings
 from pipeline.config.source_spec import SourceSettings
 from pipeline.config.user_paths import user_path
 from pipeline.data.checks import doctor
-from pipeline.data.checks.cached_scan import look_at
+from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.checks.catalog import CATALOGUE, SEVERITIES, severity
 from pipeline.data.checks.repair import repair
 from pipeline.data.checks.text_report import print_findings
@@ -73,7 +73,7 @@ def examine(
             check_new(f"--fix {outputs.fixed}", fixed, place)
     _check_outputs(outputs, places)
     with _together([part for part, _ in read]) as records:
-        usable, wrong = doctor.examine(records, input_size or _trained_at(), *look_at(records))
+        usable, wrong = doctor.examine(records, input_size or _trained_at(), *scan_with_cache(records))
         findings += wrong
         counts = doctor.summary(usable, findings)
         shown = on_one_line(", ".join(source.shown for source in sources))

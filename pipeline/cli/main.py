@@ -121,12 +121,12 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what an earlier, equal run has left.")] = False,
 ) -> None:
     """Stage by hand: train through Ray Train, or go on where training was interrupted."""
-    from pipeline.cluster.ray_cluster import Hosting
+    from pipeline.cluster.ray_cluster import ComputeConfig
     from pipeline.stages import train as stage
 
     given: dict[str, Any] = {"workers": workers, "loader_workers": loader_workers, "gpu": gpu, "address": address}
     options = {name: value for name, value in given.items() if value is not None}
-    stage.run(load_settings(), dataclasses.replace(Hosting.from_environment(), **options), fresh)
+    stage.run(load_settings(), dataclasses.replace(ComputeConfig.from_environment(), **options), fresh)
 
 
 @app.command()
@@ -150,7 +150,7 @@ def sweep(
     trials: Annotated[int | None, typer.Option(help="At once. Default: YOLOX_TRIALS, or 1.")] = None,
 ) -> None:
     """Try what `sweep` in params.yaml says, and choose by evidence; or go on where it was interrupted."""
-    from pipeline.cluster.ray_cluster import Hosting
+    from pipeline.cluster.ray_cluster import ComputeConfig
 
     if apply:
         from pipeline.sweep.apply import apply as write
@@ -160,12 +160,12 @@ def sweep(
     from pipeline.stages import sweep as stage
     from pipeline.sweep.search import describe
 
-    hosting = Hosting.from_environment()
-    hosting = dataclasses.replace(hosting, trials=trials) if trials is not None else hosting
+    compute = ComputeConfig.from_environment()
+    compute = dataclasses.replace(compute, trials=trials) if trials is not None else compute
     if plan:
-        print(describe(load_settings(), hosting))
+        print(describe(load_settings(), compute))
     else:
-        stage.run(load_settings(), hosting)
+        stage.run(load_settings(), compute)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.cluster.ray_cluster import Hosting
+from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.config import paths
 from pipeline.config.settings import load_settings
 from pipeline.sweep.trial import read_trials
@@ -128,7 +128,7 @@ def _needed() -> dict[str, str]:
 
     needed = {}
     with suppress(InputError):  # nothing is prepared: the next run is a new one
-        needed[Path(plan(load_settings(), Hosting()).run).name] = "of params.yaml"
+        needed[Path(plan(load_settings(), ComputeConfig()).run).name] = "of params.yaml"
     needed[str(_read(paths.TRAINING).get("run"))] = "released"
     return needed
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from dataclasses import replace
 
-from pipeline.cluster.ray_cluster import Hosting, cluster, cores
+from pipeline.cluster.ray_cluster import ComputeConfig, cluster, cores
 from pipeline.config.user_paths import user_path
 from pipeline.registry.resolve import PREFIX
 from pipeline.registry.store import tracking_uri
@@ -29,7 +29,7 @@ def serve(options: Options, host: str, port: int, address: str | None) -> None:
     if not options.model.startswith(PREFIX):
         options = _absolute(options)
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri()  # replicas have other folders
-    with cluster(Hosting(address=address)):
+    with cluster(ComputeConfig(address=address)):
         leave = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
             signal.signal(number, lambda *_: leave.set())

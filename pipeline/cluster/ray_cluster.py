@@ -42,7 +42,7 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Hosting:
+class ComputeConfig:
     """Where and on what a run works: never part of what the run is. From the environment, or command-line options."""
 
     workers: int = 1
@@ -73,7 +73,7 @@ class Hosting:
             )
 
     @classmethod
-    def from_environment(cls) -> "Hosting":
+    def from_environment(cls) -> "ComputeConfig":
         """YOLOX_WORKERS and its like (docs/training.md), and RAY_ADDRESS."""
         return cls(
             workers=_count("YOLOX_WORKERS", 1, lowest=1),
@@ -101,15 +101,15 @@ class Hosting:
         return self.threads or max(1, cores() // self.workers)
 
 
-def check_address(hosting: Hosting) -> None:
+def check_address(compute: ComputeConfig) -> None:
     """InputError where nobody listens at RAY_ADDRESS; addresses without a port are for Ray to judge."""
-    host, colon, port = (hosting.address or "").rpartition("://")[2].rpartition(":")
+    host, colon, port = (compute.address or "").rpartition("://")[2].rpartition(":")
     if not colon or not port.isdecimal():
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN_S).close()
     except (OSError, OverflowError, UnicodeError) as away:
-        raise _no_answer(hosting.address, str(away)) from away
+        raise _no_answer(compute.address, str(away)) from away
 
 
 def _no_answer(address: str | None, reason: str) -> InputError:
@@ -119,33 +119,33 @@ def _no_answer(address: str | None, reason: str) -> InputError:
     )
 
 
-def set_environment(hosting: Hosting) -> None:
+def set_environment(compute: ComputeConfig) -> None:
     """What Ray reads once, when it is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if hosting.min_workers:
+    if compute.min_workers:
         os.environ[START_WITHIN] = FEWER_AFTER_S
-    if hosting.address is None and "RAY_AUTH_TOKEN" not in os.environ:
+    if compute.address is None and "RAY_AUTH_TOKEN" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 @contextmanager
-def cluster(hosting: Hosting) -> Iterator[None]:
+def cluster(compute: ComputeConfig) -> Iterator[None]:
     """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer."""
-    set_environment(hosting)
+    set_environment(compute)
     import ray
 
     arguments: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning", "namespace": "yolox"}
-    if hosting.address is None:
-        arguments |= _local(hosting)
+    if compute.address is None:
+        arguments |= _local(compute)
     else:
-        arguments["address"] = hosting.address
+        arguments["address"] = compute.address
     try:
         ray.init(**arguments)
     except (ConnectionError, ValueError) as unreachable:  # ValueError: an address in no known form
-        if hosting.address is None:
+        if compute.address is None:
             raise
-        raise _no_answer(hosting.address, str(unreachable).strip().splitlines()[0]) from unreachable
+        raise _no_answer(compute.address, str(unreachable).strip().splitlines()[0]) from unreachable
     try:
         yield
     finally:
@@ -159,10 +159,10 @@ def cores() -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
-def _local(hosting: Hosting) -> dict[str, Any]:
+def _local(compute: ComputeConfig) -> dict[str, Any]:
     return {
         "address": "local",
-        "num_cpus": max(cores(), hosting.workers),
+        "num_cpus": max(cores(), compute.workers),
         # Train's and Tune's clean-up of placement groups needs the dashboard's state API
         "include_dashboard": True,
         "object_store_memory": OBJECT_STORE_BYTES,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ray import tune
 
 
-class Told(Protocol):
+class TrialListener(Protocol):
     """Hears what Tune's callback tells, by Tune's names of trials."""
 
     def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
@@ -22,33 +22,33 @@ class Told(Protocol):
 
 
 # Who listens, by the place of Tune's books: Tune pickles its callback.
-_FOLLOWED: dict[str, Told] = {}
+_LISTENERS: dict[str, TrialListener] = {}
 
 
 @contextmanager
-def followed(place: Path, told: Told) -> Iterator[None]:
-    """`Events(str(place))` tells this one, for the block."""
-    _FOLLOWED[str(place)] = told
+def listening(place: Path, listener: TrialListener) -> Iterator[None]:
+    """`TuneCallback(str(place))` tells this one, for the block."""
+    _LISTENERS[str(place)] = listener
     try:
         yield
     finally:
-        del _FOLLOWED[str(place)]
+        del _LISTENERS[str(place)]
 
 
-class Events(tune.Callback):
+class TuneCallback(tune.Callback):
     """Passes on what Tune tells."""
 
     def __init__(self, place: str) -> None:
         self._place = place
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        _FOLLOWED[self._place].began(trial.trial_id, trial.config)
+        _LISTENERS[self._place].began(trial.trial_id, trial.config)
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
-        _FOLLOWED[self._place].advanced(trial.trial_id, result)
+        _LISTENERS[self._place].advanced(trial.trial_id, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        _FOLLOWED[self._place].ended(trial.trial_id, lost=False)
+        _LISTENERS[self._place].ended(trial.trial_id, lost=False)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        _FOLLOWED[self._place].ended(trial.trial_id, lost=True)
+        _LISTENERS[self._place].ended(trial.trial_id, lost=True)

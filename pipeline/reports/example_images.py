@@ -18,7 +18,7 @@ from yolox_core.config import DetectorSpec
 from yolox_core.data.image_io import read_image
 from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.evaluation.error_types import causes
-from yolox_core.evaluation.matching import scenes
+from yolox_core.evaluation.matching import match_detections
 from yolox_core.inference.visualize import draw_boxes
 from yolox_core.structures import ImageArray
 
@@ -61,11 +61,11 @@ def score_images(truth: DatasetRecords, detections: Sequence[Entry], threshold: 
     by_id = {image.image_id: image for image in truth.images}
     scores = [
         ImageScore(
-            record=by_id[scene.image_id],
-            found=tuple(entry for entry in kept if entry["image_id"] == scene.image_id),
-            counts=causes(scene).counts(),
+            record=by_id[image.image_id],
+            found=tuple(entry for entry in kept if entry["image_id"] == image.image_id),
+            counts=causes(image).counts(),
         )
-        for scene in scenes(truth, kept)
+        for image in match_detections(truth, kept)
     ]
     return sorted(scores, key=lambda score: (-score.mistakes, score.counts["right"], score.record.file_name))
 

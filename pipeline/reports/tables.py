@@ -12,7 +12,7 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation import error_types
 from yolox_core.evaluation.coco import Measurement, measure
 from yolox_core.evaluation.confusion import confusion
-from yolox_core.evaluation.matching import Scene, scenes
+from yolox_core.evaluation.matching import MatchedImage, match_detections
 from yolox_core.evaluation.pr_curve import THRESHOLDS, Curve, curve
 
 RECALLS = [index / 100 for index in range(101)]  # where COCO samples precision
@@ -27,7 +27,7 @@ DIGITS = 6
 def write_reports(truth: DatasetRecords, detections: list[dict[str, Any]]) -> dict[str, float]:
     """All that is said of these detections; returns the figures."""
     measured = measure(truth, detections)
-    together = scenes(truth, detections)
+    together = match_detections(truth, detections)
     overall = curve(together)
     boxes = sum(len(image.labels_G) for image in truth.images)
     write_json(paths.DETECTIONS, detections)
@@ -50,7 +50,7 @@ def _write_classes(measured: Measurement) -> None:
     _write_csv(paths.PRECISION_RECALL, ["class", "recall", "precision"], curve)
 
 
-def _write_thresholds(truth: DatasetRecords, measured: Measurement, found: list[Scene], overall: Curve) -> None:
+def _write_thresholds(truth: DatasetRecords, measured: Measurement, found: list[MatchedImage], overall: Curve) -> None:
     """A row a score; the classes stand beside the whole, so that `dvc plots` can draw the whole alone."""
     labels = {name: label for label, name in enumerate(truth.class_names)}
     curves = {"": overall} | {f"class/{c.name}/": curve(found, labels[c.name]) for c in measured.classes}
@@ -63,14 +63,14 @@ def _write_thresholds(truth: DatasetRecords, measured: Measurement, found: list[
     _write_csv(paths.THRESHOLD, ["threshold", *columns], [list(row) for row in rows])
 
 
-def _write_confusion(truth: DatasetRecords, found: list[Scene], score: float) -> None:
+def _write_confusion(truth: DatasetRecords, found: list[MatchedImage], score: float) -> None:
     names = [*truth.class_names, BACKGROUND]
     counts = confusion(found, len(truth.class_names), score)
     rows = [[names[true], names[said], int(counts[true, said])] for true, said in zip(*counts.nonzero(), strict=True)]
     _write_csv(paths.CONFUSION, ["truth", "found", "count"], rows)
 
 
-def _write_errors(truth: DatasetRecords, found: list[Scene], overall: Curve) -> None:
+def _write_errors(truth: DatasetRecords, found: list[MatchedImage], overall: Curve) -> None:
     at = overall.best
     figures = {"precision": overall.precision_T[at], "recall": overall.recall_T[at], "f1": overall.f1_T[at]}
     report = {

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from pipeline.serving.model_watcher import Model, ModelInUse
+from pipeline.serving.model_watcher import Model, ModelWatcher
 from pipeline.serving.upload import IMAGE_FIELD, Limits, Refused, Upload, read_upload
 from yolox_core.data.image_io import decode_image
 from yolox_core.errors import InputError
@@ -71,7 +71,7 @@ class Meter(Protocol):
 class Service:
     """What the routes work with."""
 
-    in_use: ModelInUse
+    in_use: ModelWatcher
     detect: Callable[[Question], Awaitable[Answer]]
     meter: Meter
     limits: Limits = field(default_factory=Limits)

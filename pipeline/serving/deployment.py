@@ -23,7 +23,7 @@ from ray.serve.schema import ApplicationStatus, LoggingConfig
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.serving.app import Answer, Question, Service, answer, answer_all, build_app
-from pipeline.serving.model_watcher import Model, ModelInUse
+from pipeline.serving.model_watcher import Model, ModelWatcher
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.errors import InputError
 from yolox_core.structures import Detections
@@ -124,7 +124,7 @@ class Detector:
         if options.require_token and token is None:
             raise InputError(f"expected {TOKEN} in the environment of this node, got none.")
         torch.set_num_threads(options.threads)
-        self._in_use = ModelInUse(options.model, options.runtime, options.device, options.threads)
+        self._in_use = ModelWatcher(options.model, options.runtime, options.device, options.threads)
         self._service = Service(self._in_use, self._detect, RayMeter(), options.limits, token)
         predictor = self._in_use.model.predictor
         batch = predictor.batch

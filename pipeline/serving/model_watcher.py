@@ -26,7 +26,7 @@ class Model:
     loaded_at: float  # seconds since 1970
 
 
-class ModelInUse:
+class ModelWatcher:
     """What `reference` stands for, loaded. `refresh` takes up another version where an alias was moved."""
 
     def __init__(self, reference: str, runtime: str | None, device: str, threads: int = 0) -> None:

@@ -18,7 +18,7 @@ from yolox_core.data.image_io import read_image
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.evaluation.coco import measure
-from yolox_core.evaluation.detect import Finder, detect_all
+from yolox_core.evaluation.detect import ImageDetector, detect_all
 from yolox_core.export.formats import FILES, INT8, describe, load_form, spread, write_forms
 from yolox_core.inference.predictor import Predictor
 
@@ -55,7 +55,7 @@ def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Sett
     images = [read_image(truth.path(image)) for image in truth.images[:COMPARED]]
     rows = describe(trained, released, forms, images)
 
-    def map_of(model: Finder) -> float:
+    def map_of(model: ImageDetector) -> float:
         return measure(truth, detect_all(model, truth, settings.evaluate)).metrics["map"]
 
     rows["torch"]["map"] = map_of(Predictor.load(trained))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pipeline.cluster.ray_cluster import Hosting, check_address, cluster
+from pipeline.cluster.ray_cluster import ComputeConfig, check_address, cluster
 from pipeline.config import paths
 from pipeline.config.git_state import project_state
 from pipeline.config.settings import Settings
@@ -21,26 +21,26 @@ from pipeline.sweep.report import write
 from pipeline.sweep.search import Sweep
 from pipeline.sweep.space import read_space
 from pipeline.sweep.trial import RESULTS
-from pipeline.training.run_lock import alone
+from pipeline.training.run_lock import run_lock
 from yolox_core.atomic_files import new_folder
 
 if TYPE_CHECKING:  # Ray is imported when its environment has been set
     pass
 
 
-def run(settings: Settings, hosting: Hosting | None = None) -> None:
+def run(settings: Settings, compute: ComputeConfig | None = None) -> None:
     """Search, compare, write reports/sweep, and tell MLflow."""
     plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     space = read_space(settings, plain)
-    hosting = hosting or Hosting.from_environment()
-    check_address(hosting)
-    workers, threads = settings.sweep.workers_per_trial, hosting.threads or 1  # not all cores: trials share them
-    sweep = Sweep.prepare(settings, space, dataclasses.replace(hosting, workers=workers, threads=threads))
+    compute = compute or ComputeConfig.from_environment()
+    check_address(compute)
+    workers, threads = settings.sweep.workers_per_trial, compute.threads or 1  # not all cores: trials share them
+    sweep = Sweep.prepare(settings, space, dataclasses.replace(compute, workers=workers, threads=threads))
     tags = project_state().tags()
     log = SweepLog(sweep.folder, settings.registered_name, plain, tags)
     try:
-        with alone(sweep.folder), log:
-            with cluster(sweep.hosting):
+        with run_lock(sweep.folder), log:
+            with cluster(sweep.compute):
                 sweep.search(log)
                 finalists = sweep.compare(log)
             outcome = sweep.outcome(finalists)

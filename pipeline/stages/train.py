@@ -8,53 +8,53 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from pipeline.cluster.ray_cluster import Hosting, check_address
+from pipeline.cluster.ray_cluster import ComputeConfig, check_address
 from pipeline.cluster.ray_job import Submission, submit
 from pipeline.config.settings import Settings
 from pipeline.registry.model_reference import initial_weights
 from pipeline.stages.entrypoint import stage_main
-from pipeline.training.checkpoint_sync import Mirror
+from pipeline.training.checkpoint_sync import CheckpointSync
 from pipeline.training.driver import is_complete, plan, release_run, train_run
-from pipeline.training.run_lock import alone
+from pipeline.training.run_lock import run_lock
 from yolox_core.config import Recipe
 from yolox_core.errors import InputError
 
 
 def run(
-    settings: Settings, hosting: Hosting | None = None, fresh: bool = False, submission: Submission | None = None
+    settings: Settings, compute: ComputeConfig | None = None, fresh: bool = False, submission: Submission | None = None
 ) -> None:
     """Train and release: on this machine, on a cluster that is joined, or as a job on one that is submitted to.
 
     `fresh` throws away what an earlier, equal run has left.
     """
-    hosting = hosting or Hosting.from_environment()
+    compute = compute or ComputeConfig.from_environment()
     submission = submission or Submission.from_environment()
-    order = plan(settings, hosting)
-    folder = Path(order.run)
-    mirror = Mirror(order.checkpoints, folder / "checkpoints") if order.checkpoints else None
-    if mirror and not fresh:
-        mirror.bring()
-    if fresh or not is_complete(folder, Recipe.from_dict(order.recipe)):
-        order = dataclasses.replace(
-            order, initial=initial_weights(settings.model.weights, Recipe.from_dict(order.recipe).model)
+    config = plan(settings, compute)
+    folder = Path(config.run)
+    sync = CheckpointSync(config.checkpoints, folder / "checkpoints") if config.checkpoints else None
+    if sync and not fresh:
+        sync.download()
+    if fresh or not is_complete(folder, Recipe.from_dict(config.recipe)):
+        config = dataclasses.replace(
+            config, initial=initial_weights(settings.model.weights, Recipe.from_dict(config.recipe).model)
         )
         if submission is None:
-            check_address(hosting)
+            check_address(compute)
         if fresh and folder.exists():
-            with alone(folder):
+            with run_lock(folder):
                 shutil.rmtree(folder)
-        if fresh and mirror:
-            mirror.clear()
+        if fresh and sync:
+            sync.clear()
         if submission is None:
-            train_run(settings, order, hosting)
+            train_run(settings, config, compute)
         else:
             submit(submission, folder.name)
-        if mirror:
-            mirror.bring()
-            if not is_complete(folder, Recipe.from_dict(order.recipe)):
+        if sync:
+            sync.download()
+            if not is_complete(folder, Recipe.from_dict(config.recipe)):
                 raise InputError(
-                    f"{order.checkpoints}: the run's last checkpoint has not arrived there. Run again: it goes on from "
-                    "the newest that has."
+                    f"{config.checkpoints}: the run's last checkpoint has not arrived there. Run again: it goes on "
+                    "from the newest that has."
                 )
     release_run(folder)
 

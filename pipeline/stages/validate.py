@@ -10,7 +10,7 @@ from operator import is_
 from pipeline.config import paths
 from pipeline.config.settings import Settings
 from pipeline.data.checks import doctor
-from pipeline.data.checks.cached_scan import look_at
+from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.checks.text_report import as_markdown, print_findings
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.parsing.findings import Finding
@@ -29,7 +29,7 @@ def run(settings: Settings) -> None:
     """Write data/valid and the two reports; InputError where nothing usable is left."""
     before = stamp(paths.RAW_ANNOTATIONS)
     raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
-    seen, alike = look_at(raw)
+    seen, alike = scan_with_cache(raw)
     valid, wrong = doctor.check(raw, seen, alike)
     findings = _ingested() + wrong
     _require_something(valid, findings, settings.data.shown)

@@ -14,8 +14,8 @@ from typing import Any
 
 from ray import tune
 
-from pipeline.cluster.ray_cluster import Hosting, cluster
-from pipeline.cluster.tune_callback import Events, followed
+from pipeline.cluster.ray_cluster import ComputeConfig, cluster
+from pipeline.cluster.tune_callback import TuneCallback, listening
 from pipeline.study.executor import Job, attempt
 
 
@@ -23,7 +23,7 @@ from pipeline.study.executor import Job, attempt
 class OnCluster:
     """Executes runs as Tune's trials (an `Execute` of pipeline/study/executor.py)."""
 
-    hosting: Hosting
+    compute: ComputeConfig
     place: Path  # a folder that the cluster's nodes share
     device: str
 
@@ -48,22 +48,22 @@ class OnCluster:
             yield row
 
     def _run(self, jobs: Sequence[Job], rows: "queue.Queue[Any]") -> None:
-        device, loader_workers = self.device, self.hosting.loader_workers
+        device, loader_workers = self.device, self.compute.loader_workers
         shutil.rmtree(self.place, ignore_errors=True)
 
         def job(drawn: dict[str, Any]) -> None:
             tune.report({"row": json.dumps(attempt(jobs[drawn["at"]], device, loader_workers))})
 
-        share = self.hosting.gpu_per_trial if device.startswith("cuda") else 0.0
-        with cluster(self.hosting), followed(self.place, _Rows(jobs, rows)):
+        share = self.compute.gpu_per_trial if device.startswith("cuda") else 0.0
+        with cluster(self.compute), listening(self.place, _Rows(jobs, rows)):
             tune.Tuner(
                 tune.with_resources(job, {"cpu": 1.0, "gpu": share}),
                 param_space={"at": tune.grid_search(list(range(len(jobs))))},
-                tune_config=tune.TuneConfig(max_concurrent_trials=self.hosting.trials),
+                tune_config=tune.TuneConfig(max_concurrent_trials=self.compute.trials),
                 run_config=tune.RunConfig(
                     name=self.place.name,
                     storage_path=str(self.place.parent),
-                    callbacks=[Events(str(self.place))],
+                    callbacks=[TuneCallback(str(self.place))],
                     verbose=0,
                 ),
             ).fit()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.cluster.ray_cluster import Hosting, check_address, set_environment
+from pipeline.cluster.ray_cluster import ComputeConfig, check_address, set_environment
 from pipeline.config import paths
 from pipeline.study.analysis import CONFIDENCE, smallest_p
 from pipeline.study.answer import write_answer
@@ -14,7 +14,7 @@ from pipeline.study.design import Study, letters, read_study
 from pipeline.study.executor import Execute, Processes, default_device, run_missing, told
 from pipeline.study.into_mlflow import into_mlflow
 from pipeline.study.rows import Standing, standing
-from pipeline.training.run_lock import alone
+from pipeline.training.run_lock import run_lock
 from yolox_core.errors import InputError
 
 ANSWERS = Path("reports/studies")  # by name
@@ -38,7 +38,7 @@ def plan(file: Path, places: Places, at_once: int | None = None, device: str | N
     """Check the study and print what is done, what is to do and how long it may take."""
     study = read_study(file)
     stands = standing(study, places.rows)
-    at_once = Hosting.from_environment().trials if at_once is None else at_once
+    at_once = ComputeConfig.from_environment().trials if at_once is None else at_once
     for line in shown(study, stands, at_once, device or default_device()):
         print(line)
     return study, stands
@@ -54,7 +54,7 @@ def run(
     ray: bool = False,
 ) -> None:
     """All of it; what has a row is not run again. Asks before the first run, unless `yes`."""
-    at_once = Hosting.from_environment().trials if at_once is None else at_once
+    at_once = ComputeConfig.from_environment().trials if at_once is None else at_once
     study, stands = plan(file, places, at_once, device)
     execute = executor(places, at_once, device or default_device(), ray)
     given = named_folders(study, data)
@@ -64,7 +64,7 @@ def run(
         folders_of(study, dict.fromkeys(run.data for run in stands.missing), given)  # refused before it is asked
         if not (yes or _agreed(len(stands.missing))):
             return
-    with alone(places.rows.with_suffix(".alone")):
+    with run_lock(places.rows.with_suffix(".alone")):
         for line in told(run_missing(study, given, places.rows, execute), stands, at_once):  # looks at all images, too
             print(line, flush=True)
     answer(file, places)
@@ -73,17 +73,17 @@ def run(
 def executor(places: Places, at_once: int, device: str, ray: bool) -> Execute:
     """Ray Tune where it is asked for or a cluster is named, otherwise processes of this machine."""
     processes = Processes(at_once, device)
-    hosting = Hosting.from_environment()
-    if not ray and not hosting.address:
+    compute = ComputeConfig.from_environment()
+    if not ray and not compute.address:
         return processes
-    check_address(hosting)
-    set_environment(hosting)
+    check_address(compute)
+    set_environment(compute)
     from pipeline.study.ray_executor import OnCluster
 
     if device != "cpu":
         device = "cuda"  # which one is Ray's to choose
     return OnCluster(
-        replace(hosting, trials=at_once), (places.rows.parent / f"tune-{places.rows.stem}").resolve(), device
+        replace(compute, trials=at_once), (places.rows.parent / f"tune-{places.rows.stem}").resolve(), device
     )
 
 

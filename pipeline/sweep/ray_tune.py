@@ -18,12 +18,12 @@ from typing import Any, Protocol
 
 from ray import tune
 
-from pipeline.cluster.ray_cluster import Hosting
-from pipeline.cluster.tune_callback import Events, followed
+from pipeline.cluster.ray_cluster import ComputeConfig
+from pipeline.cluster.tune_callback import TuneCallback, listening
 from pipeline.sweep.trial import State, Trial, read_trial, write_rows, write_trial
 from pipeline.training.ray_train import fit
-from pipeline.training.run_lock import alone
-from pipeline.training.worker import WorkerOrder, reports
+from pipeline.training.run_lock import run_lock
+from pipeline.training.worker import TrainLoopConfig, reports
 from yolox_core.config import DetectorSpec
 from yolox_core.export.model_cost import size_of
 
@@ -38,7 +38,7 @@ class Sample:
 
     key: str
     values: Mapping[str, Any]
-    order: WorkerOrder
+    config: TrainLoopConfig
 
 
 class Follower(Protocol):
@@ -68,7 +68,7 @@ class Plan:
     scheduler: Any = None
 
 
-def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
+def run_trials(plan: Plan, compute: ComputeConfig, follower: Follower) -> None:
     """Run the plan on a cluster that has been joined. Trials that fail do not stop the others.
 
     KeyboardInterrupt where the user ended it: Tune itself only stops.
@@ -76,14 +76,14 @@ def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
     sample = plan.sample  # alone: what else the plan holds cannot travel
 
     def trial(drawn: dict[str, Any]) -> None:
-        train_trial(sample(drawn), hosting)
+        train_trial(sample(drawn), compute)
 
-    resources = {"cpu": float(hosting.threads or 1), "gpu": hosting.gpu_per_trial if hosting.gpu else 0.0}
-    if hosting.workers > 1:
+    resources = {"cpu": float(compute.threads or 1), "gpu": compute.gpu_per_trial if compute.gpu else 0.0}
+    if compute.workers > 1:
         resources = {"memory": 2.0**20}  # its workers ask for theirs, and Ray for something
     shutil.rmtree(plan.place, ignore_errors=True)
     books = _Books(plan, follower)
-    with followed(plan.place, books):
+    with listening(plan.place, books):
         # it looks for each trial's result.json, and says of every one that there is none
         logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
         tune.Tuner(
@@ -93,12 +93,12 @@ def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
                 num_samples=plan.samples,
                 search_alg=plan.searcher,
                 scheduler=plan.scheduler,
-                max_concurrent_trials=hosting.trials,
+                max_concurrent_trials=compute.trials,
             ),
             run_config=tune.RunConfig(
                 name=plan.place.name,
                 storage_path=str(plan.place.parent),
-                callbacks=[Events(str(plan.place))],
+                callbacks=[TuneCallback(str(plan.place))],
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=LOST),
             ),
@@ -107,40 +107,40 @@ def run_trials(plan: Plan, hosting: Hosting, follower: Follower) -> None:
         raise KeyboardInterrupt
 
 
-def train_trial(sample: Sample, hosting: Hosting) -> None:
+def train_trial(sample: Sample, compute: ComputeConfig) -> None:
     """Tune's function: the trial's epochs, those that it had already first, so that schedulers see all in order.
 
     What the engine refuses is reported, not raised: Tune begins again what raises, which is for processes that died.
     """
-    folder = Path(sample.order.run)
-    costs = size_of(DetectorSpec.from_dict(sample.order.spec))
+    folder = Path(sample.config.run)
+    costs = size_of(DetectorSpec.from_dict(sample.config.spec))
 
     def report(**figures: Any) -> None:
         tune.report({**costs, "map": 0.0, "epochs": 0, "failed": False, **figures})
 
-    with alone(folder / "alone", TWICE_S):
+    with run_lock(folder / "alone", TWICE_S):
         (folder / ERROR).unlink(missing_ok=True)
         try:
-            for row in _rows(sample.order, hosting):
+            for row in _rows(sample.config, compute):
                 report(map=row.get("map", 0.0), epochs=row["epoch"] + 1, row=json.dumps(dict(row)))
         except Exception:
             (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
             report(failed=True)
 
 
-def _rows(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
+def _rows(config: TrainLoopConfig, compute: ComputeConfig) -> Iterator[Mapping[str, Any]]:
     """The engine's epochs, those done before first."""
-    if hosting.workers > 1:
-        yield from _rows_of_many(order, hosting)
+    if compute.workers > 1:
+        yield from _rows_of_many(config, compute)
         return
     import torch
 
-    device = torch.device("cuda" if hosting.gpu else "cpu")
-    for told in reports(order, device, "a trial", lambda: False):
+    device = torch.device("cuda" if compute.gpu else "cpu")
+    for told in reports(config, device, "a trial", lambda: False):
         yield from _new_rows(told)
 
 
-def _rows_of_many(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str, Any]]:
+def _rows_of_many(config: TrainLoopConfig, compute: ComputeConfig) -> Iterator[Mapping[str, Any]]:
     """The same through Ray Train, whose `fit` holds its thread until the run's end."""
     rows: queue.Queue[Any] = queue.Queue()
 
@@ -150,7 +150,7 @@ def _rows_of_many(order: WorkerOrder, hosting: Hosting) -> Iterator[Mapping[str,
 
     def run() -> None:
         try:
-            fit(order, hosting, listen)
+            fit(config, compute, listen)
             rows.put(None)
         except BaseException as failed:  # for the thread that waits
             rows.put(failed)
@@ -183,7 +183,7 @@ class _Books:
 
     def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
         sample = self._plan.sample(drawn)
-        folder = Path(sample.order.run)
+        folder = Path(sample.config.run)
         self._known[tune_id] = sample, folder
         before = read_trial(folder)
         rows, seconds = (before.rows, before.seconds) if before else ([], 0.0)

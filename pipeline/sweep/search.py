@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.cluster.ray_cluster import Hosting, cores
+from pipeline.cluster.ray_cluster import ComputeConfig, cores
 from pipeline.config import paths
 from pipeline.config.settings import Settings, SweepSettings
 from pipeline.data.coco.coco import read_coco, write_coco
@@ -21,7 +21,7 @@ from pipeline.sweep.selection import Finalist, choose, front
 from pipeline.sweep.space import Range, Space, grace_epochs, read_space
 from pipeline.sweep.trial import ENDED, Trial, read_trials, trial_key
 from pipeline.training.identity import identity, records_digest
-from pipeline.training.worker import WorkerOrder
+from pipeline.training.worker import TrainLoopConfig
 from yolox_core.config import DetectorSpec
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
@@ -33,13 +33,13 @@ if TYPE_CHECKING:  # Ray is imported when its environment has been set
 VAL_SEED = 17  # another cut than that of the test split
 
 
-def describe(settings: Settings, hosting: Hosting) -> str:
+def describe(settings: Settings, compute: ComputeConfig) -> str:
     """What would be done, after all that can be checked was checked."""
     plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     space, sweep = read_space(settings, plain), settings.sweep
     epochs = space.settings({}).train.epochs
     stopped = f", ASHA from epoch {grace_epochs(settings, space)} on" if sweep.early_stopping else ""
-    lines = [f"{sweep.search}: {_count(sweep, space)} trials of {epochs} epochs{stopped}; {hosting.trials} at once"]
+    lines = [f"{sweep.search}: {_count(sweep, space)} trials of {epochs} epochs{stopped}; {compute.trials} at once"]
     for name, entry in space.entries.items():
         shown = f"{entry.low:g} to {entry.high:g}" if isinstance(entry, Range) else ", ".join(map(str, entry))
         lines.append(f"  {name}: {shown}")
@@ -53,13 +53,13 @@ class Sweep:
 
     settings: Settings
     space: Space
-    hosting: Hosting
+    compute: ComputeConfig
     folder: Path  # absolute
     names: tuple[str, ...]
     category_ids: tuple[int, ...]
 
     @classmethod
-    def prepare(cls, settings: Settings, space: Space, hosting: Hosting) -> "Sweep":
+    def prepare(cls, settings: Settings, space: Space, compute: ComputeConfig) -> "Sweep":
         """Check the data, and cut off what is measured on. InputError where there is none."""
         for path in (paths.MANIFEST, paths.WEIGHTS):
             if not path.is_file():
@@ -67,18 +67,18 @@ class Sweep:
         manifest = json.loads(paths.MANIFEST.read_text(encoding="utf-8"))
         names = tuple(manifest["class_names"])
         for batch_size in {space.settings({}).train.batch_size, *space.values("train.batch_size")}:
-            if batch_size % hosting.workers:
+            if batch_size % compute.workers:
                 raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {batch_size}.")
-        _check_cores(hosting)
+        _check_cores(compute)
         plain = space.settings({})
         initial_weights(plain.model.weights, plain.recipe(len(names)).model)
         parts = _cut(settings.sweep.val, manifest["files"])
-        name = _identity(settings, space, hosting, parts, manifest["files"])
+        name = _identity(settings, space, compute, parts, manifest["files"])
         folder = (paths.RUNS / f"sweep-{settings.data_name}-{name}").resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for part, records in parts.items():
             write_coco(records, folder / f"{part}.json")
-        return cls(settings, space, hosting, folder, names, tuple(manifest["category_ids"]))
+        return cls(settings, space, compute, folder, names, tuple(manifest["category_ids"]))
 
     def search(self, log: SweepLog) -> None:
         """Every trial of the space that has not ended yet."""
@@ -89,7 +89,7 @@ class Sweep:
         plan = self._plan_drawn() if drawn else self._plan_listed(ended)
         before = 0 if drawn else len(ended)
         if len(ended) < before + plan.trials:
-            run_trials(plan, self.hosting, _Progress(log, before, before + plan.trials, "trial"))
+            run_trials(plan, self.compute, _Progress(log, before, before + plan.trials, "trial"))
 
     def _plan_listed(self, ended: Sequence[Trial]) -> "Plan":
         """What is left of a grid or a random search; early stopping counts those that have ended."""
@@ -148,7 +148,7 @@ class Sweep:
         left = [values for values in listed if trial_key(values) not in known]
         if left:
             progress = _Progress(log, len(listed) - len(left), len(listed), "final")
-            run_trials(self._plan_of("finals", left), self.hosting, progress)
+            run_trials(self._plan_of("finals", left), self.compute, progress)
         maps = {trial.key: trial.map for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
         missing = [key for key in map(trial_key, listed) if key not in maps]
         if missing:
@@ -205,23 +205,23 @@ class Sweep:
     def _sampler(self, kind: str) -> Any:
         from pipeline.sweep.tune_search import Sampler
 
-        hosting, plain = self.hosting, self.space.settings({})
-        order = WorkerOrder(
+        compute, plain = self.compute, self.space.settings({})
+        config = TrainLoopConfig(
             recipe={},
             spec={},
-            images=hosting.images or str(paths.RAW_IMAGES.resolve()),
+            images=compute.images or str(paths.RAW_IMAGES.resolve()),
             digests=str(paths.MANIFEST.resolve()),
             training=str(self.folder / "training.json"),
             validation=str(self.folder / "validation.json"),
             initial=initial_weights(plain.model.weights, plain.recipe(len(self.names)).model),
             run="",
-            threads=hosting.threads or 1,
-            loader_workers=hosting.loader_workers,
-            board="",
-            cache=hosting.cache,
-            cache_bytes=hosting.cache_gib << 30,
+            threads=compute.threads or 1,
+            loader_workers=compute.loader_workers,
+            report_queue="",
+            cache=compute.cache,
+            cache_bytes=compute.cache_gib << 30,
         )
-        return Sampler(self.space, self.names, self.category_ids, order, self.folder / kind)
+        return Sampler(self.space, self.names, self.category_ids, config, self.folder / kind)
 
 
 class _Progress:
@@ -245,12 +245,12 @@ class _Progress:
         self._log.ended(trial, folder)
 
 
-def _check_cores(hosting: Hosting) -> None:
+def _check_cores(compute: ComputeConfig) -> None:
     """Trials of several workers that wait for each other's cores would wait for ever: on this machine all must fit."""
-    wanted = hosting.trials * hosting.workers * (hosting.threads or 1)
-    if hosting.workers > 1 and not hosting.address and wanted > cores():
+    wanted = compute.trials * compute.workers * (compute.threads or 1)
+    if compute.workers > 1 and not compute.address and wanted > cores():
         raise InputError(
-            f"--trials {hosting.trials}: expected trials of {hosting.workers} workers to fit into {cores()} cores, got "
+            f"--trials {compute.trials}: expected trials of {compute.workers} workers to fit into {cores()} cores, got "
             f"{wanted} wanted. Lower one of them."
         )
 
@@ -283,7 +283,7 @@ def _cut(share: float, content: Mapping[str, str]) -> dict[str, DatasetRecords]:
 def _identity(
     settings: Settings,
     space: Space,
-    hosting: Hosting,
+    compute: ComputeConfig,
     parts: Mapping[str, DatasetRecords],
     content: Mapping[str, str],
 ) -> str:
@@ -296,5 +296,5 @@ def _identity(
         search=[sweep.search, sweep.samples, sweep.early_stopping, sweep.grace_epochs, sweep.reduction],
         objectives=list(sweep.objectives) if sweep.search == "tpe" else None,
         space={name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},
-        workers=[hosting.workers, hosting.threads, hosting.gpu],
+        workers=[compute.workers, compute.threads, compute.gpu],
     )

@@ -17,7 +17,7 @@ from ray.tune.search.variant_generator import generate_variants
 from pipeline.sweep.ray_tune import Sample
 from pipeline.sweep.space import Range, Space
 from pipeline.sweep.trial import Trial, trial_key
-from pipeline.training.worker import WorkerOrder
+from pipeline.training.worker import TrainLoopConfig
 from yolox_core.config import DetectorSpec
 
 Points = Sequence[Mapping[str, Any]]
@@ -31,7 +31,7 @@ class Sampler:
     space: Space
     names: tuple[str, ...]  # of the classes
     category_ids: tuple[int, ...]
-    order: WorkerOrder  # of every trial, but for recipe, spec and folder
+    config: TrainLoopConfig  # of every trial, but for recipe, spec and folder
     folder: Path
     listed: tuple[Mapping[str, Any], ...] | None = None
 
@@ -39,14 +39,14 @@ class Sampler:
         values = dict(self.listed[drawn["at"]] if self.listed is not None else drawn)
         key, recipe = trial_key(values), self.space.settings(values).recipe(len(self.names))
         spec = DetectorSpec(recipe.model, self.names, self.category_ids, recipe.train.input_size)
-        order = dataclasses.replace(
-            self.order,
+        config = dataclasses.replace(
+            self.config,
             recipe=recipe.to_dict(),
             spec=spec.to_dict(),
             run=str(self.folder / key),
-            board=f"board-{secrets.token_hex(4)}",
+            report_queue=f"report-queue-{secrets.token_hex(4)}",
         )
-        return Sample(key, values, order)
+        return Sample(key, values, config)
 
 
 def listed(space: Space, search: str, samples: int, seed: int) -> Points:

@@ -18,7 +18,7 @@ LOOK_EVERY_S = 2.0
 SENT_WITHIN_S = 600.0  # at a run's end
 
 
-class Mirror:
+class CheckpointSync:
     """The checkpoints of one run, in `folder` and at `address`. In its block what is written there is sent on.
 
     A store that fails then costs the training nothing: it is said once, and what is missing goes with a later one.
@@ -36,9 +36,9 @@ class Mirror:
         self._sent: dict[str, tuple[int, int]] = {}  # name -> size and time of what was sent
         self._failing = False
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._send_on, name="mirror", daemon=True)
+        self._thread = threading.Thread(target=self._send_on, name="checkpoint-sync", daemon=True)
 
-    def bring(self) -> None:
+    def download(self) -> None:
         """Fetch the checkpoints where the address has a newer one than the folder. InputError where it fails."""
         try:
             there = self._there()
@@ -61,7 +61,7 @@ class Mirror:
         except Exception as failed:
             raise self._unusable("cleared", failed) from failed
 
-    def __enter__(self) -> "Mirror":
+    def __enter__(self) -> "CheckpointSync":
         self._thread.start()
         return self
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.cluster.ray_cluster import Hosting, cluster
+from pipeline.cluster.ray_cluster import ComputeConfig, cluster
 from pipeline.config import paths
 from pipeline.config.git_state import project_state
 from pipeline.config.settings import Settings
@@ -25,7 +25,7 @@ from pipeline.training.identity import identity, records_digest
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
 from pipeline.training.run_folder import add_timing, train_seconds, write_history
-from pipeline.training.worker import WorkerOrder
+from pipeline.training.worker import TrainLoopConfig
 from yolox_core.atomic_files import new_folder, write_json, write_text
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.data.albumentations import check_transforms
@@ -36,8 +36,8 @@ from yolox_core.training import checkpoint
 from yolox_core.training.engine import EpochReport, Left, Started
 
 
-def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
-    """Check everything that can be checked before a worker starts, and write the workers' order."""
+def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
+    """Check everything that can be checked before a worker starts, and make the config of the workers."""
     manifest = _read_json(paths.MANIFEST, "prepare")
     weights = _read_json(paths.WEIGHTS, "fingerprint")
     recipe = settings.recipe(len(manifest["class_names"]))
@@ -47,7 +47,7 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
         category_ids=tuple(manifest["category_ids"]),
         input_size=recipe.train.input_size,
     )
-    for workers in hosting.counts:
+    for workers in compute.counts:
         if recipe.train.batch_size % workers:
             raise InputError(
                 f"train.batch_size: expected a multiple of the {workers} workers, got {recipe.train.batch_size}."
@@ -62,26 +62,26 @@ def plan(settings: Settings, hosting: Hosting) -> WorkerOrder:
     }
     name = identity(recipe.to_dict(), records, weights["digest"])
     folder = (paths.RUNS / f"{settings.data_name}-{name}").resolve()
-    return WorkerOrder(
+    return TrainLoopConfig(
         recipe=recipe.to_dict(),
         spec=spec.to_dict(),
-        images=hosting.images or str(paths.RAW_IMAGES.resolve()),
+        images=compute.images or str(paths.RAW_IMAGES.resolve()),
         digests=str(paths.MANIFEST.resolve()),
         training=str(paths.prepared("train").resolve()),
         validation=str(paths.prepared("val").resolve()),
         initial=None,  # looked up only where something is left to train
         run=str(folder),
-        threads=recipe.train.threads or hosting.cores_per_worker(),
-        loader_workers=hosting.loader_workers,
-        board=f"board-{secrets.token_hex(4)}",  # several runs may share a cluster
-        cache=hosting.cache,
-        cache_bytes=hosting.cache_gib << 30,
-        checkpoints=f"{hosting.checkpoints.rstrip('/')}/{folder.name}" if hosting.checkpoints else "",
+        threads=recipe.train.threads or compute.cores_per_worker(),
+        loader_workers=compute.loader_workers,
+        report_queue=f"report-queue-{secrets.token_hex(4)}",  # several runs may share a cluster
+        cache=compute.cache,
+        cache_bytes=compute.cache_gib << 30,
+        checkpoints=f"{compute.checkpoints.rstrip('/')}/{folder.name}" if compute.checkpoints else "",
     )
 
 
-def train_run(settings: Settings, order: WorkerOrder, hosting: Hosting) -> None:
-    folder = Path(order.run)
+def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfig) -> None:
+    folder = Path(config.run)
     started_from = origin(settings.model.weights, _read_json(paths.WEIGHTS, "fingerprint")["digest"])
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog.open(
@@ -91,10 +91,10 @@ def train_run(settings: Settings, order: WorkerOrder, hosting: Hosting) -> None:
         params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")),
         tags=project_state().tags() | origin_tags({STARTED_FROM: started_from}),
     )
-    facts = _Facts(folder, hosting, started_from)
+    facts = _Facts(folder, compute, started_from)
     status, left = "FAILED", None
     try:
-        with TrainingProgress() as progress, cluster(hosting), asked_to_end() as leave:
+        with TrainingProgress() as progress, cluster(compute), asked_to_end() as leave:
 
             def on_report(report: Any) -> None:
                 nonlocal left
@@ -104,7 +104,7 @@ def train_run(settings: Settings, order: WorkerOrder, hosting: Hosting) -> None:
                 if isinstance(report, EpochReport):
                     log.log_epoch(report.row, report.timing)
 
-            fit(order, hosting, on_report, leave)
+            fit(config, compute, on_report, leave)
         status = "KILLED" if left else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -136,8 +136,8 @@ def asked_to_end() -> Iterator[threading.Event]:
 class _Facts:
     """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
 
-    def __init__(self, folder: Path, hosting: Hosting, started_from: dict[str, Any] | None) -> None:
-        self.folder, self.hosting, self.started_from = folder, hosting, started_from
+    def __init__(self, folder: Path, compute: ComputeConfig, started_from: dict[str, Any] | None) -> None:
+        self.folder, self.compute, self.started_from = folder, compute, started_from
         self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")
 
     def add(self, report: Any) -> None:
@@ -152,8 +152,8 @@ class _Facts:
 
     def _write(self) -> None:
         summary = {
-            "workers": self.hosting.workers,
-            "device": "cuda" if self.hosting.gpu else "cpu",
+            "workers": self.compute.workers,
+            "device": "cuda" if self.compute.gpu else "cpu",
             "initial_weights": self.initial,
             STARTED_FROM: self.started_from,
         }

@@ -30,7 +30,7 @@ def is_address(images: str) -> bool:
 
 
 @dataclass
-class NodeImages:
+class NodeImageCache:
     """Brings images here by name, about `limit_bytes` of them in `folder`; the longest unused make room."""
 
     address: str  # of the folder, as fsspec writes it: s3://bucket/images

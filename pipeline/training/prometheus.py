@@ -16,7 +16,7 @@ GAUGES = {
 }
 
 
-class Gauges:
+class PrometheusMetrics:
     """The gauges of one run."""
 
     def __init__(self, run: str) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.cluster.ray_cluster import Hosting
-from pipeline.training.report_queue import Board, Pulse
-from pipeline.training.worker import Refusal, WorkerOrder, train_worker
+from pipeline.cluster.ray_cluster import ComputeConfig
+from pipeline.training.report_queue import Heartbeat, ReportQueue
+from pipeline.training.worker import Refusal, TrainLoopConfig, train_worker
 from yolox_core.errors import InputError
 
 MAX_FAILURES = 3  # times that lost workers are replaced
@@ -26,9 +26,12 @@ COLLECTIVE_TIMEOUT_S, COLLECTIVE_MARGIN_S = 1800, 300
 
 
 def fit(
-    order: WorkerOrder, hosting: Hosting, on_report: Callable[[Any], None], leave: threading.Event | None = None
+    config: TrainLoopConfig,
+    compute: ComputeConfig,
+    on_report: Callable[[Any], None],
+    leave: threading.Event | None = None,
 ) -> None:
-    """Run the order on a cluster that has been joined; `on_report` gets every report of the engine, in order.
+    """Train on a cluster that has been joined; `on_report` gets every report of the engine, in order.
 
     InputError with the worker's own line where it refused. A worker that dies, or that hangs, is replaced and training
     goes on from the last checkpoint. Once `leave` is set the workers save and end: the last report is then `Left`.
@@ -40,28 +43,30 @@ def fit(
 
     # beside the driver: a node that is lost takes neither without the other
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board: Any = ray.remote(Board).options(name=order.board, num_cpus=0, scheduling_strategy=here).remote()
+    report_queue: Any = (
+        ray.remote(ReportQueue).options(name=config.report_queue, num_cpus=0, scheduling_strategy=here).remote()
+    )
     # on this machine as many cores as there are, whatever number of threads was asked for
-    resources: dict[str, float] = {"CPU": order.threads if hosting.address else hosting.cores_per_worker()}
-    if hosting.gpu:
+    resources: dict[str, float] = {"CPU": config.threads if compute.address else compute.cores_per_worker()}
+    if compute.gpu:
         resources["GPU"] = 1
     # `Any`: the type hints of `ray.train` still say the older classes
     scaling: Any = ScalingConfig(
-        num_workers=(hosting.min_workers, hosting.workers) if hosting.min_workers else hosting.workers,
-        use_gpu=hosting.gpu,
+        num_workers=(compute.min_workers, compute.workers) if compute.min_workers else compute.workers,
+        use_gpu=compute.gpu,
         resources_per_worker=resources,
         elastic_resize_monitor_interval_s=GROW_EVERY_S,
     )
     failures: Any = FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES)
-    running: Any = RunConfig(name="ray", storage_path=order.run, failure_config=failures)
+    running: Any = RunConfig(name="ray", storage_path=config.run, failure_config=failures)
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config=dataclasses.asdict(order),
+        train_loop_config=dataclasses.asdict(config),
         scaling_config=scaling,
-        torch_config=TorchConfig(timeout_s=max(COLLECTIVE_TIMEOUT_S, int(hosting.hang_s) + COLLECTIVE_MARGIN_S)),
+        torch_config=TorchConfig(timeout_s=max(COLLECTIVE_TIMEOUT_S, int(compute.hang_s) + COLLECTIVE_MARGIN_S)),
         run_config=running,
     )
-    listener = _Listener(board, on_report, leave or threading.Event(), hosting.hang_s)
+    listener = _Listener(report_queue, on_report, leave or threading.Event(), compute.hang_s)
     listener.start()
     try:
         trainer.fit()
@@ -71,17 +76,19 @@ def fit(
             raise
     finally:
         listener.finish()
-        ray.kill(board)
+        ray.kill(report_queue)
     if listener.refusals:
         raise InputError(listener.refusals[0])
 
 
 class _Listener(threading.Thread):
-    """Takes reports off the board while `fit` blocks the main thread, and looks after workers that hang."""
+    """Takes reports off the queue while `fit` blocks the main thread, and looks after workers that hang."""
 
-    def __init__(self, board: Any, on_report: Callable[[Any], None], leave: threading.Event, hang_s: float) -> None:
+    def __init__(
+        self, report_queue: Any, on_report: Callable[[Any], None], leave: threading.Event, hang_s: float
+    ) -> None:
         super().__init__(name="listener", daemon=True)
-        self._board, self._on_report = board, on_report
+        self._report_queue, self._on_report = report_queue, on_report
         self._leave, self._hang_s = leave, hang_s
         self._done = threading.Event()
         self._finished = False
@@ -121,7 +128,7 @@ class _Listener(threading.Thread):
     def _take(self) -> None:
         import ray
 
-        for pickled in ray.get(self._board.take.remote()):
+        for pickled in ray.get(self._report_queue.take.remote()):
             report = pickle.loads(pickled)
             if isinstance(report, Refusal):
                 self.refusals.append(report.line)
@@ -132,29 +139,29 @@ class _Listener(threading.Thread):
         import ray
 
         if self._leave.is_set():
-            ray.get(self._board.leave.remote())
-        found = ray.get(self._board.hanging.remote(self._hang_s))
+            ray.get(self._report_queue.leave.remote())
+        found = ray.get(self._report_queue.hanging.remote(self._hang_s))
         if found is None:
             return
-        pulse, stood_s = found
+        heartbeat, stood_s = found
         print(
-            f"worker {pulse.rank} (process {pulse.pid}) hangs: no step for {stood_s:.0f} s after step {pulse.step} of "
-            f"epoch {pulse.epoch + 1}. It is ended; training goes on from the last checkpoint.",
+            f"worker {heartbeat.rank} (process {heartbeat.pid}) hangs: no step for {stood_s:.0f} s after step "
+            f"{heartbeat.step} of epoch {heartbeat.epoch + 1}. It is ended; training goes on from the last checkpoint.",
             file=sys.stderr,
         )
-        _end_process(pulse)
+        _end_process(heartbeat)
 
 
-def _end_process(pulse: Pulse) -> None:
+def _end_process(heartbeat: Heartbeat) -> None:
     """SIGKILL on the worker's own node: a process that hangs hears nothing else."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    there = NodeAffinitySchedulingStrategy(pulse.node, soft=False)
+    there = NodeAffinitySchedulingStrategy(heartbeat.node, soft=False)
     try:
-        ray.get(ray.remote(_kill).options(num_cpus=0, scheduling_strategy=there).remote(pulse.pid), timeout=30)
+        ray.get(ray.remote(_kill).options(num_cpus=0, scheduling_strategy=there).remote(heartbeat.pid), timeout=30)
     except ray.exceptions.RayError as failed:  # its node is gone as well, and Ray will notice
-        print(f"worker {pulse.rank} could not be ended: {str(failed).splitlines()[0]}", file=sys.stderr)
+        print(f"worker {heartbeat.rank} could not be ended: {str(failed).splitlines()[0]}", file=sys.stderr)
 
 
 def _kill(pid: int) -> None:

@@ -13,7 +13,7 @@ KEPT = 10_000  # reports; a driver that does not look for long loses the oldest,
 
 
 @dataclass(frozen=True)
-class Pulse:
+class Heartbeat:
     """Where a worker is and how far it has come."""
 
     rank: int
@@ -22,15 +22,15 @@ class Pulse:
     epoch: int
     step: int
     measuring: bool = False  # an evaluation takes what it takes
-    moved_s: float = 0.0  # the board's clock when it last did a step
+    moved_s: float = 0.0  # the queue's clock when it last did a step
     seen_s: float = 0.0  # and when it last said anything
 
 
-class Board:
+class ReportQueue:
     """Holds reports until they are taken."""
 
     def __init__(self) -> None:
-        self._pulses: dict[int, Pulse] = {}
+        self._heartbeats: dict[int, Heartbeat] = {}
         self._leave = False
         self._reports: deque[bytes] = deque(maxlen=KEPT)
         self._refused = False
@@ -54,28 +54,34 @@ class Board:
         self._reports.clear()
         return reports
 
-    def beat(self, pulse: Pulse) -> bool:
+    def beat(self, heartbeat: Heartbeat) -> bool:
         """A worker's place; whether it is to leave."""
-        now, before = time.monotonic(), self._pulses.get(pulse.rank)
-        stands = before is not None and (before.pid, before.epoch, before.step) == (pulse.pid, pulse.epoch, pulse.step)
+        now, before = time.monotonic(), self._heartbeats.get(heartbeat.rank)
+        stands = before is not None and (before.pid, before.epoch, before.step) == (
+            heartbeat.pid,
+            heartbeat.epoch,
+            heartbeat.step,
+        )
         moved_s = before.moved_s if before is not None and stands else now
-        self._pulses[pulse.rank] = replace(pulse, moved_s=moved_s, seen_s=now)
+        self._heartbeats[heartbeat.rank] = replace(heartbeat, moved_s=moved_s, seen_s=now)
         return self._leave
 
     def leave(self) -> None:
         """Tell all workers to save and end."""
         self._leave = True
 
-    def hanging(self, after_s: float) -> tuple[Pulse, float] | None:
+    def hanging(self, after_s: float) -> tuple[Heartbeat, float] | None:
         """The worker that keeps all from going on, and for how many seconds, once nobody has moved for so long.
 
         One that says nothing any more comes before one that only stands; of those the one that is furthest behind.
         """
-        now, pulses = time.monotonic(), list(self._pulses.values())
-        stood_s = min((now - pulse.moved_s for pulse in pulses), default=0.0)
-        silent = [pulse for pulse in pulses if now - pulse.seen_s > after_s]  # whatever it was doing: it would say so
-        if stood_s < after_s or (not silent and any(pulse.measuring for pulse in pulses)):
+        now, heartbeats = time.monotonic(), list(self._heartbeats.values())
+        stood_s = min((now - heartbeat.moved_s for heartbeat in heartbeats), default=0.0)
+        silent = [
+            heartbeat for heartbeat in heartbeats if now - heartbeat.seen_s > after_s
+        ]  # whatever it was doing: it would say so
+        if stood_s < after_s or (not silent and any(heartbeat.measuring for heartbeat in heartbeats)):
             return None
-        worst = min(silent or pulses, key=lambda pulse: (pulse.epoch, pulse.step, pulse.rank))
-        self._pulses.clear()  # all workers are replaced with it, and begin anew
+        worst = min(silent or heartbeats, key=lambda heartbeat: (heartbeat.epoch, heartbeat.step, heartbeat.rank))
+        self._heartbeats.clear()  # all workers are replaced with it, and begin anew
         return worst, stood_s

@@ -12,7 +12,7 @@ LOCK_TIMEOUT_S = 120.0
 
 
 @contextmanager
-def alone(run: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+def run_lock(run: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     """Hold the run's lock: after a driver was killed its workers may live for seconds more, and must end first."""
     run.mkdir(parents=True, exist_ok=True)
     with (run / "lock").open("w") as lock:

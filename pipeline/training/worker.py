@@ -16,19 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.training.checkpoint_sync import Mirror
-from pipeline.training.node_image_cache import NodeImages, check_folder, is_address
-from pipeline.training.prometheus import Gauges
-from pipeline.training.run_lock import alone
+from pipeline.training.checkpoint_sync import CheckpointSync
+from pipeline.training.node_image_cache import NodeImageCache, check_folder, is_address
+from pipeline.training.prometheus import PrometheusMetrics
+from pipeline.training.run_lock import run_lock
 from yolox_core.errors import InputError
 
-PULSE_S = 1.0
+HEARTBEAT_S = 1.0
 STEPS_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
-class WorkerOrder:
-    """One training run, as told to its workers."""
+class TrainLoopConfig:
+    """One training run, as its workers get it."""
 
     recipe: dict[str, Any]
     spec: dict[str, Any]
@@ -40,7 +40,7 @@ class WorkerOrder:
     run: str  # the run's folder
     threads: int
     loader_workers: int
-    board: str  # name of the board's actor
+    report_queue: str  # name of the report queue's actor
     cache: str = ""  # folder of each node for images fetched from an address
     cache_bytes: int = 0
     checkpoints: str = ""  # fsspec address where they are kept besides; empty: in the run's folder alone
@@ -53,61 +53,61 @@ class Refusal:
     line: str
 
 
-def train_worker(order: dict[str, Any]) -> None:
-    """Train as `order` says (a WorkerOrder as a dictionary). Input errors go to the board; defects raise."""
+def train_worker(train_loop_config: dict[str, Any]) -> None:
+    """Train as the config says (a TrainLoopConfig as a dictionary). Input errors go to the queue; defects raise."""
     import ray
     import ray.train.torch
 
-    told = WorkerOrder(**order)
-    board = ray.get_actor(told.board)
-    if ray.get(board.refused.remote()):
+    config = TrainLoopConfig(**train_loop_config)
+    report_queue = ray.get_actor(config.report_queue)
+    if ray.get(report_queue.refused.remote()):
         return  # Ray has started all workers again after one refused: it would again
     context = ray.train.get_context()
     first = context.get_world_rank() == 0
-    tell = _Teller(board, Path(told.run).name) if first else None
+    reporter = _Reporter(report_queue, Path(config.run).name) if first else None
     try:
         with (
-            alone(Path(told.run)) if first else nullcontext(),
-            _mirrored(told) if first else nullcontext(),
-            _Heart(board, context.get_world_rank()) as heart,
+            run_lock(Path(config.run)) if first else nullcontext(),
+            _synced(config) if first else nullcontext(),
+            _HeartbeatSender(report_queue, context.get_world_rank()) as heartbeat,
         ):
             worker = f"worker {context.get_world_rank()} on {socket.gethostname()}"
-            for report in reports(told, ray.train.torch.get_device(), worker, heart.asked):
-                heart.at(report)
-                if tell:
-                    tell(report)
-                _tell_ray(report)
+            for report in reports(config, ray.train.torch.get_device(), worker, heartbeat.asked):
+                heartbeat.at(report)
+                if reporter:
+                    reporter(report)
+                _report_to_ray(report)
     except InputError as refused:
-        ray.get(board.refuse.remote(pickle.dumps(Refusal(str(refused)))))
+        ray.get(report_queue.refuse.remote(pickle.dumps(Refusal(str(refused)))))
         if context.get_world_size() > 1:
             raise  # the other ranks must not wait for this one; the driver shows the line, not the traceback
 
 
 @contextmanager
-def _mirrored(told: WorkerOrder) -> Iterator[None]:
+def _synced(config: TrainLoopConfig) -> Iterator[None]:
     """With the newest checkpoints of wherever the run was before, and what is written here sent there."""
-    if not told.checkpoints:
+    if not config.checkpoints:
         yield
         return
-    mirror = Mirror(told.checkpoints, Path(told.run) / "checkpoints")
-    mirror.bring()
-    with mirror:
+    sync = CheckpointSync(config.checkpoints, Path(config.run) / "checkpoints")
+    sync.download()
+    with sync:
         yield
 
 
-class _Heart:
-    """Tells the board how far this worker has come, from a thread of its own, and hears whether it is to leave."""
+class _HeartbeatSender:
+    """Tells the queue how far this worker has come, from a thread of its own, and hears whether it is to leave."""
 
-    def __init__(self, board: Any, rank: int) -> None:
-        self.told_to_leave = threading.Event()
-        self._board, self._rank = board, rank
+    def __init__(self, report_queue: Any, rank: int) -> None:
+        self.leave = threading.Event()
+        self._report_queue, self._rank = report_queue, rank
         self._epoch = self._step = 0
         self._measuring = True  # until the first step nobody knows how long things take
         self._evaluating = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "_Heart":
+    def __enter__(self) -> "_HeartbeatSender":
         self._thread.start()
         return self
 
@@ -118,7 +118,7 @@ class _Heart:
     def asked(self) -> bool:
         """The engine asks at every step, and before every batch that it evaluates, whether to leave."""
         self._step, self._measuring = self._step + 1, self._evaluating
-        return self.told_to_leave.is_set()
+        return self.leave.is_set()
 
     def at(self, report: Any) -> None:
         """What the engine has just reported."""
@@ -132,19 +132,19 @@ class _Heart:
     def _beat(self) -> None:
         import ray
 
-        from pipeline.training.report_queue import Pulse
+        from pipeline.training.report_queue import Heartbeat
 
         node = ray.get_runtime_context().get_node_id()
-        while not self._ended.wait(PULSE_S):
-            pulse = Pulse(self._rank, os.getpid(), node, self._epoch, self._step, self._measuring)
+        while not self._ended.wait(HEARTBEAT_S):
+            heartbeat = Heartbeat(self._rank, os.getpid(), node, self._epoch, self._step, self._measuring)
             try:
-                if ray.get(self._board.beat.remote(pulse)):
-                    self.told_to_leave.set()
+                if ray.get(self._report_queue.beat.remote(heartbeat)):
+                    self.leave.set()
             except ray.exceptions.RayError:
                 return  # the driver is gone, and Ray will end this process
 
 
-def reports(told: WorkerOrder, device: Any, worker: str, leave: Callable[[], bool]) -> Iterator[Any]:
+def reports(config: TrainLoopConfig, device: Any, worker: str, leave: Callable[[], bool]) -> Iterator[Any]:
     """The engine's reports of a run; `worker` is what a message calls this one."""
     from pipeline.data.coco.coco import read_coco
     from yolox_core.collectives import World
@@ -153,38 +153,38 @@ def reports(told: WorkerOrder, device: Any, worker: str, leave: Callable[[], boo
     from yolox_core.model.weights import read_weights
     from yolox_core.training.engine import TrainingJob, train
 
-    fetch = _fetch(told, worker)
+    fetch = _fetch(config, worker)
 
     def records(annotations: str) -> DatasetRecords:
-        return replace(read_coco(Path(annotations), Path(told.images)), fetch=fetch)
+        return replace(read_coco(Path(annotations), Path(config.images)), fetch=fetch)
 
     yield from train(
         TrainingJob(
-            recipe=Recipe.from_dict(told.recipe),
-            spec=DetectorSpec.from_dict(told.spec),
-            training=records(told.training),
-            validation=records(told.validation),
-            initial=read_weights(Path(told.initial)) if told.initial else None,
-            checkpoints=Path(told.run) / "checkpoints",
+            recipe=Recipe.from_dict(config.recipe),
+            spec=DetectorSpec.from_dict(config.spec),
+            training=records(config.training),
+            validation=records(config.validation),
+            initial=read_weights(Path(config.initial)) if config.initial else None,
+            checkpoints=Path(config.run) / "checkpoints",
             device=device,
             world=World.current(),
-            loader_workers=told.loader_workers,
-            threads=told.threads,
+            loader_workers=config.loader_workers,
+            threads=config.threads,
             leave=leave,
         )
     )
 
 
-def _fetch(told: WorkerOrder, worker: str) -> NodeImages | None:
+def _fetch(config: TrainLoopConfig, worker: str) -> NodeImageCache | None:
     """What brings images to this node; None where they are there. InputError where others are."""
-    digests = json.loads(Path(told.digests).read_text(encoding="utf-8"))["files"]
-    if is_address(told.images):
-        return NodeImages(told.images, digests, Path(told.cache).expanduser(), told.cache_bytes)
-    check_folder(Path(told.images), digests, worker)
+    digests = json.loads(Path(config.digests).read_text(encoding="utf-8"))["files"]
+    if is_address(config.images):
+        return NodeImageCache(config.images, digests, Path(config.cache).expanduser(), config.cache_bytes)
+    check_folder(Path(config.images), digests, worker)
     return None
 
 
-def _tell_ray(report: Any) -> None:
+def _report_to_ray(report: Any) -> None:
     """Epoch figures for Ray's own pages; every rank calls it equally often."""
     import ray.train
 
@@ -195,12 +195,12 @@ def _tell_ray(report: Any) -> None:
         ray.train.report(plain)
 
 
-class _Teller:
+class _Reporter:
     """Passes the first worker's reports on, to driver and Prometheus; of steps not more than one can look at."""
 
-    def __init__(self, board: Any, run: str) -> None:
-        self._board, self._gauges = board, Gauges(run)
-        self._step_told_s = -math.inf
+    def __init__(self, report_queue: Any, run: str) -> None:
+        self._report_queue, self._metrics = report_queue, PrometheusMetrics(run)
+        self._step_reported_s = -math.inf
 
     def __call__(self, report: Any) -> None:
         """What an epoch came to must arrive, even if this process ends at once."""
@@ -210,10 +210,10 @@ class _Teller:
 
         if isinstance(report, StepReport):
             now = time.monotonic()
-            if now - self._step_told_s < STEPS_EVERY_S and report.step_in_epoch < report.steps_per_epoch:
+            if now - self._step_reported_s < STEPS_EVERY_S and report.step_in_epoch < report.steps_per_epoch:
                 return
-            self._step_told_s = now
-        self._gauges.show(report)
-        delivered = self._board.put.remote(pickle.dumps(report))
+            self._step_reported_s = now
+        self._metrics.show(report)
+        delivered = self._report_queue.put.remote(pickle.dumps(report))
         if isinstance(report, (EpochReport, Left)):
             ray.get(delivered)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster.ray_cluster import Hosting
+from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.config.settings import load_settings
 from pipeline.data.coco.coco import read_coco
 from pipeline.training.driver import plan
@@ -27,14 +27,14 @@ def test_two_workers_compute_what_one_does(prepared: Project, tmp_path: Path, mo
     assert code == 0, "\n".join(lines[-40:])
 
     monkeypatch.chdir(project.root)
-    order = plan(load_settings(), Hosting(workers=1))
-    assert Path(order.run) == project.run, "how many workers there are is no part of what a run is"
+    config = plan(load_settings(), ComputeConfig(workers=1))
+    assert Path(config.run) == project.run, "how many workers there are is no part of what a run is"
     job = TrainingJob(
-        recipe=Recipe.from_dict(order.recipe),
-        spec=DetectorSpec.from_dict(order.spec),
-        training=read_coco(Path(order.training), Path(order.images)),
-        validation=read_coco(Path(order.validation), Path(order.images)),
-        threads=order.threads,
+        recipe=Recipe.from_dict(config.recipe),
+        spec=DetectorSpec.from_dict(config.spec),
+        training=read_coco(Path(config.training), Path(config.images)),
+        validation=read_coco(Path(config.validation), Path(config.images)),
+        threads=config.threads,
     )
     alone = [report.row for report in train(job) if isinstance(report, EpochReport)]
     together = project.history()

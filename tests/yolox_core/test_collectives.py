@@ -24,7 +24,7 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.loss.simota import SimOTA
 from yolox_core.model.yolox import build_model
 from yolox_core.training.optim import training_mode
-from yolox_core.training.phase_timer import PhaseClock
+from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState
 from yolox_core.training.step import Stepper
 
@@ -75,7 +75,7 @@ def one_step(records: DatasetRecords, case: str) -> dict[str, torch.Tensor]:
     training_mode(state.model, recipe.train)
     model = world.data_parallel(state.model)
     stepper = Stepper(
-        recipe, state, model, SimOTA(recipe.assign), world, torch.device("cpu"), PhaseClock(torch.device("cpu"))
+        recipe, state, model, SimOTA(recipe.assign), world, torch.device("cpu"), PhaseTimer(torch.device("cpu"))
     )
     totals = stepper(batches, learning_rate=0.01, use_l1=True)
     parameters = dict(state.model.named_parameters())

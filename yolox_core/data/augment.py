@@ -170,7 +170,7 @@ def boxes_mirrored(boxes_G4: FloatArray, width: int) -> FloatArray:
 def flip(
     image: ImageArray, objects: Objects, probability: float, rng: np.random.Generator
 ) -> tuple[ImageArray, Objects]:
-    """Mirror with the given probability."""
+    """CheckpointSync with the given probability."""
     if rng.random() >= probability:
         return image, objects
     flipped = np.asarray(cv2.flip(image, 1), dtype=np.uint8)

@@ -14,7 +14,7 @@ from yolox_core.data.albumentations import UserTransforms
 from yolox_core.data.augment import Tile, flip, mixup, mosaic, shift_hsv
 from yolox_core.data.epoch_order import epoch_order
 from yolox_core.data.geometry import Size, fit_scale, fitted_size, keep_visible, padded
-from yolox_core.data.image_cache import DEFAULT_CACHE_BYTES, DecodedImages
+from yolox_core.data.image_cache import DEFAULT_CACHE_BYTES, ImageCache
 from yolox_core.data.objects import Objects, PackedObjects
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
@@ -38,7 +38,7 @@ class ImageStore:
     def __init__(self, records: DatasetRecords, cache_bytes: int, latest: bool = False) -> None:
         self.root = records.image_root
         self._fetch = records.fetch
-        self.decoded = DecodedImages(cache_bytes, latest)
+        self.decoded = ImageCache(cache_bytes, latest)
         self._objects = PackedObjects.of(records.images)
         self._names = np.array([image.file_name.encode() for image in records.images] or [b""])
         self._image_ids = np.array([image.image_id for image in records.images], np.int64)

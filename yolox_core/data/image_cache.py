@@ -16,7 +16,7 @@ from yolox_core.structures import ImageArray
 DEFAULT_CACHE_BYTES = 1 << 30
 
 
-class DecodedImages:
+class ImageCache:
     """Reads images fitted into a size, and keeps up to `limit_bytes` of them in memory.
 
     Images asked for at random are kept as they come: any that fit serve as well as the latest. Where they are asked

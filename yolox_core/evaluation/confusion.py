@@ -9,20 +9,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolox_core.evaluation.matching import NOTHING, Scene, greedy
+from yolox_core.evaluation.matching import NOTHING, MatchedImage, greedy
 from yolox_core.structures import IntArray
 
 
-def confusion(scenes: Sequence[Scene], classes: int, score: float) -> IntArray:
+def confusion(matched: Sequence[MatchedImage], classes: int, score: float) -> IntArray:
     """[classes + 1, classes + 1] truth by detection, of those that score at least `score`; the background is last."""
     counts = np.zeros((classes + 1, classes + 1), np.int64)
-    for scene in (scene.above(score) for scene in scenes):
-        any_DG = np.ones(scene.overlap_DG.shape, np.bool_)
-        taken_D = greedy(scene.overlap_DG, any_DG, scene.ignore_G, scene.labels_D[:, None] == scene.labels_G)
+    for image in (image.above(score) for image in matched):
+        any_DG = np.ones(image.overlap_DG.shape, np.bool_)
+        taken_D = greedy(image.overlap_DG, any_DG, image.ignore_G, image.labels_D[:, None] == image.labels_G)
         hit_D = taken_D >= 0
-        np.add.at(counts, (scene.labels_G[taken_D[hit_D]], scene.labels_D[hit_D]), 1)
-        counts[classes] += np.bincount(scene.labels_D[taken_D == NOTHING], minlength=classes + 1)
-        missed_G = ~scene.ignore_G
+        np.add.at(counts, (image.labels_G[taken_D[hit_D]], image.labels_D[hit_D]), 1)
+        counts[classes] += np.bincount(image.labels_D[taken_D == NOTHING], minlength=classes + 1)
+        missed_G = ~image.ignore_G
         missed_G[taken_D[hit_D]] = False
-        counts[:, classes] += np.bincount(scene.labels_G[missed_G], minlength=classes + 1)
+        counts[:, classes] += np.bincount(image.labels_G[missed_G], minlength=classes + 1)
     return counts

@@ -9,7 +9,7 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.structures import Detections, ImageArray
 
 
-class Finder(Protocol):
+class ImageDetector(Protocol):
     """What finds objects in images: a Predictor, or another form of the same model."""
 
     spec: DetectorSpec
@@ -18,7 +18,7 @@ class Finder(Protocol):
         """Detections of each image, best first."""
 
 
-def detect_all(predictor: Finder, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
+def detect_all(predictor: ImageDetector, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
     """Detections of every image, one by one, as DESIGN's JSON."""
     spec = predictor.spec
     found: list[dict[str, Any]] = []

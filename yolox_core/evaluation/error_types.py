@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from yolox_core.evaluation.matching import IN_CROWD, IOU, NOTHING, DoubleArray, Scene
+from yolox_core.evaluation.matching import IN_CROWD, IOU, NOTHING, DoubleArray, MatchedImage
 from yolox_core.structures import BoolArray, IntArray
 
 NEAR = 0.1  # IoU from which on a detection means an object, however poorly
@@ -39,14 +39,14 @@ class Causes:
         return int((self.cause_D >= 0).sum() + self.missed_G.sum())
 
 
-def causes(scene: Scene) -> Causes:
+def causes(image: MatchedImage) -> Causes:
     """Of each detection and object of one image."""
-    own_DG = scene.labels_D[:, None] == scene.labels_G
-    own_D, own_object_D = _nearest(scene, own_DG)
-    other_D, other_object_D = _nearest(scene, ~own_DG)
+    own_DG = image.labels_D[:, None] == image.labels_G
+    own_D, own_object_D = _nearest(image, own_DG)
+    other_D, other_object_D = _nearest(image, ~own_DG)
     kinds = [
-        (scene.found_D >= 0, RIGHT, scene.found_D),
-        (scene.found_D == IN_CROWD, NEUTRAL, np.full_like(scene.found_D, NOTHING)),
+        (image.found_D >= 0, RIGHT, image.found_D),
+        (image.found_D == IN_CROWD, NEUTRAL, np.full_like(image.found_D, NOTHING)),
         (own_D >= IOU, DUPLICATE, own_object_D),  # all such objects are taken, or it would have one
         (other_D >= IOU, WRONG_CLASS, other_object_D),
         (own_D >= NEAR, POOR_BOX, own_object_D),
@@ -55,22 +55,22 @@ def causes(scene: Scene) -> Causes:
     conditions = [condition for condition, _, _ in kinds]
     cause_D = np.select(conditions, [code for _, code, _ in kinds], BACKGROUND)
     object_D = np.select(conditions, [meant_D for _, _, meant_D in kinds], NOTHING)
-    missed_G = ~scene.ignore_G
+    missed_G = ~image.ignore_G
     missed_G[object_D[np.isin(cause_D, (RIGHT, WRONG_CLASS, POOR_BOX))]] = False
     return Causes(cause_D, object_D, missed_G)
 
 
-def _nearest(scene: Scene, allowed_DG: BoolArray) -> tuple[DoubleArray, IntArray]:
+def _nearest(image: MatchedImage, allowed_DG: BoolArray) -> tuple[DoubleArray, IntArray]:
     """[D] the largest IoU with an allowed object that is no crowd, and which object that is."""
-    if not len(scene.labels_G):
-        return np.zeros(len(scene.scores_D)), np.full(len(scene.scores_D), NOTHING)
-    iou_DG = np.where(allowed_DG & ~scene.ignore_G, scene.overlap_DG, 0.0)
+    if not len(image.labels_G):
+        return np.zeros(len(image.scores_D)), np.full(len(image.scores_D), NOTHING)
+    iou_DG = np.where(allowed_DG & ~image.ignore_G, image.overlap_DG, 0.0)
     return iou_DG.max(axis=1), iou_DG.argmax(axis=1)
 
 
-def count(scenes: Sequence[Scene], score: float) -> dict[str, int]:
+def count(matched: Sequence[MatchedImage], score: float) -> dict[str, int]:
     """Mistakes by cause, and `right`, among detections that score at least `score`."""
-    found = [causes(scene.above(score)).counts() for scene in scenes]
+    found = [causes(image.above(score)).counts() for image in matched]
     return {name: sum(entry[name] for entry in found) for name in ("right", *CAUSES)}
 
 
@@ -98,42 +98,42 @@ def map_50(ledger: Ledger) -> float:
     return float(np.mean(figures)) if figures else float("nan")
 
 
-def costs(scenes: Sequence[Scene], classes: int) -> dict[str, float]:
+def costs(matched: Sequence[MatchedImage], classes: int) -> dict[str, float]:
     """By cause: map_50 if its mistakes were mended, less map_50 as it is (of all detections, whatever they score).
 
     A poor box or a wrong class is put right, and where an object then has several detections the best stays; what is
     background, both or duplicate is taken away; a missed object is no longer asked for.
     """
-    book = ledger(scenes, classes)
+    book = ledger(matched, classes)
     before = map_50(book)
     mended = {
         MISSED: _without_missed(book),
-        **{code: map_50(_put_right(book, scenes, code)) for code in (WRONG_CLASS, POOR_BOX)},
+        **{code: map_50(_put_right(book, matched, code)) for code in (WRONG_CLASS, POOR_BOX)},
         **{code: map_50(_kept(book, book.cause_N != code)) for code in (BACKGROUND, BOTH, DUPLICATE)},
     }
     return {name: mended[code] - before for code, name in enumerate(CAUSES)}
 
 
-def ledger(scenes: Sequence[Scene], classes: int) -> Ledger:
+def ledger(matched: Sequence[MatchedImage], classes: int) -> Ledger:
     """The detections of all images in one row."""
-    found = [causes(scene) for scene in scenes]
-    first = np.cumsum([0, *(len(scene.labels_G) for scene in scenes)])[:-1].tolist()
+    found = [causes(image) for image in matched]
+    first = np.cumsum([0, *(len(image.labels_G) for image in matched)])[:-1].tolist()
     counted = [entry.cause_D != NEUTRAL for entry in found]
     objects = [
         np.where(entry.object_D >= 0, entry.object_D + start, NOTHING)
         for entry, start in zip(found, first, strict=True)
     ]
-    kept = list(zip(scenes, found, objects, counted, strict=True))
+    kept = list(zip(matched, found, objects, counted, strict=True))
     empty = np.zeros(0, np.int64)
     cause_N = np.concatenate([empty, *(entry.cause_D[use] for _, entry, _, use in kept)])
     return Ledger(
-        scores_N=np.concatenate([np.zeros(0), *(scene.scores_D[use] for scene, _, _, use in kept)]),
-        labels_N=np.concatenate([empty, *(scene.labels_D[use] for scene, _, _, use in kept)]),
+        scores_N=np.concatenate([np.zeros(0), *(image.scores_D[use] for image, _, _, use in kept)]),
+        labels_N=np.concatenate([empty, *(image.labels_D[use] for image, _, _, use in kept)]),
         right_N=cause_N == RIGHT,
         cause_N=cause_N,
         object_N=np.concatenate([empty, *(numbers[use] for _, _, numbers, use in kept)]),
-        objects_C=_by_class(classes, [scene.labels_G[~scene.ignore_G] for scene in scenes]),
-        missed_C=_by_class(classes, [scene.labels_G[entry.missed_G] for scene, entry, _, _ in kept]),
+        objects_C=_by_class(classes, [image.labels_G[~image.ignore_G] for image in matched]),
+        missed_C=_by_class(classes, [image.labels_G[entry.missed_G] for image, entry, _, _ in kept]),
     )
 
 
@@ -150,9 +150,9 @@ def _without_missed(book: Ledger) -> float:
     return (rest + gone) / occurring if occurring else float("nan")
 
 
-def _put_right(book: Ledger, scenes: Sequence[Scene], code: int) -> Ledger:
+def _put_right(book: Ledger, matched: Sequence[MatchedImage], code: int) -> Ledger:
     mended_N = book.cause_N == code
-    label_of = np.concatenate([np.zeros(0, np.int64), *(scene.labels_G for scene in scenes)])
+    label_of = np.concatenate([np.zeros(0, np.int64), *(image.labels_G for image in matched)])
     labels_N = book.labels_N.copy()
     labels_N[mended_N] = label_of[book.object_N[mended_N]]
     right_N = book.right_N | mended_N

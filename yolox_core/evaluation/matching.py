@@ -22,7 +22,7 @@ DoubleArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Scene:
+class MatchedImage:
     """One image: its objects, what was found in it, and which of them belong together."""
 
     image_id: int
@@ -33,7 +33,7 @@ class Scene:
     overlap_DG: DoubleArray  # IoU; for a crowd the share of the detection that lies in it
     found_D: IntArray  # the object of its own class that a detection has found, NOTHING or IN_CROWD
 
-    def above(self, score: float) -> "Scene":
+    def above(self, score: float) -> "MatchedImage":
         """The same with only those detections that score at least so much."""
         kept = int((self.scores_D >= score).sum())
         return replace(
@@ -45,14 +45,14 @@ class Scene:
         )
 
 
-def scenes(truth: DatasetRecords, detections: Sequence[dict[str, Any]]) -> list[Scene]:
-    """A scene an image, by ascending id, from detections as COCO results; classes by their position in the truth."""
+def match_detections(truth: DatasetRecords, detections: Sequence[dict[str, Any]]) -> list[MatchedImage]:
+    """One entry an image, by ascending id, from detections as COCO results; classes by their position in the truth."""
     label_of = {category: label for label, category in enumerate(truth.category_ids)}
     by_image: dict[int, list[dict[str, Any]]] = {image.image_id: [] for image in truth.images}
     for entry in detections:
         by_image[entry["image_id"]].append(entry)
     images = sorted(truth.images, key=lambda image: image.image_id)
-    return [_scene(image, by_image[image.image_id], label_of) for image in images]
+    return [_match_image(image, by_image[image.image_id], label_of) for image in images]
 
 
 def greedy(
@@ -91,13 +91,13 @@ def overlap(found_D4: DoubleArray, boxes_G4: DoubleArray, ignore_G: BoolArray) -
     return share_DG
 
 
-def _scene(image: ImageRecord, entries: list[dict[str, Any]], label_of: dict[int, int]) -> Scene:
+def _match_image(image: ImageRecord, entries: list[dict[str, Any]], label_of: dict[int, int]) -> MatchedImage:
     entries = _best(sorted(entries, key=lambda entry: -float(entry["score"])))
     xywh_D4 = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
     labels_D = np.array([label_of[entry["category_id"]] for entry in entries], np.int64)
     found_D4 = np.concatenate([xywh_D4[:, :2], xywh_D4[:, :2] + xywh_D4[:, 2:]], axis=1)
     overlap_DG = overlap(found_D4, image.boxes_G4.astype(np.float64), image.ignore_G)
-    return Scene(
+    return MatchedImage(
         image_id=image.image_id,
         labels_G=image.labels_G,
         ignore_G=image.ignore_G,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolox_core.evaluation.matching import IN_CROWD, DoubleArray, Scene
+from yolox_core.evaluation.matching import IN_CROWD, DoubleArray, MatchedImage
 from yolox_core.structures import BoolArray
 
 THRESHOLDS = tuple(number / 100 for number in range(1, 100))
@@ -35,14 +35,14 @@ class Curve:
         return THRESHOLDS[self.best]
 
 
-def curve(scenes: Sequence[Scene], label: int | None = None) -> Curve:
+def curve(matched: Sequence[MatchedImage], label: int | None = None) -> Curve:
     """Of one class that has objects; of all classes taken together without `label`."""
     scores, right, objects = [np.zeros(0)], [np.zeros(0, np.bool_)], 0
-    for scene in scenes:
-        counted_D = (scene.found_D != IN_CROWD) & _of(scene.labels_D == label, label)
-        scores.append(scene.scores_D[counted_D])
-        right.append(scene.found_D[counted_D] >= 0)
-        objects += int((~scene.ignore_G & _of(scene.labels_G == label, label)).sum())
+    for image in matched:
+        counted_D = (image.found_D != IN_CROWD) & _of(image.labels_D == label, label)
+        scores.append(image.scores_D[counted_D])
+        right.append(image.found_D[counted_D] >= 0)
+        objects += int((~image.ignore_G & _of(image.labels_G == label, label)).sum())
     return _curve(np.concatenate(scores), np.concatenate(right), objects)
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from yolox_core.config import LossConfig
 from yolox_core.ops import boxes
 from yolox_core.ops.anchors import AnchorPoints, points_inside
-from yolox_core.ops.gather import Compact, compact
+from yolox_core.ops.gather import GatherIndex, gather_index
 from yolox_core.structures import Assignment, Targets
 
 IOU_EPS = 1e-16  # losses.py:32
@@ -63,7 +63,7 @@ def detection_loss(
     objectness_BA = _bce(raw_BA[..., 4].float(), foreground_BA.float())
     if targets.any_ignored:
         objectness_BA = objectness_BA.masked_fill(_ignored(targets, points) & ~foreground_BA, 0.0)
-    positives = compact(foreground_BA, assignment.most_positives)
+    positives = gather_index(foreground_BA, assignment.most_positives)
     raw_BP, boxes_BP4 = positives.of(raw_BA).float(), positives.of(boxes_BA4)
     matched_BP4, label_BP = _matched(assignment, targets, positives)
     class_target_BPC = (
@@ -102,7 +102,7 @@ def l1_loss(raw_BP: Tensor, matched_BP4: Tensor, points: AnchorPoints, valid_BP:
     return torch.where(valid_BP, distance_BP, 0.0).sum()
 
 
-def _matched(assignment: Assignment, targets: Targets, positives: Compact) -> tuple[Tensor, Tensor]:
+def _matched(assignment: Assignment, targets: Targets, positives: GatherIndex) -> tuple[Tensor, Tensor]:
     """The matched object's box [B, P, 4] and label [B, P]; a unit box and class 0 where padded."""
     unit = (torch.arange(4, device=targets.boxes_BG4.device) >= 2).to(targets.boxes_BG4.dtype)
     shape = positives.index_BM.shape

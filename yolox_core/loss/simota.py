@@ -21,7 +21,7 @@ from torch import Tensor
 from yolox_core.config import STRIDES, AssignConfig
 from yolox_core.ops import boxes
 from yolox_core.ops.anchors import AnchorPoints, cells_near, points_inside
-from yolox_core.ops.gather import Compact, compact
+from yolox_core.ops.gather import GatherIndex, gather_index
 from yolox_core.structures import Assignment, Targets
 
 # added to the cost of a pair that is not preferred (yolo_head.py: 100000.0 in 0.3.0, 1000000.0 since 14c62a7)
@@ -91,7 +91,9 @@ class Picks:
     wanted_BP: Tensor  # bool; the others are more than their object's k, or no pair at all
 
 
-def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig, most: int) -> tuple[Compact, Tensor]:
+def find_candidates(
+    targets: Targets, points: AnchorPoints, config: AssignConfig, most: int
+) -> tuple[GatherIndex, Tensor]:
     """The candidates of each image, at most `most`, and preferred_BGM.
 
     A candidate is near some object's centre (2021: or inside its box); one is preferred by an object if it is near its
@@ -105,7 +107,7 @@ def find_candidates(targets: Targets, points: AnchorPoints, config: AssignConfig
     candidate_BA = candidate_BA.scatter_(1, place_BGN.reshape(images, -1), True)[:, :total]
     if config.rule == "yolox-2021":
         candidate_BA = candidate_BA | (points_inside(targets.boxes_BG4, points) & targets.valid_BG[..., None]).any(1)
-    candidates = compact(candidate_BA, most)
+    candidates = gather_index(candidate_BA, most)
     preferred_BGM = candidates.mark(place_BGN)
     if config.rule == "yolox-2021":
         preferred_BGM &= points_inside(targets.boxes_BG4, points.at(candidates.index_BM))

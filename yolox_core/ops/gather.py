@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Compact:
+class GatherIndex:
     """The chosen points of each image, in the order of the points."""
 
     index_BM: Tensor  # int64, index into A; 0 where not valid
@@ -44,7 +44,7 @@ class Compact:
         return whole.scatter_(1, place_BP, values_BP)[:, :total].contiguous()
 
 
-def compact(chosen_BA: Tensor, most: int) -> Compact:
+def gather_index(chosen_BA: Tensor, most: int) -> GatherIndex:
     """The indices of what is true, of which no image has more than `most`."""
     images, points = chosen_BA.shape
     rank_BA = chosen_BA.cumsum(dim=1)
@@ -55,7 +55,7 @@ def compact(chosen_BA: Tensor, most: int) -> Compact:
     all_A = torch.arange(points, device=chosen_BA.device).expand_as(chosen_BA)
     index_BM = place_BA.new_zeros(images, most + 1).scatter_(1, place_BA[:, :points], all_A)[:, :most]
     valid_BM = torch.arange(most, device=count_B.device) < count_B[:, None]
-    return Compact(torch.where(valid_BM, index_BM, 0), valid_BM, place_BA)
+    return GatherIndex(torch.where(valid_BM, index_BM, 0), valid_BM, place_BA)
 
 
 def _room(count_B: Tensor, most: int) -> int:

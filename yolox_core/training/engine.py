@@ -32,7 +32,7 @@ from yolox_core.model.yolox import build_model
 from yolox_core.structures import Batch
 from yolox_core.training import checkpoint
 from yolox_core.training.optim import compile_network, training_mode
-from yolox_core.training.phase_timer import PhaseClock, shares
+from yolox_core.training.phase_timer import PhaseTimer, shares
 from yolox_core.training.schedule import LearningRate, is_closing, is_evaluated
 from yolox_core.training.state import TrainingState
 from yolox_core.training.step import TOTALS, Stepper
@@ -134,7 +134,7 @@ def _train(job: TrainingJob) -> Iterator[Report]:
     if recipe.train.compile:
         compile_network(state.model, len({*sizes.drawn, sizes.closing}))
     model = world.data_parallel(state.model)
-    stepper = Stepper(recipe, state, model, SimOTA(recipe.assign), world, job.device, PhaseClock(job.device))
+    stepper = Stepper(recipe, state, model, SimOTA(recipe.assign), world, job.device, PhaseTimer(job.device))
     rates = LearningRate.of(recipe.train, started.steps_per_epoch)
     yield started
     dataset = TrainingSet(job.training, recipe.augment, recipe.seed)

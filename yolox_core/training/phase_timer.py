@@ -9,7 +9,7 @@ import torch
 PHASES = ("data", "forward", "assign", "loss", "backward", "communicate", "optimizer")
 
 
-class PhaseClock:
+class PhaseTimer:
     """One phase at a time; entering the next ends the one before.
 
     On CUDA a phase lasts from the moment the device reaches its first operation to that of the next phase's: "data" is

@@ -19,7 +19,7 @@ from yolox_core.loss.simota import SimOTA
 from yolox_core.ops.anchors import anchor_points, decode_boxes
 from yolox_core.structures import Batch
 from yolox_core.training.optim import scale_gradients
-from yolox_core.training.phase_timer import PhaseClock
+from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState
 
 # what a step sums, in this order; the last: how many workers have been told to leave
@@ -38,7 +38,7 @@ class Stepper:
     assigner: SimOTA
     world: World
     device: torch.device
-    clock: PhaseClock
+    clock: PhaseTimer
 
     def __call__(
         self, micro_batches: Sequence[Batch], learning_rate: float, use_l1: bool, leaving: bool = False

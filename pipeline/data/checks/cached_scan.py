@@ -12,30 +12,30 @@ from pathlib import Path
 from pipeline.console.progress_bar import Counting
 from pipeline.data.checks.duplicate_findings import alike
 from pipeline.data.scan.duplicate_cache import Pair
-from pipeline.data.scan.image_scan import Seen, look
-from pipeline.data.scan.scan_cache import KnownImages
+from pipeline.data.scan.image_scan import ImageScan, scan_images
+from pipeline.data.scan.scan_cache import ScanCache
 from yolox_core.data.records import DatasetRecords
 
 VARIABLE = "YOLOX_SEEN"  # of the environment: the file where what was seen is kept
 DEFAULT_FILE = "~/.cache/yolox-pipeline/seen.sqlite"
 
 
-def look_at(records: DatasetRecords) -> tuple[list[Seen], list[Pair]]:
+def scan_with_cache(records: DatasetRecords) -> tuple[list[ImageScan], list[Pair]]:
     """What every image of the records is, and which are alike; only what is new or changed is decoded and compared."""
     path = Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
-    known = _known(path)
-    with known or nullcontext():
+    cache = _open_cache(path)
+    with cache or nullcontext():
         with Counting(len(records.images)) as progress:
-            seen = look(records, known, progress)
-        found = alike(records.images, seen, known)
-    if known is not None and known.failed is not None:
-        _say_why_not(path, known.failed)
+            seen = scan_images(records, cache, progress)
+        found = alike(records.images, seen, cache)
+    if cache is not None and cache.failed is not None:
+        _say_why_not(path, cache.failed)
     return seen, found
 
 
-def _known(path: Path) -> KnownImages | None:
+def _open_cache(path: Path) -> ScanCache | None:
     try:
-        return KnownImages(path.expanduser())
+        return ScanCache(path.expanduser())
     except (OSError, sqlite3.Error, RuntimeError) as failed:  # no home, a folder that is read-only, a damaged file
         _say_why_not(path, str(failed))
         return None

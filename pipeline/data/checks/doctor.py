@@ -13,9 +13,9 @@ import numpy as np
 from pipeline.data.checks.dataset_checks import check_classes, check_sizes
 from pipeline.data.checks.duplicate_findings import alike, same_files, sides, similar
 from pipeline.data.parsing.findings import Finding
-from pipeline.data.parsing.gc_pause import collector_off
+from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.scan.duplicate_cache import Pair
-from pipeline.data.scan.image_scan import Seen, look
+from pipeline.data.scan.image_scan import ImageScan, scan_images
 from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.structures import BoolArray, FloatArray, IntArray
 
@@ -25,17 +25,17 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 by the golden ratio, for hashing
 ROUNDING_PX = 0.5  # a box beyond the border by less is rounding, clipped without a word
 
 
-@collector_off()
+@gc_paused()
 def check(
-    records: DatasetRecords, seen: Sequence[Seen] | None = None, found: Sequence[Pair] | None = None
+    records: DatasetRecords, seen: Sequence[ImageScan] | None = None, found: Sequence[Pair] | None = None
 ) -> tuple[DatasetRecords, list[Finding]]:
     """The usable images with their usable boxes and true sizes, and everything that was wrong.
 
-    `seen` is what `look` found each image to be, `found` what `alike` found among them; None: that is done here.
+    `seen` is what `scan_images` found each image to be, `found` what `alike` found among them; None: that is done here.
     Where nothing was wrong with an image, its record is the one that came in.
     """
     if seen is None:
-        seen = look(records)
+        seen = scan_images(records)
     if found is None:
         found = alike(records.images, seen)
     whole = list(zip(records.images, seen, sides(records.images), strict=True))
@@ -60,7 +60,10 @@ def check(
 
 
 def examine(
-    records: DatasetRecords, input_size: int, seen: Sequence[Seen] | None = None, found: Sequence[Pair] | None = None
+    records: DatasetRecords,
+    input_size: int,
+    seen: Sequence[ImageScan] | None = None,
+    found: Sequence[Pair] | None = None,
 ) -> tuple[DatasetRecords, list[Finding]]:
     """As `check`, and what is odd about the set as a whole, for a network of `input_size` px."""
     usable, findings = check(records, seen, found)

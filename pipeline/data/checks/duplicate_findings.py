@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.scan.duplicate_cache import Pair, pairs
-from pipeline.data.scan.image_scan import Seen
-from pipeline.data.scan.scan_cache import KnownImages
+from pipeline.data.scan.image_scan import ImageScan
+from pipeline.data.scan.scan_cache import ScanCache
 from yolox_core.data.records import DatasetRecords, ImageRecord, described
 
 
@@ -37,16 +37,16 @@ def same_files(records: DatasetRecords, digests: Sequence[str], side: Sequence[s
     return findings
 
 
-def alike(images: Sequence[ImageRecord], seen: Sequence[Seen], known: KnownImages | None = None) -> list[Pair]:
-    """Of each image that copies an earlier one the likest; of those that `known` holds only new pairs are compared."""
-    before = None if known is None else known.compared()
+def alike(images: Sequence[ImageRecord], seen: Sequence[ImageScan], cache: ScanCache | None = None) -> list[Pair]:
+    """Of each image that copies an earlier one the likest; of those that `cache` holds only new pairs are compared."""
+    before = None if cache is None else cache.compared()
     found, compared = pairs([view.thumb for view in seen], sides(images), before)
-    if known is not None and compared is not before:
-        known.remember_compared(compared)
+    if cache is not None and compared is not before:
+        cache.remember_compared(compared)
     return found
 
 
-def similar(records: DatasetRecords, seen: Sequence[Seen], found: Sequence[Pair]) -> list[Finding]:
+def similar(records: DatasetRecords, seen: Sequence[ImageScan], found: Sequence[Pair]) -> list[Finding]:
     """One or two findings for each image that copies an earlier one and is another file."""
     side = sides(records.images)
     findings = []

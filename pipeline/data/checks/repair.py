@@ -13,7 +13,7 @@ from pipeline.data.checks.duplicate_findings import groups_of, sides
 from pipeline.data.coco.coco import write_coco
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.split_names import HELD_OUT
-from pipeline.data.scan.image_metadata import SUFFIXES, image_facts
+from pipeline.data.scan.image_metadata import SUFFIXES, image_metadata
 from yolox_core.data.image_io import decode_image, read_bytes
 from yolox_core.data.records import DatasetRecords, ImageRecord
 
@@ -87,7 +87,7 @@ def _write(source: Path, name: str, codes: set[str], folder: Path, taken: set[st
     """Copy the image, or write it anew where a code asks for it; its name there, which nobody else has."""
     data = read_bytes(source)
     path = PurePosixPath(name)
-    facts = image_facts(data, path.suffix)
+    facts = image_metadata(data, path.suffix)
     kind = facts.format if facts else ""
     suffix = path.suffix
     if codes & REWRITTEN:

@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from pipeline.data.coco.columns import Columns, columns_of, joined
 from pipeline.data.coco.json_stream import KEYS, Document, open_document
-from pipeline.data.coco.segmentation import box_of_outline
+from pipeline.data.coco.segmentation import box_of_segmentation
 from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.findings import Finding
-from pipeline.data.parsing.gc_pause import collector_off
+from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.parsing.split_names import split_of_word
 from pipeline.data.parsing.text import first_double, is_utf8, on_one_line, shown
 from yolox_core.atomic_files import new_text
@@ -100,7 +100,7 @@ def _write_list(file: TextIO, key: str, entries: Iterable[str], end: str) -> Non
     file.write(f"\n]{end}")
 
 
-@collector_off()
+@gc_paused()
 def read_coco(path: Path, image_root: Path) -> DatasetRecords:
     """A file that `write_coco` wrote; InputError where it is missing or was altered beyond reading."""
     categories, images, findings = parse(load(path), str(path), lambda name: name, own=True)
@@ -122,7 +122,7 @@ def load(path: Path) -> Document:
     return document
 
 
-@collector_off()
+@gc_paused()
 def parse(
     document: Document,
     where: str,
@@ -258,7 +258,7 @@ def _one_by_one(
     places, labels, boxes, crowd = [], [], [], []
     outlined = 0
     for number, entry in enumerate(entries, position + 1):
-        outline = box_of_outline(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
+        outline = box_of_segmentation(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
         problem = _problem(entry, place_of, label_of, outline)
         if problem:
             name = shown(entry.get("id", number)) if isinstance(entry, dict) else number

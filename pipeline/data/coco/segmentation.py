@@ -12,7 +12,7 @@ from pipeline.data.parsing.box_builder import finite_numbers
 LARGEST_SIDE = 1 << 20  # px: a mask that says more is damaged, not large
 
 
-def box_of_outline(entry: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+def box_of_segmentation(entry: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
     """(x, y, width, height) in px around the annotation's segmentation; None where there is none that can be read."""
     outline = entry.get("segmentation")
     if isinstance(outline, list):

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from pipeline.data.formats.csv_columns import Columns, columns_of
 from pipeline.data.parsing.box_builder import finite_numbers
-from pipeline.data.parsing.dataset_builder import Annotated, Gathered, class_name
+from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_file, split_of_word
@@ -46,7 +46,7 @@ def tables(listing: Listing) -> list[str]:
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images that a row names, each with the boxes of its rows in all tables."""
-    found = Gathered(listing)
+    found = DatasetBuilder(listing)
     names = _display_names(listing)
     for name in files:
         rows = list(_rows(found, name, names))
@@ -96,7 +96,7 @@ def _display_names(listing: Listing) -> dict[str, str]:
     return names
 
 
-def _rows(found: Gathered, name: str, names: Mapping[str, str]) -> Iterator[_Row]:
+def _rows(found: DatasetBuilder, name: str, names: Mapping[str, str]) -> Iterator[_Row]:
     """The rows that can be read; of the others, and of boxes that are none, a finding each."""
     lines = [f"{line}\n" for line in found.listing.read_text(name).split("\n") if line.strip()]
     try:
@@ -116,7 +116,7 @@ def _rows(found: Gathered, name: str, names: Mapping[str, str]) -> Iterator[_Row
 
 
 def _row(
-    found: Gathered, columns: Columns, names: Mapping[str, str], fields: list[str], where: str, split: str | None
+    found: DatasetBuilder, columns: Columns, names: Mapping[str, str], fields: list[str], where: str, split: str | None
 ) -> _Row | None:
     needed = max(columns.image, columns.label, *columns.box)
     texts = [field.strip() for field in fields] + [""] * (needed + 1 - len(fields))
@@ -160,7 +160,7 @@ def _locate(listing: Listing, table: str, image: str) -> str | None:
     return by_stem if by_stem is not None and listing.exists(by_stem) else None
 
 
-def _add(found: Gathered, image: str, rows: list[_Row], is_shares: bool) -> None:
+def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool) -> None:
     """Add one table's rows of an image to what other tables say of it."""
     entry = found.images.setdefault(image, Annotated(rows[0].where, rows[0].size, rows[0].split))
     splits = {entry.split, *(row.split for row in rows)}

@@ -9,7 +9,7 @@ import re
 from xml.etree import ElementTree
 
 from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, finite_numbers, turned
-from pipeline.data.parsing.dataset_builder import Annotated, Gathered, class_name, whole_id
+from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_file, split_of_word
@@ -32,7 +32,7 @@ def annotation_files(listing: Listing) -> list[str]:
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All listed images; one without a shape is background. An image in no list is left out, and counted."""
-    found = Gathered(listing)
+    found = DatasetBuilder(listing)
     names: list[str] = []
     for file in files:
         root = read_xml(listing, file, found.findings)
@@ -54,7 +54,7 @@ def _labels(root: ElementTree.Element) -> list[str]:
     return [name for name in (class_name(label.findtext("name")) for label in found) if name]
 
 
-def _add_image(found: Gathered, file: str, entry: ElementTree.Element) -> None:
+def _add_image(found: DatasetBuilder, file: str, entry: ElementTree.Element) -> None:
     name = (entry.get("name") or "").strip()
     numbers = finite_numbers((entry.get("height"), entry.get("width")))
     annotated = Annotated(
@@ -69,7 +69,7 @@ def _add_image(found: Gathered, file: str, entry: ElementTree.Element) -> None:
         _add_shape(found, annotated, shape, f"{annotated.annotation}: {_tag(shape)} {number}")
 
 
-def _add_shape(found: Gathered, annotated: Annotated, shape: ElementTree.Element, where: str) -> None:
+def _add_shape(found: DatasetBuilder, annotated: Annotated, shape: ElementTree.Element, where: str) -> None:
     label = class_name(shape.get("label"))
     kind = _tag(shape)
     if kind != "polygon" and kind not in _NUMBERS:

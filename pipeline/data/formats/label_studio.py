@@ -17,7 +17,7 @@ from pipeline.data.formats.label_studio_tasks import (
     regions,
 )
 from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, finite_numbers, points_of, turned
-from pipeline.data.parsing.dataset_builder import Annotated, Gathered, class_name, whole_id
+from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_file
@@ -35,7 +35,7 @@ def annotation_files(listing: Listing) -> list[str]:
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images that a person annotated, be it with nothing; others are left out, and counted."""
-    found = Gathered(listing)
+    found = DatasetBuilder(listing)
     for name in files:
         document = read_json(listing, name, found.findings)
         if document is None:
@@ -58,7 +58,7 @@ def _looks_like_tasks(listing: Listing, name: str) -> bool:
     return text.lstrip().startswith(b"[") and _KEYS.search(text) is not None
 
 
-def _add_task(found: Gathered, file: str, number: int, task: dict[str, Any]) -> None:
+def _add_task(found: DatasetBuilder, file: str, number: int, task: dict[str, Any]) -> None:
     where = f"{file}: task {number}"
     results, count = chosen_annotation(task)
     if results is None:
@@ -82,7 +82,7 @@ def _original_size(regions_found: list[Region]) -> tuple[int, int]:
     return next(((int(size[0]), int(size[1])) for size in sizes if size), (0, 0))
 
 
-def _add_region(found: Gathered, annotated: Annotated, region: Region, where: str) -> None:
+def _add_region(found: DatasetBuilder, annotated: Annotated, region: Region, where: str) -> None:
     label = class_name(region.labels[0]) if region.labels else None
     if region.kind in NO_BOXES:
         found.drop("shape-without-box", where, f"expected a rectangle, polygon or ellipse, got {region.kind}")

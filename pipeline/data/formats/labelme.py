@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.data.parsing.box_builder import Point, enclosing, finite_numbers, points_of
-from pipeline.data.parsing.dataset_builder import Annotated, Gathered, class_name
+from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders
@@ -30,7 +30,7 @@ def annotation_files(listing: Listing) -> list[str]:
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All annotated images. An image without JSON is not annotated: it is left out, and counted."""
-    found = Gathered(listing)
+    found = DatasetBuilder(listing)
     for name in files:
         document = read_json(listing, name, found.findings)
         if document is None:
@@ -65,7 +65,7 @@ def _size(document: dict[str, Any]) -> tuple[int, int]:
     return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
 
 
-def _add_shapes(found: Gathered, annotated: Annotated, shapes: list[Any]) -> None:
+def _add_shapes(found: DatasetBuilder, annotated: Annotated, shapes: list[Any]) -> None:
     outlines: dict[tuple[str, object], list[Point]] = {}  # by label, and group or own number
     for number, shape in enumerate(shapes, 1):
         where = f"{annotated.annotation}: shape {number}"

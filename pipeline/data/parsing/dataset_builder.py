@@ -29,7 +29,7 @@ class Annotated:
 
 
 @dataclass
-class Gathered:
+class DatasetBuilder:
     """What was found so far."""
 
     listing: Listing

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collector_off() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No search in the whole process meanwhile; as a context, or as a decorator."""
     was_on = gc.isenabled()
     gc.disable()

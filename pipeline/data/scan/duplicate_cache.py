@@ -12,7 +12,7 @@ from io import BytesIO
 
 import numpy as np
 
-from pipeline.data.parsing.gc_pause import collector_off
+from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.scan.near_duplicates import SIDE, Alike, Likenesses, Rows, Search, Thumb
 
 MOST_NEW = 1 / 8  # of the pictures; to compare more than a few with all takes as long as all with each other
@@ -31,7 +31,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Compared:
+class DuplicateCache:
     """What a comparison found; rows count pictures that could be opened."""
 
     keys: Sequence[bytes]  # a digest of each picture and its side
@@ -55,7 +55,7 @@ class Compared:
         return sha256(file.getvalue()).digest() + file.getvalue()
 
     @staticmethod
-    def from_bytes(data: bytes) -> "Compared":
+    def from_bytes(data: bytes) -> "DuplicateCache":
         """What `to_bytes` wrote; ValueError where it is damaged."""
         digest, content = data[:DIGEST], data[DIGEST:]
         if sha256(content).digest() != digest:
@@ -69,13 +69,13 @@ class Compared:
             for start, end, found in zip([0, *ends], ends, likest, strict=False)
         ]
         alike = dict(zip(columns["rows"].tolist(), zip(halves[::2], halves[1::2], strict=True), strict=True))
-        return Compared([keys[at : at + KEY] for at in range(0, len(keys), KEY)], alike)
+        return DuplicateCache([keys[at : at + KEY] for at in range(0, len(keys), KEY)], alike)
 
 
-@collector_off()
+@gc_paused()
 def pairs(
-    thumbs: Sequence[Thumb], sides: Sequence[str | None] | None = None, before: Compared | None = None
-) -> tuple[list[Pair], Compared]:
+    thumbs: Sequence[Thumb], sides: Sequence[str | None] | None = None, before: DuplicateCache | None = None
+) -> tuple[list[Pair], DuplicateCache]:
     """Of each picture that copies an earlier one the likest of those, and the likest on another side of the split.
 
     At most two for a picture, since of a fixed camera's pictures all are alike; `sides` None: all are on one side.
@@ -93,14 +93,14 @@ def pairs(
     if before is not None and before.keys == keys:
         compared = before
     else:
-        compared = Compared(keys, _again(Search(pictures_N, side_N), keys, before) if keys else {})
+        compared = DuplicateCache(keys, _again(Search(pictures_N, side_N), keys, before) if keys else {})
     found = [(row, half.likest) for row, halves in sorted(compared.alike.items()) for half in halves]
     return [
         Pair(int(place_N[likest[0]]), int(place_N[row]), *likest[1:]) for row, likest in found if likest is not None
     ], compared
 
 
-def _again(search: Search, keys: Sequence[bytes], before: Compared | None) -> Likenesses:
+def _again(search: Search, keys: Sequence[bytes], before: DuplicateCache | None) -> Likenesses:
     """What each row may copy; of those where nothing has changed it is taken from `before`."""
     rows = np.arange(len(keys))
     old_N = None if before is None else _kept(before.keys, keys)

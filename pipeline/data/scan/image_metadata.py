@@ -24,14 +24,14 @@ _BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageMetadata:
     """Of one file."""
 
     format: str  # JPEG, PNG ...
     notes: tuple[tuple[str, str], ...]  # (code of the catalogue, what)
 
 
-def image_facts(data: bytes, suffix: str) -> ImageFacts | None:
+def image_metadata(data: bytes, suffix: str) -> ImageMetadata | None:
     """What is noteworthy about an encoded image; None where Pillow does not know the format."""
     from PIL import Image, UnidentifiedImageError
 
@@ -42,11 +42,11 @@ def image_facts(data: bytes, suffix: str) -> ImageFacts | None:
                 notes = _notes(image, suffix.lower())
                 if _has_wide_channels(image, data) and "image-16-bit" not in dict(notes):
                     notes.append(("image-16-bit", "more than 8 bits a channel"))  # which Pillow does not open as such
-                return ImageFacts(str(image.format), tuple(notes))
+                return ImageMetadata(str(image.format), tuple(notes))
     except Image.DecompressionBombError:  # beyond what Pillow opens
         height, width = declared_size(data) or (0, 0)
         kind = "PNG" if data.startswith(b"\x89PNG") else "JPEG" if data.startswith(b"\xff\xd8") else ""
-        return ImageFacts(kind, (("image-enormous", f"{width}x{height} px, {width * height / 1e6:.0f} MP"),))
+        return ImageMetadata(kind, (("image-enormous", f"{width}x{height} px, {width * height / 1e6:.0f} MP"),))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
         return None
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.data.parsing.gc_pause import collector_off
-from pipeline.data.scan.image_metadata import image_facts
+from pipeline.data.parsing.gc_pause import gc_paused
+from pipeline.data.scan.image_metadata import image_metadata
 from pipeline.data.scan.near_duplicates import SIDE, Thumb, thumb
-from pipeline.data.scan.scan_cache import KnownImages, Row, stamp
+from pipeline.data.scan.scan_cache import Row, ScanCache, stamp
 from yolox_core.data.image_header import is_complete
 from yolox_core.data.image_io import READERS, decode_image
 from yolox_core.data.records import DatasetRecords
@@ -34,7 +34,7 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageScan:
     """What one image file turned out to be."""
 
     size: tuple[int, int] = (0, 0)  # (height, width) px
@@ -44,33 +44,35 @@ class Seen:
     thumb: Thumb = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
 
-@collector_off()
-def look(records: DatasetRecords, known: KnownImages | None = None, progress: Progress | None = None) -> list[Seen]:
-    """What every image is, in the records' order. What `known` holds is not looked at again."""
+@gc_paused()
+def scan_images(
+    records: DatasetRecords, cache: ScanCache | None = None, progress: Progress | None = None
+) -> list[ImageScan]:
+    """What every image is, in the records' order. What `cache` holds is not looked at again."""
     root = os.fspath(records.image_root)
     paths = [os.path.join(root, record.file_name) for record in records.images]
-    seen: dict[int, Seen] = {}
+    seen: dict[int, ImageScan] = {}
     with ThreadPoolExecutor(READERS) as pool:
         stamps = _stamps(paths, pool)
         for at, (path, now) in enumerate(zip(paths, stamps, strict=True)):
-            row = known.row(path, now) if known is not None and now is not None else None
+            row = cache.row(path, now) if cache is not None and now is not None else None
             if row is not None:
                 seen[at] = _from_row(row)
         if progress is not None:
             progress.skip(len(seen))
         left = [at for at in range(len(paths)) if at not in seen]
-        for at, view in zip(left, pool.map(lambda at: _look(paths[at], stamps[at], known), left), strict=True):
+        for at, view in zip(left, pool.map(lambda at: _scan(paths[at], stamps[at], cache), left), strict=True):
             now = stamps[at]
             # what was not to be opened may be next time, with more memory
-            if known is not None and now is not None and view.problem is None:
-                known.remember(paths[at], now, _as_row(view))
+            if cache is not None and now is not None and view.problem is None:
+                cache.remember(paths[at], now, _as_row(view))
             seen[at] = view
             if progress is not None:
                 progress.step()
     return [seen[at] for at in range(len(paths))]
 
 
-def digests(seen: Sequence[Seen], records: DatasetRecords) -> dict[str, str]:
+def digests(seen: Sequence[ImageScan], records: DatasetRecords) -> dict[str, str]:
     """sha256 of each image's file, by name; without those that could not be read."""
     return {record.file_name: view.digest for record, view in zip(records.images, seen, strict=True) if view.digest}
 
@@ -84,33 +86,33 @@ def _stamps(paths: Sequence[str], pool: ThreadPoolExecutor) -> list[str | None]:
     return stamps + [one for block in through(lambda block: [stamp(path) for path in block], blocks) for one in block]
 
 
-def _look(path: str, now: str | None, known: KnownImages | None) -> Seen:
+def _scan(path: str, now: str | None, cache: ScanCache | None) -> ImageScan:
     if now is None:
-        return Seen(problem=("missing-image", "expected an image file, got none"))
+        return ImageScan(problem=("missing-image", "expected an image file, got none"))
     name, suffix = os.path.basename(path), os.path.splitext(path)[1]
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as failed:
-        return Seen(problem=("unreadable-image", f"unreadable image: {failed.strerror}."))
+        return ImageScan(problem=("unreadable-image", f"unreadable image: {failed.strerror}."))
     digest = hashlib.sha256(data).hexdigest()
-    row = known.row_of_content(digest, suffix) if known is not None else None
+    row = cache.row_of_content(digest, suffix) if cache is not None else None
     if row is not None:
         return _from_row(row)
     try:
         image = decode_image(data, name)
     except InputError as refused:
         code = "unreadable-image" if not data or is_complete(data) else "truncated-image"
-        return Seen(digest=digest, problem=(code, str(refused).removeprefix(f"{name}: ")))
-    facts = image_facts(data, suffix)
+        return ImageScan(digest=digest, problem=(code, str(refused).removeprefix(f"{name}: ")))
+    facts = image_metadata(data, suffix)
     size = (int(image.shape[0]), int(image.shape[1]))
-    return Seen(size, digest, None, facts.notes if facts else (), thumb(image))
+    return ImageScan(size, digest, None, facts.notes if facts else (), thumb(image))
 
 
-def _as_row(view: Seen) -> Row:
+def _as_row(view: ImageScan) -> Row:
     return Row(*view.size, view.digest, view.notes, view.thumb.tobytes())
 
 
-def _from_row(row: Row) -> Seen:
+def _from_row(row: Row) -> ImageScan:
     picture = np.frombuffer(row.thumb, np.uint8).reshape(SIDE, SIDE)
-    return Seen((row.height, row.width), row.digest, None, row.notes, picture)
+    return ImageScan((row.height, row.width), row.digest, None, row.notes, picture)

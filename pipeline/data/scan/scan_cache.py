@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from pipeline.config.code_digest import code_digest
-from pipeline.data.scan.duplicate_cache import Compared
+from pipeline.data.scan.duplicate_cache import DuplicateCache
 
 # what looks, or says how what was seen is kept
 CODE = (
@@ -62,7 +62,7 @@ def stamp(path: str | Path) -> str | None:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
-class KnownImages:
+class ScanCache:
     """The store at `path`; use as a context. sqlite3.Error where it cannot be opened, OSError where its folder cannot.
 
     Once it fails later (a full disk, a damaged file), `failed` says why, and it is used no more.
@@ -88,7 +88,7 @@ class KnownImages:
             )
             self._database.execute(f"CREATE INDEX IF NOT EXISTS {self._table}_of ON {self._table} (digest, suffix)")
 
-    def __enter__(self) -> "KnownImages":
+    def __enter__(self) -> "ScanCache":
         return self
 
     def __exit__(
@@ -127,16 +127,16 @@ class KnownImages:
         if len(self._new) >= WRITTEN_AT_ONCE:
             self._write()
 
-    def compared(self) -> Compared | None:
+    def compared(self) -> DuplicateCache | None:
         """What was found when the images of the folders asked for were last compared with each other."""
         with self._lock:
             rows = self._ask(f"state FROM {self._compared} WHERE folders = ?", self._folders_digest())
         try:
-            return Compared.from_bytes(rows[0][0]) if rows else None
+            return DuplicateCache.from_bytes(rows[0][0]) if rows else None
         except (ValueError, TypeError):  # damaged; the next one takes its place
             return None
 
-    def remember_compared(self, compared: Compared) -> None:
+    def remember_compared(self, compared: DuplicateCache) -> None:
         """Keep what was found among the images of the folders asked for."""
         table = self._compared
         late = f"SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT ?"

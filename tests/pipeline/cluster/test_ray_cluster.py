@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cluster import ray_cluster
-from pipeline.cluster.ray_cluster import Hosting, check_address
+from pipeline.cluster.ray_cluster import ComputeConfig, check_address
 from yolox_core.errors import InputError
 
 NAMES = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "RAY_ADDRESS")
@@ -20,7 +20,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_default_is_one_worker_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOLOX_GPU", "0")
-    assert Hosting.from_environment() == Hosting(workers=1, loader_workers=0, gpu=False, address=None)
+    assert ComputeConfig.from_environment() == ComputeConfig(workers=1, loader_workers=0, gpu=False, address=None)
 
 
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,12 +28,12 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     # a machine without CUDA may send its work to one that has it
-    assert Hosting.from_environment() == Hosting(workers=4, loader_workers=2, gpu=True, address="head:6379")
+    assert ComputeConfig.from_environment() == ComputeConfig(workers=4, loader_workers=2, gpu=True, address="head:6379")
 
 
 def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "")
-    assert Hosting.from_environment().address is None
+    assert ComputeConfig.from_environment().address is None
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(InputError) as refused:
-        Hosting.from_environment()
+        ComputeConfig.from_environment()
     assert str(refused.value).startswith(f"{name}: expected ") and expected in str(refused.value)
 
 
 def test_cores_are_shared_among_workers() -> None:
-    assert Hosting(workers=1).cores_per_worker() >= 1
-    assert Hosting(workers=10_000).cores_per_worker() == 1
+    assert ComputeConfig(workers=1).cores_per_worker() >= 1
+    assert ComputeConfig(workers=10_000).cores_per_worker() == 1
 
 
 @pytest.mark.parametrize(
@@ -64,29 +64,29 @@ def test_cores_are_shared_among_workers() -> None:
 )
 def test_an_address_where_nobody_listens(address: str) -> None:
     with pytest.raises(InputError, match="no Ray cluster answers") as refused:
-        check_address(Hosting(address=address))
+        check_address(ComputeConfig(address=address))
     assert str(refused.value).startswith(f"RAY_ADDRESS={address}: ") and "unset RAY_ADDRESS" in str(refused.value)
 
 
 def test_an_address_where_someone_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        check_address(Hosting(address=f"127.0.0.1:{server.getsockname()[1]}"))
+        check_address(ComputeConfig(address=f"127.0.0.1:{server.getsockname()[1]}"))
 
 
 @pytest.mark.parametrize("address", [None, "auto", "local"])
 def test_an_address_without_a_port_is_for_ray_to_judge(address: str | None) -> None:
-    check_address(Hosting(address=address))
+    check_address(ComputeConfig(address=address))
 
 
 @pytest.mark.parametrize("given", [{"workers": 0}, {"workers": -1}, {"loader_workers": -1}])
 def test_a_wrong_option_is_refused(given: dict[str, int]) -> None:
     with pytest.raises(InputError, match="expected a whole number of at least"):
-        Hosting(**given)
+        ComputeConfig(**given)
 
 
 def test_an_address_that_is_no_name_is_refused() -> None:
     with pytest.raises(InputError, match="no Ray cluster answers"):
-        check_address(Hosting(address="x" * 70 + ":1"))
+        check_address(ComputeConfig(address="x" * 70 + ":1"))
 
 
 @pytest.mark.parametrize(("limit", "cores"), [("150000 100000\n", 1), ("50000 100000\n", 1), ("max 100000\n", None)])
@@ -95,17 +95,17 @@ def test_a_containers_limit_counts(
 ) -> None:
     (tmp_path / "cpu.max").write_text(limit)
     monkeypatch.setattr(ray_cluster, "CPU_LIMIT", tmp_path / "absent")
-    free = Hosting().cores_per_worker()
+    free = ComputeConfig().cores_per_worker()
     monkeypatch.setattr(ray_cluster, "CPU_LIMIT", tmp_path / "cpu.max")
-    assert Hosting().cores_per_worker() == (cores or free)
-    assert Hosting(threads=3).cores_per_worker() == 3
+    assert ComputeConfig().cores_per_worker() == (cores or free)
+    assert ComputeConfig(threads=3).cores_per_worker() == 3
 
 
 def test_fewer_workers_than_wanted_may_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOLOX_WORKERS", "4")
-    assert list(Hosting.from_environment().counts) == [4]
+    assert list(ComputeConfig.from_environment().counts) == [4]
     monkeypatch.setenv("YOLOX_MIN_WORKERS", "2")
-    assert list(Hosting.from_environment().counts) == [2, 3, 4]
+    assert list(ComputeConfig.from_environment().counts) == [2, 3, 4]
     monkeypatch.setenv("YOLOX_MIN_WORKERS", "5")
     with pytest.raises(InputError, match="YOLOX_MIN_WORKERS: expected at most the 4 of YOLOX_WORKERS, got 5"):
-        Hosting.from_environment()
+        ComputeConfig.from_environment()

@@ -23,7 +23,7 @@ from fastapi.testclient import TestClient
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.serving.app import Answer, Question, Service, answer_all, build_app
-from pipeline.serving.model_watcher import Model, ModelInUse
+from pipeline.serving.model_watcher import Model, ModelWatcher
 from pipeline.serving.upload import Limits
 from tests.needs import ROOT
 from tests.servers import free_port
@@ -71,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Service:
-    return Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), LIMITS)
+    return Service(ModelWatcher(str(folder), "torch", "cpu"), detect, Kept(), LIMITS)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_a_body_that_never_comes_makes_room_for_others(folder: Path) -> None:
         sent.append(dict(message))
 
     limits = replace(LIMITS, sent_within_s=0.05)
-    service = Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), limits)
+    service = Service(ModelWatcher(str(folder), "torch", "cpu"), detect, Kept(), limits)
     headers = [(b"content-type", b"image/jpeg")]
     scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": headers}
     asyncio.run(build_app(service)(scope, receive, send))
@@ -226,14 +226,14 @@ def test_a_defect_is_told_as_json_and_counted(folder: Path) -> None:
         raise RuntimeError("an inner secret")
 
     kept = Kept()
-    with TestClient(build_app(Service(ModelInUse(str(folder), "torch", "cpu"), broken, kept, LIMITS))) as client:
+    with TestClient(build_app(Service(ModelWatcher(str(folder), "torch", "cpu"), broken, kept, LIMITS))) as client:
         failed = client.post("/predict", files={"image": ("a.png", IMAGE)})
         assert failed.status_code == 500 and "secret" not in failed.text and "log" in failed.json()["error"]
         assert kept.statuses == [500] and client.get("/ready").status_code == 200
 
 
 def test_without_the_token_nothing_but_health_is_told(folder: Path) -> None:
-    service = Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), LIMITS, token=TOKEN)
+    service = Service(ModelWatcher(str(folder), "torch", "cpu"), detect, Kept(), LIMITS, token=TOKEN)
     with TestClient(build_app(service)) as client:
         for path in ("/model", "/metrics"):
             assert client.get(path).status_code == 401
@@ -250,7 +250,7 @@ def test_the_example_asks_a_server(folder: Path, tmp_path: Path) -> None:
     """As its first line says: with the token, with a wrong one, and with a file that is no image."""
     (tmp_path / "photo.png").write_bytes(IMAGE)
     (tmp_path / "notes.png").write_text("no image")
-    service = Service(ModelInUse(str(folder), "torch", "cpu"), detect, Kept(), LIMITS, token=TOKEN)
+    service = Service(ModelWatcher(str(folder), "torch", "cpu"), detect, Kept(), LIMITS, token=TOKEN)
 
     def call(name: str, **token: str) -> "subprocess.CompletedProcess[str]":
         words = [sys.executable, str(ROOT / "examples/call_server.py"), url, str(tmp_path / name)]
@@ -276,7 +276,7 @@ def test_more_requests_than_may_wait_are_told_to_come_again(folder: Path) -> Non
         await run_in_threadpool(held)
         return await detect(question)
 
-    service = Service(ModelInUse(str(folder), "torch", "cpu"), slow, Kept(), LIMITS)
+    service = Service(ModelWatcher(str(folder), "torch", "cpu"), slow, Kept(), LIMITS)
     statuses = []
     with TestClient(build_app(service)) as client:
 

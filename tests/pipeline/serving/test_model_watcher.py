@@ -10,7 +10,7 @@ import pytest
 from pipeline.registry.register import CHAMPION, register
 from pipeline.registry.store import DATABASE, connect, tracking_uri
 from pipeline.serving.app import Question, answer
-from pipeline.serving.model_watcher import ModelInUse, check_reference
+from pipeline.serving.model_watcher import ModelWatcher, check_reference
 from pipeline.serving.options import Options
 from tests.pipeline.registry.test_register import a_release
 from yolox_core.errors import InputError
@@ -22,7 +22,7 @@ CHAMPIONS = f"models:/yolox-detector@{CHAMPION}"
 
 def test_a_moved_alias_is_taken_up_and_a_silent_store_changes_nothing(project: Path) -> None:
     register(a_release(project, seed=1))
-    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    in_use = ModelWatcher(CHAMPIONS, "torch", "cpu")
     first = in_use.model
     assert in_use.moves and (first.name, first.version) == ("yolox-detector", "1")
     assert not in_use.refresh() and in_use.model is first
@@ -40,7 +40,7 @@ def test_a_moved_alias_is_taken_up_and_a_silent_store_changes_nothing(project: P
 
 def test_a_version_whose_files_were_lost_is_not_taken_up(project: Path) -> None:
     register(a_release(project, seed=1))
-    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    in_use = ModelWatcher(CHAMPIONS, "torch", "cpu")
     register(a_release(project, seed=2))
     connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
     with sqlite3.connect(project / DATABASE) as store:
@@ -53,7 +53,7 @@ def test_a_version_whose_files_were_lost_is_not_taken_up(project: Path) -> None:
 
 def test_a_version_that_cannot_be_loaded_is_fetched_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(a_release(project, seed=1))
-    in_use = ModelInUse(CHAMPIONS, "torch", "cpu")
+    in_use = ModelWatcher(CHAMPIONS, "torch", "cpu")
     register(a_release(project, seed=2))
     connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
     fetched: list[str] = []
@@ -74,7 +74,7 @@ def test_a_version_that_cannot_be_loaded_is_fetched_once(project: Path, monkeypa
 def test_an_image_on_a_core_of_its_own_has_the_boxes_of_one_on_all(project: Path) -> None:
     made = a_release(project, seed=1)
     export_onnx(made.folder, made.folder / ONNX_FILE)
-    model = ModelInUse(str(made.folder), "onnx", "cpu", threads=2).model
+    model = ModelWatcher(str(made.folder), "onnx", "cpu", threads=2).model
     pixels = [np.random.default_rng(seed).integers(0, 256, (70, 90, 3), dtype=np.uint8) for seed in range(4)]
     questions = [Question(model, image, 1e-6, 0.5) for image in pixels]
     alone = [answer(question).found for question in questions]
@@ -89,8 +89,8 @@ def test_an_image_on_a_core_of_its_own_has_the_boxes_of_one_on_all(project: Path
 def test_a_number_or_a_folder_stays(project: Path) -> None:
     made = a_release(project, seed=1)
     register(made)
-    assert not ModelInUse("models:/yolox-detector/1", "torch", "cpu").moves
-    in_use = ModelInUse(str(made.folder), "torch", "cpu")
+    assert not ModelWatcher("models:/yolox-detector/1", "torch", "cpu").moves
+    in_use = ModelWatcher(str(made.folder), "torch", "cpu")
     assert not in_use.moves and not in_use.refresh()
     assert (in_use.model.name, in_use.model.version) == (made.folder.name, "")
     with pytest.raises(InputError, match="has no such version"):

@@ -348,13 +348,13 @@ def test_annotations_that_change_meanwhile_are_not_taken_unchecked(
 ) -> None:
     ingest.run(settings(source))
     checked = paths.RAW_ANNOTATIONS.read_bytes()
-    plain = validate.look_at
+    plain = validate.scan_with_cache
 
-    def look_at(records: DatasetRecords) -> object:
+    def scan_with_cache(records: DatasetRecords) -> object:
         paths.RAW_ANNOTATIONS.write_bytes(checked.replace(b"10.0", b"-50.0"))
         return plain(records)
 
-    monkeypatch.setattr(validate, "look_at", look_at)
+    monkeypatch.setattr(validate, "scan_with_cache", scan_with_cache)
     validate.run(settings(source))
     assert paths.RAW_ANNOTATIONS.read_bytes() != checked == paths.VALID_ANNOTATIONS.read_bytes()
 

@@ -36,7 +36,7 @@ def test_another_image_or_box_is_other_data(scenes: Path) -> None:
     annotations = scenes / "annotations.json"
     text = annotations.read_text()
     at = text.index('"bbox": [') + len('"bbox": [')
-    annotations.write_text(f"{text[:at]}0.5{text[text.index(',', at):]}")
+    annotations.write_text(f"{text[:at]}0.5{text[text.index(',', at) :]}")
     digests.add(data_digests(scenes))
     annotations.write_text(text)
     one, other = sorted((scenes / "images").iterdir())[:2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.node_image_cache import NodeImages, check_folder, is_address
+from pipeline.training.node_image_cache import NodeImageCache, check_folder, is_address
 from tests.yolox_core.training.small import scenes, small_job
 from yolox_core.data.image_io import content_digests
 from yolox_core.data.records import DatasetRecords
@@ -20,8 +20,8 @@ def digests_of(records: DatasetRecords) -> dict[str, str]:
     return dict(zip((image.file_name for image in records.images), content_digests(records), strict=True))
 
 
-def fetcher(records: DatasetRecords, folder: Path, limit: int = 1 << 30) -> NodeImages:
-    return NodeImages(f"file://{records.image_root}", digests_of(records), folder, limit)
+def fetcher(records: DatasetRecords, folder: Path, limit: int = 1 << 30) -> NodeImageCache:
+    return NodeImageCache(f"file://{records.image_root}", digests_of(records), folder, limit)
 
 
 def held(folder: Path) -> int:
@@ -61,7 +61,7 @@ def test_another_image_than_was_prepared_is_refused_and_not_kept(tmp_path: Path)
     ],
 )
 def test_an_address_that_has_nothing_is_named(tmp_path: Path, address: str, words: str) -> None:
-    fetch = NodeImages(address, {"a.jpg": "0" * 64}, tmp_path, 1 << 30)
+    fetch = NodeImageCache(address, {"a.jpg": "0" * 64}, tmp_path, 1 << 30)
     with pytest.raises(InputError, match=rf"{address}/a.jpg, read on .*: {words}"):
         fetch("a.jpg")
 

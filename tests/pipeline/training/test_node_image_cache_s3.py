@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.node_image_cache import NodeImages
+from pipeline.training.node_image_cache import NodeImageCache
 from tests.servers import S3, s3_server
 from yolox_core.errors import InputError
 
@@ -47,12 +47,12 @@ def node(server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyP
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-def images(folder: Path, address: str = "s3://bucket/raw/images", **digests: str) -> NodeImages:
+def images(folder: Path, address: str = "s3://bucket/raw/images", **digests: str) -> NodeImageCache:
     of_all = {name: hashlib.sha256(content(name)).hexdigest() for name in (*NAMES, "gone.jpg")}
-    return NodeImages(address, of_all | digests, folder, 1 << 30)
+    return NodeImageCache(address, of_all | digests, folder, 1 << 30)
 
 
-def refusal(fetch: NodeImages, name: str = NAMES[0]) -> str:
+def refusal(fetch: NodeImageCache, name: str = NAMES[0]) -> str:
     """The one line that says why an image does not come; nothing is kept of it."""
     with pytest.raises(InputError) as refused:
         fetch(name)

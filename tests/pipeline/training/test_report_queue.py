@@ -1,11 +1,11 @@
-"""The board: who hangs is found by what the workers said, and when."""
+"""The queue: who hangs is found by what the workers said, and when."""
 
 from dataclasses import replace
 
 import pytest
 
 from pipeline.training import report_queue as module
-from pipeline.training.report_queue import Board, Pulse
+from pipeline.training.report_queue import Heartbeat, ReportQueue
 
 
 class Clock:
@@ -22,78 +22,78 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def pulse(rank: int, epoch: int, step: int, pid: int = 7) -> Pulse:
-    return Pulse(rank, pid, "node", epoch, step)
+def heartbeat(rank: int, epoch: int, step: int, pid: int = 7) -> Heartbeat:
+    return Heartbeat(rank, pid, "node", epoch, step)
 
 
 def test_everybody_who_moves_is_well(clock: Clock) -> None:
-    board = Board()
-    assert board.hanging(10) is None  # nobody has begun
+    report_queue = ReportQueue()
+    assert report_queue.hanging(10) is None  # nobody has begun
     for step in range(20):
-        board.beat(pulse(0, 0, step))
+        report_queue.beat(heartbeat(0, 0, step))
         clock.now += 5
-        assert board.hanging(10) is None
+        assert report_queue.hanging(10) is None
 
 
 def test_one_that_is_silent_is_told_from_one_that_waits_for_it(clock: Clock) -> None:
-    board = Board()
+    report_queue = ReportQueue()
     for step in range(3):
-        board.beat(pulse(0, 0, step)), board.beat(pulse(1, 0, step, pid=8))
+        report_queue.beat(heartbeat(0, 0, step)), report_queue.beat(heartbeat(1, 0, step, pid=8))
         clock.now += 1
     for _ in range(12):  # rank 1 has been stopped; rank 0 waits for its gradients, and still says so
         clock.now += 1
-        board.beat(pulse(0, 0, 2))
-    found = board.hanging(10)
+        report_queue.beat(heartbeat(0, 0, 2))
+    found = report_queue.hanging(10)
     assert found is not None and (found[0].rank, found[0].pid) == (1, 8) and found[1] >= 10
 
 
 def test_a_hang_is_told_once(clock: Clock) -> None:
     """The others are replaced with the one that hangs; they only waited for it."""
-    board = Board()
+    report_queue = ReportQueue()
     for _ in range(15):
-        board.beat(pulse(0, 0, 2)), board.beat(pulse(1, 0, 1))
+        report_queue.beat(heartbeat(0, 0, 2)), report_queue.beat(heartbeat(1, 0, 1))
         clock.now += 1
-    assert board.hanging(10) is not None
-    board.beat(pulse(0, 0, 2))
-    assert board.hanging(10) is None
+    assert report_queue.hanging(10) is not None
+    report_queue.beat(heartbeat(0, 0, 2))
+    assert report_queue.hanging(10) is None
 
 
 def test_an_evaluation_is_no_hang(clock: Clock) -> None:
-    board = Board()
+    report_queue = ReportQueue()
     for _ in range(30):
-        board.beat(replace(pulse(0, 3, 0), measuring=True))
+        report_queue.beat(replace(heartbeat(0, 3, 0), measuring=True))
         clock.now += 1
-        assert board.hanging(10) is None
+        assert report_queue.hanging(10) is None
 
 
 def test_one_that_falls_silent_in_an_evaluation_hangs(clock: Clock) -> None:
-    board = Board()
-    board.beat(replace(pulse(0, 3, 0), measuring=True))
+    report_queue = ReportQueue()
+    report_queue.beat(replace(heartbeat(0, 3, 0), measuring=True))
     clock.now += 11
-    found = board.hanging(10)
+    found = report_queue.hanging(10)
     assert found is not None and found[0].rank == 0
 
 
 def test_of_those_that_stand_it_is_the_one_behind(clock: Clock) -> None:
-    board = Board()
+    report_queue = ReportQueue()
     for _ in range(15):
-        board.beat(pulse(0, 1, 5)), board.beat(pulse(1, 1, 4))
+        report_queue.beat(heartbeat(0, 1, 5)), report_queue.beat(heartbeat(1, 1, 4))
         clock.now += 1
-    found = board.hanging(10)
+    found = report_queue.hanging(10)
     assert found is not None and found[0].rank == 1
 
 
 def test_a_replaced_worker_begins_anew(clock: Clock) -> None:
-    board = Board()
-    board.beat(pulse(0, 0, 1))
+    report_queue = ReportQueue()
+    report_queue.beat(heartbeat(0, 0, 1))
     clock.now += 9
-    board.beat(pulse(0, 0, 1, pid=9))
+    report_queue.beat(heartbeat(0, 0, 1, pid=9))
     clock.now += 9
-    assert board.hanging(10) is None
+    assert report_queue.hanging(10) is None
 
 
 def test_a_worker_hears_that_it_is_to_leave() -> None:
-    board = Board()
-    assert not board.beat(pulse(0, 0, 0))
-    board.leave()
-    assert board.beat(pulse(0, 0, 1))
+    report_queue = ReportQueue()
+    assert not report_queue.beat(heartbeat(0, 0, 0))
+    report_queue.leave()
+    assert report_queue.beat(heartbeat(0, 0, 1))

@@ -9,7 +9,7 @@ from tests.yolox_core.evaluation.planted import detection, random_detections, ra
 from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation.coco import measure
 from yolox_core.evaluation.error_types import CAUSES, IOU, NEAR, causes, costs, count, ledger, map_50
-from yolox_core.evaluation.matching import IN_CROWD, MOST_DETECTIONS, scenes
+from yolox_core.evaluation.matching import IN_CROWD, MOST_DETECTIONS, match_detections
 
 A, B, FAR = [10.0, 10.0, 110.0, 110.0], [200.0, 200.0, 320.0, 330.0], [340.0, 0.0, 390.0, 50.0]
 NEAR_A = [10.0, 10.0, 110.0, 101.0]  # IoU .91
@@ -28,7 +28,7 @@ CLASSES = 4
     ],
 )
 def test_one_detection_of_one_object(box: list[float], label: int, cause: str) -> None:
-    found = scenes(truth_of([(A, 0, False)]), [detection(0, box, label)])
+    found = match_detections(truth_of([(A, 0, False)]), [detection(0, box, label)])
     missed = cause in (
         "both",
         "background",
@@ -37,26 +37,26 @@ def test_one_detection_of_one_object(box: list[float], label: int, cause: str) -
 
 
 def test_a_second_detection_of_an_object_is_a_duplicate() -> None:
-    found = scenes(truth_of([(A, 0, False)]), [detection(0, NEAR_A, 0, 0.6), detection(0, A, 0, 0.5)])
+    found = match_detections(truth_of([(A, 0, False)]), [detection(0, NEAR_A, 0, 0.6), detection(0, A, 0, 0.5)])
     assert [int(code) for code in causes(found[0]).cause_D] == [-1, CAUSES.index("duplicate")]
     assert count(found, 0.55)["duplicate"] == 0
 
 
 def test_what_lies_in_a_crowd_is_no_mistake_and_a_crowd_is_not_missed() -> None:
-    found = scenes(truth_of([(B, 0, True)], []), [detection(0, [210.0, 210.0, 260.0, 260.0], 0)])
+    found = match_detections(truth_of([(B, 0, True)], []), [detection(0, [210.0, 210.0, 260.0, 260.0], 0)])
     assert found[0].found_D.tolist() == [IN_CROWD]
     assert not any(count(found, 0.0).values())
 
 
 def test_nothing_at_all() -> None:
-    assert not any(count(scenes(truth_of([]), []), 0.0).values())
-    empty = scenes(truth_of([], [(A, 2, True)]), [detection(0, A, 1)])
+    assert not any(count(match_detections(truth_of([]), []), 0.0).values())
+    empty = match_detections(truth_of([], [(A, 2, True)]), [detection(0, A, 1)])
     assert count(empty, 0.0)["background"] == 1
     assert all(np.isnan(cost) for cost in costs(empty, CLASSES).values())
 
 
 def test_no_detections_costs_everything_by_missing() -> None:
-    found = scenes(truth_of([(A, 0, False), (B, 1, False)]), [])
+    found = match_detections(truth_of([(A, 0, False), (B, 1, False)]), [])
     assert costs(found, CLASSES) == dict.fromkeys(CAUSES, 0.0) | {"missed": 1.0}
 
 
@@ -133,7 +133,7 @@ def test_causes_are_those_of_the_slow_twin(seed: int) -> None:
         slow = slow_causes(truth, [entry for entry in entries if entry["score"] >= score])
         names = [cause for cause, _, _ in slow]
         expected = {name: names.count(name) for name in ("right", *CAUSES)}
-        assert count(scenes(truth, entries), score) == expected
+        assert count(match_detections(truth, entries), score) == expected
         assert all(expected.values())
 
 
@@ -142,7 +142,7 @@ def test_map_50_is_the_authoritys(seed: int) -> None:
     truth = random_truth(seed)
     entries = random_detections(truth, seed + 100)
     assert max(sum(entry["image_id"] == image.image_id for entry in entries) for image in truth.images) > 100
-    ours = map_50(ledger(scenes(truth, entries), CLASSES))
+    ours = map_50(ledger(match_detections(truth, entries), CLASSES))
     assert ours == pytest.approx(measure(truth, entries).metrics["map_50"], abs=1e-9)
 
 
@@ -173,7 +173,7 @@ def test_a_cost_is_what_the_authority_says_of_mended_detections(seed: int, cause
     entries = random_detections(truth, seed + 100)
     gained = measure(truth, mended(truth, entries, cause)).metrics["map_50"] - measure(truth, entries).metrics["map_50"]
     assert gained > 0
-    assert costs(scenes(truth, entries), CLASSES)[cause] == pytest.approx(gained, abs=1e-9)
+    assert costs(match_detections(truth, entries), CLASSES)[cause] == pytest.approx(gained, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -195,4 +195,4 @@ def test_the_cost_of_missing_is_what_the_authority_says_without_the_missed(seed:
     )
     gained = measure(left, entries).metrics["map_50"] - measure(truth, entries).metrics["map_50"]
     assert missed and gained > 0
-    assert costs(scenes(truth, entries), CLASSES)["missed"] == pytest.approx(gained, abs=1e-9)
+    assert costs(match_detections(truth, entries), CLASSES)["missed"] == pytest.approx(gained, abs=1e-9)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.yolox_core.evaluation.planted import detection, random_detections, random_truth, truth_of
 from yolox_core.evaluation.confusion import confusion
-from yolox_core.evaluation.matching import IOU, scenes
+from yolox_core.evaluation.matching import IOU, match_detections
 from yolox_core.evaluation.pr_curve import THRESHOLDS, curve
 
 A, B, FAR = [10.0, 10.0, 110.0, 110.0], [200.0, 200.0, 320.0, 330.0], [340.0, 0.0, 390.0, 50.0]
@@ -14,7 +14,7 @@ BACKGROUND = 4
 
 def test_by_hand() -> None:
     truth = truth_of([(A, 0, False), (B, 0, False)])
-    found = curve(scenes(truth, [detection(0, A, 0, 0.8), detection(0, FAR, 0, 0.3)]), 0)
+    found = curve(match_detections(truth, [detection(0, A, 0, 0.8), detection(0, FAR, 0, 0.3)]), 0)
     low, middle, high = (THRESHOLDS.index(score) for score in (0.3, 0.5, 0.81))
     assert (found.precision_T[low], found.recall_T[low], found.f1_T[low]) == (0.5, 0.5, 0.5)
     assert (found.precision_T[middle], found.recall_T[middle], found.f1_T[middle]) == (1.0, 0.5, 2 / 3)
@@ -24,7 +24,7 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize("detections", [[], [detection(0, FAR, 1, 0.9)]], ids=["nothing", "nothing right"])
 def test_nothing_found(detections: list[dict[str, float]]) -> None:
-    found = curve(scenes(truth_of([(A, 0, False)]), detections))
+    found = curve(match_detections(truth_of([(A, 0, False)]), detections))
     assert not found.recall_T.any() and not found.f1_T.any()
     assert found.recommended == 0.5  # every threshold is as good
 
@@ -34,13 +34,13 @@ def test_a_threshold_is_the_same_as_leaving_out_what_scores_less(seed: int) -> N
     truth = random_truth(seed)
     entries = random_detections(truth, seed + 100)
     for label in (None, 1):
-        whole = curve(scenes(truth, entries), label)
+        whole = curve(match_detections(truth, entries), label)
         for score in (0.15, 0.5, 0.9):
             at = THRESHOLDS.index(score)
-            kept = scenes(truth, [entry for entry in entries if entry["score"] >= score])
-            ours = [scene.labels_D == label if label is not None else scene.labels_D >= 0 for scene in kept]
-            right = sum(int((scene.found_D[use] >= 0).sum()) for scene, use in zip(kept, ours, strict=True))
-            wrong = sum(int((scene.found_D[use] == -1).sum()) for scene, use in zip(kept, ours, strict=True))
+            kept = match_detections(truth, [entry for entry in entries if entry["score"] >= score])
+            ours = [image.labels_D == label if label is not None else image.labels_D >= 0 for image in kept]
+            right = sum(int((image.found_D[use] >= 0).sum()) for image, use in zip(kept, ours, strict=True))
+            wrong = sum(int((image.found_D[use] == -1).sum()) for image, use in zip(kept, ours, strict=True))
             objects = sum(
                 int((~image.ignore_G & ((image.labels_G == label) | (label is None))).sum()) for image in truth.images
             )
@@ -62,33 +62,33 @@ class TestConfusion:
         expected = np.zeros((5, 5), np.int64)
         expected[0, 1] = expected[1, 1] = expected[BACKGROUND, 0] = 1
         expected[BACKGROUND, 2] = expected[2, BACKGROUND] = 1
-        assert confusion(scenes(truth, found), 4, 0.5).tolist() == expected.tolist()
+        assert confusion(match_detections(truth, found), 4, 0.5).tolist() == expected.tolist()
 
     def test_equal_boxes_of_two_classes_belong_to_their_own(self) -> None:
         found = [detection(0, A, 1, 0.9), detection(0, A, 0, 0.8)]
-        counts = confusion(scenes(truth_of([(A, 0, False), (A, 1, False)]), found), 4, 0.5)
+        counts = confusion(match_detections(truth_of([(A, 0, False), (A, 1, False)]), found), 4, 0.5)
         assert counts[0, 0] == counts[1, 1] == counts.sum() - 1 == 1
 
     def test_nothing(self) -> None:
-        assert not confusion(scenes(truth_of([], [(A, 0, True)]), []), 4, 0.5).any()
+        assert not confusion(match_detections(truth_of([], [(A, 0, True)]), []), 4, 0.5).any()
 
     def test_a_crowd_swallows_what_lies_in_it(self) -> None:
-        found = scenes(truth_of([(B, 0, True)]), [detection(0, [210.0, 210.0, 260.0, 260.0], 1)])
+        found = match_detections(truth_of([(B, 0, True)]), [detection(0, [210.0, 210.0, 260.0, 260.0], 1)])
         assert not confusion(found, 4, 0.5).any()
 
     @pytest.mark.parametrize("seed", range(3))
     def test_every_object_and_every_detection_stands_once(self, seed: int) -> None:
         truth = random_truth(seed)
         entries = [entry for entry in random_detections(truth, seed + 100) if entry["score"] >= 0.3]
-        found = scenes(truth, entries)
+        found = match_detections(truth, entries)
         counts = confusion(found, 4, 0.3)
         objects = np.bincount(np.concatenate([image.labels_G[~image.ignore_G] for image in truth.images]), minlength=4)
         assert counts[:4].sum(axis=1).tolist() == objects.tolist()
         in_crowds = sum(
-            bool(scene.ignore_G.any() and (overlap_G[scene.ignore_G] >= IOU).any())
-            for scene in found
-            for overlap_G in scene.overlap_DG
+            bool(image.ignore_G.any() and (overlap_G[image.ignore_G] >= IOU).any())
+            for image in found
+            for overlap_G in image.overlap_DG
         )
-        detections = sum(len(scene.scores_D) for scene in found)
+        detections = sum(len(image.scores_D) for image in found)
         assert detections - in_crowds <= counts[:, :4].sum() <= detections
         assert counts[:4, :4].trace() > 0.5 * objects.sum()

@@ -10,7 +10,7 @@ from yolox_core.config import ASSIGN_RULES, AssignConfig, AssignRule
 from yolox_core.loss.detection_loss import detection_loss
 from yolox_core.ops import gather as module
 from yolox_core.ops.anchors import anchor_points
-from yolox_core.ops.gather import compact
+from yolox_core.ops.gather import gather_index
 
 POINTS = anchor_points(SIZE)
 
@@ -25,7 +25,7 @@ def test_there_and_back(share: float) -> None:
     rng = np.random.default_rng(0)
     chosen = torch.from_numpy(rng.random((4, 50)) < share)
     values = torch.from_numpy(rng.normal(size=(4, 50)))
-    picked = compact(chosen, most=50)
+    picked = gather_index(chosen, most=50)
     assert picked.valid_BM.sum(dim=1).tolist() == chosen.sum(dim=1).tolist()
     for image in range(4):
         indices = picked.index_BM[image][picked.valid_BM[image]]

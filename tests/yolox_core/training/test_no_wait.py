@@ -19,7 +19,7 @@ from yolox_core.data.loader import training_batches
 from yolox_core.loss.simota import SimOTA
 from yolox_core.model.yolox import build_model
 from yolox_core.ops import gather
-from yolox_core.training.phase_timer import PhaseClock
+from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState
 from yolox_core.training.step import Stepper
 
@@ -72,7 +72,7 @@ def test_a_step_never_waits(
     there = torch.device(device)
     model = build_model(recipe.model).to(there, memory_format=torch.channels_last)
     state = TrainingState.fresh(model.train(), recipe)
-    stepper = Stepper(recipe, state, state.model, SimOTA(recipe.assign), World.current(), there, PhaseClock(there))
+    stepper = Stepper(recipe, state, state.model, SimOTA(recipe.assign), World.current(), there, PhaseTimer(there))
     dataset = TrainingSet(scenes(tmp_path), recipe.augment, recipe.seed)
     plan = epoch_plan(len(dataset), 4, 0, recipe.seed, training_sizes((96, 96), None), closing)
     batches = list(training_batches(dataset, plan[:2], workers=0))
@@ -109,7 +109,7 @@ def test_a_prediction_that_is_no_number_shows_in_the_losses_of_its_step(tmp_path
         SimOTA(recipe.assign),
         World.current(),
         torch.device("cpu"),
-        PhaseClock(torch.device("cpu")),
+        PhaseTimer(torch.device("cpu")),
     )
     dataset = TrainingSet(scenes(tmp_path), recipe.augment, recipe.seed)
     plan = epoch_plan(len(dataset), 4, 0, recipe.seed, training_sizes((96, 96), None), False)

@@ -9,13 +9,13 @@ import torch
 from tests.yolox_core.training.small import small_job
 from yolox_core.training import phase_timer
 from yolox_core.training.engine import EpochReport, train
-from yolox_core.training.phase_timer import PHASES, PhaseClock
+from yolox_core.training.phase_timer import PHASES, PhaseTimer
 
 
 def test_each_second_belongs_to_the_phase_that_was_entered_last(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.accumulate([0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
     monkeypatch.setattr(phase_timer.time, "perf_counter", lambda: next(ticks))
-    phases = PhaseClock(torch.device("cpu"))
+    phases = PhaseTimer(torch.device("cpu"))
     for phase in ("data", "forward", "assign", "data"):  # at 0, 1, 3 and 7
         phases.enter(phase)
     taken = phases.take()  # at 15

@@ -8,7 +8,7 @@ import pytest
 from pipeline.console import progress_bar
 from pipeline.console.progress_bar import Counting
 from pipeline.data.checks import cached_scan
-from pipeline.data.checks.cached_scan import look_at
+from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.formats.read import read_dataset
 from tests.pipeline.data import folders
 from tests.pipeline.data.opened import opened_images
@@ -24,9 +24,9 @@ def images(tmp_path: Path) -> DatasetRecords:
 def test_images_are_opened_once(images: DatasetRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = opened_images(monkeypatch)
     monkeypatch.setenv(cached_scan.VARIABLE, str(tmp_path / "deep" / "seen.sqlite"))
-    first, _ = look_at(images)
+    first, _ = scan_with_cache(images)
     assert len(opened) == 5
-    assert [view.digest for view in look_at(images)[0]] == [view.digest for view in first]
+    assert [view.digest for view in scan_with_cache(images)[0]] == [view.digest for view in first]
     assert len(opened) == 5
 
 
@@ -51,7 +51,7 @@ def test_where_nothing_can_be_kept_that_is_told_and_the_images_are_seen(
     store = tmp_path / "cache" / "seen.sqlite"
     spoil(store)
     monkeypatch.setenv(cached_scan.VARIABLE, str(store))
-    assert all(view.problem is None for view in look_at(images)[0])
+    assert all(view.problem is None for view in scan_with_cache(images)[0])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"note: {store}: expected to keep here") and "Name another file by YOLOX_SEEN" in line
 

@@ -11,7 +11,7 @@ from pycocotools import mask
 
 from pipeline.data.coco import json_stream
 from pipeline.data.coco.coco import read_coco
-from pipeline.data.coco.segmentation import box_of_outline
+from pipeline.data.coco.segmentation import box_of_segmentation
 from pipeline.data.formats.read import read_dataset
 from tests.pipeline.data import folders
 from tests.pipeline.data.coco.test_coco import CATEGORIES, box, image
@@ -116,5 +116,5 @@ def test_boxes_are_put_around_outlines(tmp_path: Path) -> None:
     ],
 )
 def test_an_outline_that_cannot_be_read_is_no_box(outline: Any) -> None:
-    found = box_of_outline({"segmentation": outline})
+    found = box_of_segmentation({"segmentation": outline})
     assert found is None or (0 <= found[0] <= 80 and 0 <= found[1] <= 60 and found[2] <= 80 and found[3] <= 60)

@@ -4,15 +4,15 @@ import gc
 
 import pytest
 
-from pipeline.data.parsing.gc_pause import collector_off
+from pipeline.data.parsing.gc_pause import gc_paused
 
 
 @pytest.mark.parametrize("was_on", [True, False])
 def test_it_is_as_it_was_before_also_after_an_error(was_on: bool) -> None:
-    @collector_off()
+    @gc_paused()
     def refuse() -> None:
         assert not gc.isenabled()
-        with collector_off():
+        with gc_paused():
             pass
         assert not gc.isenabled()
         raise ValueError

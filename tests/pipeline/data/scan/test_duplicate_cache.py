@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.data.scan.duplicate_cache import Compared, pairs
+from pipeline.data.scan.duplicate_cache import DuplicateCache, pairs
 from pipeline.data.scan.near_duplicates import SIDE, Rows, Search, Thumb
 
 SIDES = ("train", "train", "train", "val", "test")
@@ -71,7 +71,7 @@ def test_after_changes_the_answer_is_that_of_comparing_all(seed: int, looked_at:
     for _ in range(6):
         thumbs, sides = changed(rng, thumbs, sides)
         looked_at.clear()
-        found, before = pairs(thumbs, sides, Compared.from_bytes(before.to_bytes()))
+        found, before = pairs(thumbs, sides, DuplicateCache.from_bytes(before.to_bytes()))
         again += sum(looked_at)
         looked_at.clear()
         assert found == pairs(thumbs, sides)[0]
@@ -134,7 +134,7 @@ def test_a_damaged_comparison_is_refused() -> None:
     data = pairs(thumbs)[1].to_bytes()
     for at in range(0, len(data), 97):
         with pytest.raises(ValueError, match="expected a comparison"):
-            Compared.from_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
+            DuplicateCache.from_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
     for text in (b"", b"no comparison", data[:100]):
         with pytest.raises(ValueError, match="expected a comparison"):
-            Compared.from_bytes(text)
+            DuplicateCache.from_bytes(text)

@@ -15,9 +15,9 @@ from pipeline.data.checks.duplicate_findings import alike
 from pipeline.data.scan import image_scan as seen_module
 from pipeline.data.scan import scan_cache as known_module
 from pipeline.data.scan.duplicate_cache import Pair
-from pipeline.data.scan.image_scan import Seen, digests, look
+from pipeline.data.scan.image_scan import ImageScan, digests, scan_images
 from pipeline.data.scan.near_duplicates import Rows, Search
-from pipeline.data.scan.scan_cache import KnownImages
+from pipeline.data.scan.scan_cache import ScanCache
 from tests.pipeline.data import folders
 from tests.pipeline.data.opened import opened_images
 from yolox_core.data import image_io as images_module
@@ -46,21 +46,21 @@ def images(tmp_path: Path) -> DatasetRecords:
     return DatasetRecords(root, (Category(1, "cat"),), records)
 
 
-def told(seen: list[Seen]) -> list[object]:
+def told(seen: list[ImageScan]) -> list[object]:
     return [(*astuple(view)[:-1], view.thumb.tobytes()) for view in seen]
 
 
 def test_a_second_look_decodes_nothing_and_says_the_same(
     images: DatasetRecords, tmp_path: Path, opened: list[str]
 ) -> None:
-    plain = look(images)
+    plain = scan_images(images)
     opened.clear()
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        first = look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        first = scan_images(images, cache)
     assert sorted(opened) == ["a.jpg", "b.png", "bad.jpg", "c.jpg", "cut.jpg", "grey.png"]
     opened.clear()
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        second = look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        second = scan_images(images, cache)
     assert sorted(opened) == BROKEN
     assert told(plain) == told(first) == told(second)
     problems = [view.problem[0] for view in second if view.problem]
@@ -69,15 +69,15 @@ def test_a_second_look_decodes_nothing_and_says_the_same(
 
 
 def test_what_has_changed_is_decoded_again(images: DatasetRecords, tmp_path: Path, opened: list[str]) -> None:
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        before = look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        before = scan_images(images, cache)
     opened.clear()
     folders.picture(images.image_root / "a.jpg", 50)
     (images.image_root / "none.jpg").write_bytes((images.image_root / "deep" / "c.jpg").read_bytes())
     (images.image_root / "b.png").unlink()
     os.utime(images.image_root / "grey.png")
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        after = look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        after = scan_images(images, cache)
     assert sorted(opened) == ["a.jpg", *BROKEN], "of a file of known content nothing is decoded, either"
     assert after[0].digest != before[0].digest and not np.array_equal(after[0].thumb, before[0].thumb)
     assert after[1].problem == ("missing-image", "expected an image file, got none")
@@ -87,13 +87,13 @@ def test_what_has_changed_is_decoded_again(images: DatasetRecords, tmp_path: Pat
 def test_the_same_content_under_another_suffix_is_looked_at(
     images: DatasetRecords, tmp_path: Path, opened: list[str]
 ) -> None:
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        scan_images(images, cache)
     opened.clear()
     (images.image_root / "b.png").rename(images.image_root / "b.jpg")
     renamed = DatasetRecords(images.image_root, images.categories, [ImageRecord(1, "b.jpg", 0, 0)])
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        (view,) = look(renamed, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        (view,) = scan_images(renamed, cache)
     assert opened == ["b.jpg"] and view.notes[0][0] == "image-mislabelled"
 
 
@@ -101,13 +101,13 @@ def test_what_other_code_has_seen_does_not_count_and_goes(
     images: DatasetRecords, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "seen.sqlite"
-    with KnownImages(store) as known:
-        look(images, known)
+    with ScanCache(store) as cache:
+        scan_images(images, cache)
     opened.clear()
     monkeypatch.setattr(known_module, "scan_digest", lambda: "newer")
-    with KnownImages(store) as known:
-        look(images, known)
-    assert len(opened) == 6 and known.failed is None
+    with ScanCache(store) as cache:
+        scan_images(images, cache)
+    assert len(opened) == 6 and cache.failed is None
     with sqlite3.connect(store) as database:
         assert list(database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) == [
             ("images_newer",),
@@ -129,9 +129,9 @@ def test_what_is_not_ours_in_the_file_stays(images: DatasetRecords, tmp_path: Pa
         database.execute("CREATE TABLE experiments (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)")
         database.execute("CREATE TABLE images_of_ours (name TEXT)")
         database.execute("INSERT INTO experiments (name) VALUES ('one')")
-    with KnownImages(store) as known:
-        look(images, known)
-    assert known.failed is None and len(kept(store)) == 4
+    with ScanCache(store) as cache:
+        scan_images(images, cache)
+    assert cache.failed is None and len(kept(store)) == 4
     with sqlite3.connect(store) as database:
         assert list(database.execute("SELECT name FROM experiments")) == [("one",)]
         assert list(database.execute("SELECT name FROM images_of_ours")) == []
@@ -141,36 +141,36 @@ def test_a_folder_that_cannot_be_listed_does_no_harm(
     images: DatasetRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = tmp_path / "seen.sqlite"
-    with KnownImages(store) as known:
-        look(images, known)
+    with ScanCache(store) as cache:
+        scan_images(images, cache)
     folders.picture(images.image_root / "a.jpg", 9)
 
     def refuse(folder: bytes) -> list[bytes]:
         raise PermissionError(13, "Permission denied", folder)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    with KnownImages(store) as known:
-        look(images, known)
-    assert known.failed is None and len(kept(store)) == 4
+    with ScanCache(store) as cache:
+        scan_images(images, cache)
+    assert cache.failed is None and len(kept(store)) == 4
 
 
 def test_lost_folders_and_files_are_forgotten(images: DatasetRecords, tmp_path: Path) -> None:
     store, root = tmp_path / "seen.sqlite", tmp_path / "moved"
-    with KnownImages(store) as known:
-        look(images, known)
+    with ScanCache(store) as cache:
+        scan_images(images, cache)
     assert len(kept(store)) == 4
     os.rename(images.image_root, root)
     moved = DatasetRecords(root, images.categories, images.images)
-    with KnownImages(store) as known:
-        look(moved, known)
+    with ScanCache(store) as cache:
+        scan_images(moved, cache)
     here = {root / name for name in ("a.jpg", "b.png", "deep/c.jpg", "grey.png")}
     deep = images.image_root / "deep" / "c.jpg"  # its folder's parent is gone, too, as if it were not mounted
     assert kept(store) == here | {deep}
     (root / "a.jpg").unlink()
     folders.picture(root / "new.jpg", 70)
     fewer = DatasetRecords(root, images.categories, [images.images[1], ImageRecord(9, "new.jpg", 0, 0)])
-    with KnownImages(store) as known:
-        look(fewer, known)
+    with ScanCache(store) as cache:
+        scan_images(fewer, cache)
     assert kept(store) == here - {root / "a.jpg"} | {root / "new.jpg", deep}, "what was not asked for stays where it is"
 
 
@@ -178,7 +178,7 @@ def test_where_a_file_system_is_slow_many_are_asked_at_once(
     images: DatasetRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, asked = seen_module.stamp, []
-    expected = told(look(images))
+    expected = told(scan_images(images))
 
     def stamp(path: str) -> str | None:
         asked.append(get_ident())
@@ -187,7 +187,7 @@ def test_where_a_file_system_is_slow_many_are_asked_at_once(
 
     monkeypatch.setattr(seen_module, "AT_ONCE", 1)
     monkeypatch.setattr(seen_module, "stamp", stamp)
-    assert told(look(images)) == expected
+    assert told(scan_images(images)) == expected
     assert len(asked) == 7 and len(set(asked)) > 2
 
 
@@ -196,12 +196,12 @@ def test_what_may_only_not_be_mounted_stays(images: DatasetRecords, tmp_path: Pa
     drive.mkdir(parents=True)
     os.rename(images.image_root, drive / "images")
     mounted = DatasetRecords(drive / "images", images.categories, images.images)
-    with KnownImages(store) as known:
-        look(mounted, known)
+    with ScanCache(store) as cache:
+        scan_images(mounted, cache)
     os.rename(drive, tmp_path / "elsewhere")
     folders.picture(tmp_path / "other.jpg", 3)
-    with KnownImages(store) as known:
-        look(DatasetRecords(tmp_path, images.categories, [ImageRecord(1, "other.jpg", 0, 0)]), known)
+    with ScanCache(store) as cache:
+        scan_images(DatasetRecords(tmp_path, images.categories, [ImageRecord(1, "other.jpg", 0, 0)]), cache)
     assert len(kept(store)) == 5
 
 
@@ -214,9 +214,9 @@ def compared_rows(images: DatasetRecords, store: Path, monkeypatch: pytest.Monke
         counts.append(len(rows))
         return plain(search, rows)
 
-    with monkeypatch.context() as patched, KnownImages(store) as known:
+    with monkeypatch.context() as patched, ScanCache(store) as cache:
         patched.setattr(Search, "alike", counted)
-        found = alike(images.images, look(images, known), known)
+        found = alike(images.images, scan_images(images, cache), cache)
     return found, sum(counts)
 
 
@@ -263,23 +263,23 @@ def test_an_interrupted_look_keeps_what_it_saw(images: DatasetRecords, tmp_path:
             if self.left == 0:
                 raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), KnownImages(tmp_path / "seen.sqlite") as known:
-        look(images, known, Interrupted())
+    with pytest.raises(KeyboardInterrupt), ScanCache(tmp_path / "seen.sqlite") as cache:
+        scan_images(images, cache, Interrupted())
     opened.clear()
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        scan_images(images, cache)
     assert sorted(opened) == ["bad.jpg", "cut.jpg", "grey.png"]
 
 
 def test_two_at_once_lose_nothing(images: DatasetRecords, tmp_path: Path, opened: list[str]) -> None:
     store = tmp_path / "seen.sqlite"
-    with KnownImages(store) as one, KnownImages(store) as other:
-        look(images, one)
-        look(images, other)
+    with ScanCache(store) as one, ScanCache(store) as other:
+        scan_images(images, one)
+        scan_images(images, other)
     assert (one.failed, other.failed) == (None, None)
     opened.clear()
-    with KnownImages(store) as known:
-        look(images, known)
+    with ScanCache(store) as cache:
+        scan_images(images, cache)
     assert sorted(opened) == BROKEN
 
 
@@ -296,23 +296,23 @@ def test_numbers_of_any_size_tell_files_apart(
 
     monkeypatch.setattr(os, "stat", stat)
     for _ in range(2):
-        with KnownImages(tmp_path / "seen.sqlite") as known:
-            look(images, known)
-        assert known.failed is None
+        with ScanCache(tmp_path / "seen.sqlite") as cache:
+            scan_images(images, cache)
+        assert cache.failed is None
     assert len(opened) == 6 + len(BROKEN)
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(images: DatasetRecords, tmp_path: Path) -> None:
     path = images.image_root / "a.jpg"
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        before = look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        before = scan_images(images, cache)
     times, data = path.stat(), bytearray(path.read_bytes())
     data[-10] ^= 255
     with path.open("r+b") as file:  # in place: the inode stays
         file.write(data)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        after = look(images, known)
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        after = scan_images(images, cache)
     assert path.stat().st_mtime_ns == times.st_mtime_ns and after[0].digest != before[0].digest
 
 
@@ -326,15 +326,15 @@ def test_a_damaged_row_is_looked_at_anew(
     images: DatasetRecords, tmp_path: Path, opened: list[str], damage: str
 ) -> None:
     store = tmp_path / "seen.sqlite"
-    with KnownImages(store) as known:
-        first = look(images, known)
+    with ScanCache(store) as cache:
+        first = scan_images(images, cache)
     with sqlite3.connect(store) as database:
         database.execute(f"UPDATE images_{known_module.scan_digest()[:16]} SET {damage}")
     for decoded in (6, len(BROKEN)):
         opened.clear()
-        with KnownImages(store) as known:
-            assert told(look(images, known)) == told(first)
-        assert known.failed is None and len(opened) == decoded
+        with ScanCache(store) as cache:
+            assert told(scan_images(images, cache)) == told(first)
+        assert cache.failed is None and len(opened) == decoded
 
 
 def test_an_image_that_memory_was_too_little_for_is_tried_again(
@@ -345,26 +345,26 @@ def test_an_image_that_memory_was_too_little_for_is_tried_again(
         failed.code = cv2.Error.StsNoMem
         raise failed
 
-    plain = told(look(images))
-    with monkeypatch.context() as patched, KnownImages(tmp_path / "seen.sqlite") as known:
+    plain = told(scan_images(images))
+    with monkeypatch.context() as patched, ScanCache(tmp_path / "seen.sqlite") as cache:
         patched.setattr(images_module.cv2, "imdecode", refuse)
-        view = look(images, known)[0]
+        view = scan_images(images, cache)[0]
     assert view.problem is not None and "too little memory" in view.problem[1]
-    with KnownImages(tmp_path / "seen.sqlite") as known:
-        assert told(look(images, known)) == plain
+    with ScanCache(tmp_path / "seen.sqlite") as cache:
+        assert told(scan_images(images, cache)) == plain
 
 
 def test_a_store_that_fails_is_told_and_does_no_harm(images: DatasetRecords, tmp_path: Path) -> None:
     store = tmp_path / "seen.sqlite"
     store.write_bytes(b"no database, whatever its name says" * 100)
     with pytest.raises(sqlite3.DatabaseError):
-        KnownImages(store)
+        ScanCache(store)
     store.unlink()
-    with KnownImages(store) as known:
-        first = look(images, known)
+    with ScanCache(store) as cache:
+        first = scan_images(images, cache)
     with store.open("r+b") as file:  # after the schema
         file.seek(4096)
         file.write(os.urandom(store.stat().st_size - 4096))
-    with KnownImages(store) as known:
-        assert told(look(images, known)) == told(first)
-    assert known.failed is not None
+    with ScanCache(store) as cache:
+        assert told(scan_images(images, cache)) == told(first)
+    assert cache.failed is not None
