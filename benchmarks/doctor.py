@@ -52,8 +52,7 @@ print(json.dumps({"images": len(records.images), "boxes": boxes, "findings": len
 """
 VALIDATE = """
 import json, time
-from pipeline.config.settings import Settings
-from pipeline.stages import validate
+from pipeline.data.checks import validate
 looked = []
 def scan_with_cache(records, plain=validate.scan_with_cache):
     began = time.monotonic()
@@ -62,7 +61,7 @@ def scan_with_cache(records, plain=validate.scan_with_cache):
     return found
 validate.scan_with_cache = scan_with_cache
 began = time.monotonic()
-validate.run(Settings())
+validate.validate("the data")
 print(json.dumps({"seconds": time.monotonic() - began, "images_s": looked[0], "peak_mib": peak_mib()}))
 """
 

@@ -122,11 +122,11 @@ def train(
 ) -> None:
     """Stage by hand: train through Ray Train, or go on where training was interrupted."""
     from pipeline.cluster.ray_cluster import ComputeConfig
-    from pipeline.stages import train as stage
+    from pipeline.training import driver
 
     given: dict[str, Any] = {"workers": workers, "loader_workers": loader_workers, "gpu": gpu, "address": address}
     options = {name: value for name, value in given.items() if value is not None}
-    stage.run(load_settings(), dataclasses.replace(ComputeConfig.from_environment(), **options), fresh)
+    driver.train(load_settings(), dataclasses.replace(ComputeConfig.from_environment(), **options), fresh)
 
 
 @app.command()
@@ -138,9 +138,9 @@ def submit(
 ) -> None:
     """The train stage as a job on a Ray cluster that shares this folder. The token is RAY_AUTH_TOKEN."""
     from pipeline.cluster.ray_job import Submission
-    from pipeline.stages import train as stage
+    from pipeline.training import driver
 
-    stage.run(load_settings(), submission=Submission(address, workspace or Path.cwd()))
+    driver.train(load_settings(), submission=Submission(address, workspace or Path.cwd()))
 
 
 @app.command()
@@ -157,7 +157,7 @@ def sweep(
 
         write()
         return
-    from pipeline.stages import sweep as stage
+    from pipeline.sweep.driver import sweep_space
     from pipeline.sweep.search import describe
 
     compute = ComputeConfig.from_environment()
@@ -165,7 +165,7 @@ def sweep(
     if plan:
         print(describe(load_settings(), compute))
     else:
-        stage.run(load_settings(), compute)
+        sweep_space(load_settings(), compute)
 
 
 @app.command()

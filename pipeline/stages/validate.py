@@ -1,78 +1,19 @@
-"""Stage `validate`: every image and box of data/raw, checked; what cannot be used is dropped and counted.
-
-Findings do not stop the pipeline; only a data set without a usable image or box does.
-"""
-
-import json
-from dataclasses import asdict
-from operator import is_
+"""Stage `validate`: every image and box of data/raw, checked; what cannot be used is dropped and counted."""
 
 from pipeline.config import paths
 from pipeline.config.settings import Settings
-from pipeline.data.checks import doctor
-from pipeline.data.checks.cached_scan import scan_with_cache
-from pipeline.data.checks.text_report import as_markdown, print_findings
-from pipeline.data.coco.coco import read_coco, write_coco
-from pipeline.data.parsing.findings import Finding
-from pipeline.data.scan.image_scan import digests
-from pipeline.data.scan.scan_cache import stamp
+from pipeline.data.checks.text_report import print_findings
+from pipeline.data.checks.validate import validate
 from pipeline.stages.entrypoint import stage_main
-from yolox_core.atomic_files import write_copy, write_json, write_text
-from yolox_core.data.records import DatasetRecords
-from yolox_core.errors import InputError
 
-SIMILAR = ("image-similar", "similar-across-splits")
 SHOWN = 20  # findings printed; the report has all
 
 
 def run(settings: Settings) -> None:
-    """Write data/valid and the two reports; InputError where nothing usable is left."""
-    before = stamp(paths.RAW_ANNOTATIONS)
-    raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
-    seen, alike = scan_with_cache(raw)
-    valid, wrong = doctor.check(raw, seen, alike)
-    findings = _ingested() + wrong
-    _require_something(valid, findings, settings.data.shown)
-    counts = doctor.summary(valid, findings)
-    if not _copied(raw, valid, before):
-        write_coco(valid, paths.VALID_ANNOTATIONS)
-    write_json(paths.SIMILAR, sorted(sorted(finding.images) for finding in findings if finding.code in SIMILAR))
-    write_json(paths.DIGESTS, digests(seen, raw))
-    write_json(paths.VALIDATION, {**counts, "list": [asdict(finding) for finding in findings]})
-    write_text(paths.VALIDATION_TEXT, as_markdown(counts, findings))
+    """Write data/valid and the two reports, and print the first findings."""
+    counts, findings = validate(settings.data.shown)
     print_findings(findings, SHOWN, f"see {paths.VALIDATION}")
     print(f"validate: {counts['images']} images and {counts['boxes']} boxes can be used; {len(findings)} findings")
-
-
-def _copied(raw: DatasetRecords, valid: DatasetRecords, before: str | None) -> bool:
-    """Copy the annotations where nothing was to mend: the same bytes, much sooner. Not where they are others by now."""
-    if len(valid.images) != len(raw.images) or not all(map(is_, valid.images, raw.images)):
-        return False
-    write_copy(paths.VALID_ANNOTATIONS, paths.RAW_ANNOTATIONS)
-    return stamp(paths.RAW_ANNOTATIONS) == before
-
-
-def _ingested() -> list[Finding]:
-    """What ingest could not read."""
-    path = paths.RAW_FINDINGS
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Run `yolox ingest` first.")
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        found = [Finding(**{**entry, "images": tuple(entry.get("images", ()))}) for entry in entries]
-        if not all(isinstance(text, str) for one in found for text in (one.code, one.where, one.what, *one.images)):
-            raise TypeError("a finding is made of texts")
-        return found
-    except (ValueError, TypeError, AttributeError, RecursionError) as broken:
-        raise InputError(f"{path}: damaged ({str(broken)[:100]}). Run stage ingest again: `yolox ingest`.") from broken
-
-
-def _require_something(valid: DatasetRecords, findings: list[Finding], source: str) -> None:
-    first = f" First of {len(findings)} findings: {findings[0].line()}" if findings else ""
-    if not valid.images:
-        raise InputError(f"{source}: expected usable images, got none.{first}")
-    if not any(len(record.boxes_G4) for record in valid.images):
-        raise InputError(f"{source}: expected boxes, got {len(valid.images)} images without any usable one.{first}")
 
 
 if __name__ == "__main__":

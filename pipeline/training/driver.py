@@ -1,9 +1,16 @@
-"""One training run from plan to released model: resumed where it was interrupted, released when complete."""
+"""One training run from plan to released model: resumed where it was interrupted, released when complete.
+
+The run lives in runs/<name>-<hash>, outside DVC's outputs; only what is released is copied out at the end. A run that
+is already complete is only released again. The driver starts the workers (ray_train.py), follows what they report,
+writes the run's files and MLflow, and holds nothing that a worker needs.
+"""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import secrets
+import shutil
 import signal
 import sys
 import threading
@@ -14,17 +21,20 @@ from typing import Any
 
 import yaml
 
-from pipeline.cluster.ray_cluster import ComputeConfig, cluster
+from pipeline.cluster.ray_cluster import ComputeConfig, check_address, cluster
+from pipeline.cluster.ray_job import Submission, submit
 from pipeline.config import paths
 from pipeline.config.git_state import project_state
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
-from pipeline.registry.model_reference import STARTED_FROM, origin, origin_tags
+from pipeline.registry.model_reference import STARTED_FROM, initial_weights, origin, origin_tags
 from pipeline.registry.run_log import RunLog
+from pipeline.training.checkpoint_sync import CheckpointSync
 from pipeline.training.identity import identity, records_digest
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
 from pipeline.training.run_folder import add_timing, train_seconds, write_history
+from pipeline.training.run_lock import run_lock
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.atomic_files import new_folder, write_json, write_text
 from yolox_core.config import DetectorSpec, Recipe
@@ -34,6 +44,45 @@ from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
 from yolox_core.model.yolox import check_freezing
 from yolox_core.training import checkpoint
 from yolox_core.training.engine import EpochReport, Left, Started
+
+
+def train(
+    settings: Settings, compute: ComputeConfig | None = None, fresh: bool = False, submission: Submission | None = None
+) -> None:
+    """Train and release: on this machine, on a cluster that is joined, or as a job on one that is submitted to.
+
+    `fresh` deletes the run's checkpoints and starts over.
+    """
+    compute = compute or ComputeConfig.from_environment()
+    submission = submission or Submission.from_environment()
+    config = plan(settings, compute)
+    folder = Path(config.run)
+    sync = CheckpointSync(config.checkpoints, folder / "checkpoints") if config.checkpoints else None
+    if sync and not fresh:
+        sync.download()
+    if fresh or not is_complete(folder, Recipe.from_dict(config.recipe)):
+        config = dataclasses.replace(
+            config, initial=initial_weights(settings.model.weights, Recipe.from_dict(config.recipe).model)
+        )
+        if submission is None:
+            check_address(compute)
+        if fresh and folder.exists():
+            with run_lock(folder):
+                shutil.rmtree(folder)
+        if fresh and sync:
+            sync.clear()
+        if submission is None:
+            train_run(settings, config, compute)
+        else:
+            submit(submission, folder.name)
+        if sync:
+            sync.download()
+            if not is_complete(folder, Recipe.from_dict(config.recipe)):
+                raise InputError(
+                    f"{config.checkpoints}: the run's last checkpoint has not arrived there. Run again: it goes on "
+                    "from the newest that has."
+                )
+    release_run(folder)
 
 
 def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
@@ -81,6 +130,7 @@ def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
 
 
 def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfig) -> None:
+    """Train here or on the cluster that is joined, with MLflow following; SystemExit where it was told to end."""
     folder = Path(config.run)
     started_from = origin(settings.model.weights, _read_json(paths.WEIGHTS, "fingerprint")["digest"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,6 +261,7 @@ class _Lines:
 
 
 def is_complete(folder: Path, recipe: Recipe) -> bool:
+    """Whether the run's newest checkpoint is that of its last epoch."""
     content = checkpoint.newest(folder / "checkpoints").content
     if content is None:
         return False

@@ -16,6 +16,7 @@ import pytest
 from pipeline.cli import doctor
 from pipeline.config import paths
 from pipeline.config.settings import DataSettings, Settings, SplitSettings, SyntheticSettings
+from pipeline.data.checks import validate as checking
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.sources import fetch
 from pipeline.registry import model_reference
@@ -348,13 +349,13 @@ def test_annotations_that_change_meanwhile_are_not_taken_unchecked(
 ) -> None:
     ingest.run(settings(source))
     checked = paths.RAW_ANNOTATIONS.read_bytes()
-    plain = validate.scan_with_cache
+    plain = checking.scan_with_cache
 
     def scan_with_cache(records: DatasetRecords) -> object:
         paths.RAW_ANNOTATIONS.write_bytes(checked.replace(b"10.0", b"-50.0"))
         return plain(records)
 
-    monkeypatch.setattr(validate, "scan_with_cache", scan_with_cache)
+    monkeypatch.setattr(checking, "scan_with_cache", scan_with_cache)
     validate.run(settings(source))
     assert paths.RAW_ANNOTATIONS.read_bytes() != checked == paths.VALID_ANNOTATIONS.read_bytes()
 

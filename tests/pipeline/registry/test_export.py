@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.config import paths
 from pipeline.config.settings import ExportSettings, Settings
+from pipeline.registry.export import calibration_images, check, export
 from pipeline.reports.facts import export_facts
-from pipeline.stages import export
 from tests.yolox_core.conftest import SPEC, opinionated
 from yolox_core.config import EXPORT_FORMS
 from yolox_core.data.image_io import read_image
@@ -77,7 +77,7 @@ def settings(**given: Any) -> Settings:
 
 def test_every_form_beside_pytorch(project: Path) -> None:
     chosen = settings(formats=EXPORT_FORMS, max_map_loss_int8=1.0, int8_images=4)
-    export.run(chosen)
+    export(chosen)
     report = json.loads(paths.EXPORT.read_text(encoding="utf-8"))
     rows = report["forms"]
     assert list(rows) == ["torch", *EXPORT_FORMS]
@@ -98,16 +98,16 @@ def test_every_form_beside_pytorch(project: Path) -> None:
 
 def test_a_form_that_strays_is_refused_and_leaves_nothing(project: Path) -> None:
     with pytest.raises(InputError, match=r"model_int8\.onnx: expected at most 0\.0 of map lost"):
-        export.run(settings(formats=("onnx", "int8"), max_map_loss_int8=0.0, int8_images=1))
+        export(settings(formats=("onnx", "int8"), max_map_loss_int8=0.0, int8_images=1))
     assert not paths.RELEASED.exists() and not paths.EXPORT.exists()
     assert [path.name for path in paths.TRAINED.parent.iterdir()] == ["trained"]
 
 
 def test_integers_are_calibrated_on_training_images_alone(project: Path) -> None:
-    calibration = export._calibration(ExportSettings(formats=("onnx", "int8"), int8_images=3))
+    calibration = calibration_images(ExportSettings(formats=("onnx", "int8"), int8_images=3))
     assert [path.name for path in calibration] == ["train0.png", "train2.png", "train4.png"]
     assert all(read_image(path).shape == (96, 128, 3) for path in calibration)
-    assert export._calibration(ExportSettings(formats=("onnx", "nms"))) == []
+    assert calibration_images(ExportSettings(formats=("onnx", "nms"))) == []
 
 
 def test_a_spread_is_even_and_no_more_than_there_are() -> None:
@@ -118,10 +118,10 @@ def test_a_spread_is_even_and_no_more_than_there_are() -> None:
 
 def test_what_is_allowed_passes() -> None:
     options = replace(ExportSettings(), max_map_loss=0.1, max_map_loss_int8=0.2)
-    export.check("onnx", {"map_loss": 0.1, "max_difference": 0.5}, options)
-    export.check("nms", {"map_loss": 0.0, "max_difference": None}, options)
-    export.check("int8", {"map_loss": 0.2, "max_difference": 300.0}, options)
+    check("onnx", {"map_loss": 0.1, "max_difference": 0.5}, options)
+    check("nms", {"map_loss": 0.0, "max_difference": None}, options)
+    check("int8", {"map_loss": 0.2, "max_difference": 300.0}, options)
     with pytest.raises(InputError, match=r"0\.1 of map lost against PyTorch, got 0\.2000"):
-        export.check("openvino", {"map_loss": 0.2, "max_difference": 0.0}, options)
+        check("openvino", {"map_loss": 0.2, "max_difference": 0.0}, options)
     with pytest.raises(InputError, match=r"model\.xml: expected outputs within 0\.5 of PyTorch's, got 0\.6"):
-        export.check("openvino", {"map_loss": 0.0, "max_difference": 0.6}, options)
+        check("openvino", {"map_loss": 0.0, "max_difference": 0.6}, options)

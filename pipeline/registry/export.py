@@ -1,0 +1,91 @@
+"""The trained model in the forms that people serve, each held to what PyTorch says of test images: models/released.
+
+A form that strays too far is refused, and nothing is written. Integers are calibrated on training images alone.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import paths
+from pipeline.config.settings import ExportSettings, Settings
+from pipeline.data.coco.coco import read_coco
+from pipeline.data.prepare.test_split import test_split
+from yolox_core.atomic_files import new_folder, write_json
+from yolox_core.config import ExportForm
+from yolox_core.data.image_io import read_image
+from yolox_core.data.records import DatasetRecords
+from yolox_core.errors import InputError
+from yolox_core.evaluation.coco import measure
+from yolox_core.evaluation.detect import ImageDetector, detect_all
+from yolox_core.export.formats import FILES, INT8, describe, load_form, spread, write_forms
+from yolox_core.inference.predictor import Predictor
+
+COMPARED = 16  # images whose raw outputs are compared; the maps are compared on all
+
+
+def export(settings: Settings) -> dict[str, Any]:
+    """Write models/released and reports/export.json; InputError where a form is further from PyTorch than allowed.
+
+    Returns what reports/export.json holds.
+    """
+    truth = test_split()
+    options = settings.export
+    with new_folder(paths.RELEASED) as target:
+        for path in sorted(paths.TRAINED.iterdir()):
+            shutil.copyfile(path, target / path.name)
+        write_forms(paths.TRAINED, options.formats, target, calibration_images(options))
+        report = compare(paths.TRAINED, target, truth, settings)
+        for form in options.formats:
+            check(form, report["forms"][form], options)
+    write_json(paths.EXPORT, report)
+    return report
+
+
+def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Settings) -> dict[str, Any]:
+    """Each form beside PyTorch: difference of outputs, test map, size and time; ONNX again at the top, by old names."""
+    forms = settings.export.formats
+    images = [read_image(truth.path(image)) for image in truth.images[:COMPARED]]
+    rows = describe(trained, released, forms, images)
+
+    def map_of(model: ImageDetector) -> float:
+        return measure(truth, detect_all(model, truth, settings.evaluate)).metrics["map"]
+
+    rows["torch"]["map"] = map_of(Predictor.load(trained))
+    for form in forms:
+        rows[form]["map"] = map_of(load_form(released, form))
+        rows[form]["map_loss"] = rows["torch"]["map"] - rows[form]["map"]
+    onnx = rows["onnx"]
+    return {
+        "images_compared": len(images),
+        "max_difference": onnx["max_difference"],
+        "map_torch": rows["torch"]["map"],
+        "map_onnx": onnx["map"],
+        "map_loss": onnx["map_loss"],
+        "forms": rows,
+    }
+
+
+def check(form: ExportForm, row: dict[str, Any], options: ExportSettings) -> None:
+    """InputError where a form strays. Integers differ by their nature: for them the map alone decides."""
+    key = "max_map_loss_int8" if form in INT8 else "max_map_loss"
+    allowed = getattr(options, key)
+    if row["map_loss"] > allowed:
+        raise InputError(
+            f"{FILES[form][0]}: expected at most {allowed} of map lost against PyTorch, got {row['map_loss']:.4f}. "
+            f"Raise export.{key} if that is acceptable, or take {form} out of export.formats."
+        )
+    difference = row["max_difference"]
+    if form not in INT8 and difference is not None and difference > options.max_difference:
+        raise InputError(
+            f"{FILES[form][0]}: expected outputs within {options.max_difference} of PyTorch's, got {difference:.3g}. "
+            "Raise export.max_difference if that is acceptable."
+        )
+
+
+def calibration_images(options: ExportSettings) -> list[Path]:
+    """Training images that set the ranges of integers, spread over the set; none where no form needs them."""
+    if not set(options.formats) & set(INT8):
+        return []
+    training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
+    return spread([training.path(image) for image in training.images], options.int8_images)

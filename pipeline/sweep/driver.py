@@ -1,0 +1,51 @@
+"""A sweep from space to report: search, compare the best, write reports/sweep, and follow it all in MLflow.
+
+Search, then the best few again with seeds of their own, all measured on images held out of the training split: the
+test split is not looked at. Everything lies in runs/sweep-<data>-<hash>; killed at any point, the same command goes on.
+"""
+
+import dataclasses
+import signal
+import sys
+
+import yaml
+
+from pipeline.cluster.ray_cluster import ComputeConfig, check_address, cluster
+from pipeline.config import paths
+from pipeline.config.git_state import project_state
+from pipeline.config.settings import Settings
+from pipeline.sweep.mlflow_log import SweepLog
+from pipeline.sweep.report import write
+from pipeline.sweep.search import Sweep
+from pipeline.sweep.space import read_space
+from pipeline.sweep.trial import RESULTS
+from pipeline.training.run_lock import run_lock
+from yolox_core.atomic_files import new_folder
+
+
+def sweep_space(settings: Settings, compute: ComputeConfig | None = None) -> None:
+    """Search, compare, write reports/sweep, and tell MLflow."""
+    plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    space = read_space(settings, plain)
+    compute = compute or ComputeConfig.from_environment()
+    check_address(compute)
+    workers, threads = settings.sweep.workers_per_trial, compute.threads or 1  # not all cores: trials share them
+    sweep = Sweep.prepare(settings, space, dataclasses.replace(compute, workers=workers, threads=threads))
+    tags = project_state().tags()
+    log = SweepLog(sweep.folder, settings.registered_name, plain, tags)
+    try:
+        with run_lock(sweep.folder), log:
+            with cluster(sweep.compute):
+                sweep.search(log)
+                finalists = sweep.compare(log)
+            outcome = sweep.outcome(finalists)
+    except KeyboardInterrupt:
+        print("sweep: interrupted. Run it again: it goes on.", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    with new_folder(RESULTS) as folder:  # without what an earlier sweep has left
+        write(outcome, folder)
+    print(f"sweep: {outcome.choice.key}: {outcome.choice.reason}")
+    print(f"sweep: {RESULTS}/report.html, trials.csv, best.yaml; `yolox sweep --apply` writes it into params.yaml")
+    said = log.complete(sweep.runs(), sorted(RESULTS.iterdir()), {"map": max(one.mean for one in finalists)})
+    if said:
+        print(f"sweep: {said}", file=sys.stderr)
