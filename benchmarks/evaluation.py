@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.timing import alternate, hardware
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.evaluation.coco import measure
+from yolox_core.structures import Objects
 
 IMAGES, OBJECTS, DETECTIONS, CLASSES = 2000, 7, 90, 80  # objects and detections an image
 SIDE = 640
@@ -69,7 +70,5 @@ def _record(index: int, boxes: np.ndarray, labels: np.ndarray) -> ImageRecord:
         image_id=index + 1,
         height=SIDE,
         width=SIDE,
-        boxes_G4=boxes.astype(np.float32),
-        labels_G=labels,
-        ignore_G=np.zeros(len(labels), np.bool_),
+        objects=Objects(boxes.astype(np.float32), labels, np.zeros(len(labels), np.bool_)),
     )

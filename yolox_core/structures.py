@@ -4,7 +4,8 @@ Tensor legend: B images, A anchor points, G objects (padded to the batch's own m
 Boxes are float32 xyxy, absolute pixels of the network input unless a name says otherwise.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,61 @@ ImageArray = npt.NDArray[np.uint8]  # [height, width, 3] BGR
 
 
 @dataclass(frozen=True)
+class Objects:
+    """The objects of an image, or of many one after another; rows belong together. Never changed in place."""
+
+    boxes_G4: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))  # xyxy, px of their image
+    labels_G: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))  # class index
+    ignore_G: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))  # crowd: neither object nor background
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Sequence[float], int, bool]]) -> "Objects":
+        """From a box, a label, and whether it is a crowd, for each."""
+        boxes, labels, ignore = list(zip(*rows, strict=True)) or ((), (), ())
+        boxes_G4 = np.asarray(boxes, np.float32).reshape(-1, 4)
+        return cls(boxes_G4, np.asarray(labels, np.int64), np.asarray(ignore, np.bool_))
+
+    @classmethod
+    def joined(cls, parts: Iterable["Objects"]) -> "Objects":
+        """All objects of `parts`, in order."""
+        columns = zip(*((part.boxes_G4, part.labels_G, part.ignore_G) for part in (cls(), *parts)), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def __len__(self) -> int:
+        return len(self.labels_G)
+
+    def rows(self) -> Iterator[tuple[list[float], int, bool]]:
+        """What `of` takes."""
+        return zip(self.boxes_G4.tolist(), self.labels_G.tolist(), self.ignore_G.tolist(), strict=True)
+
+    def __getitem__(self, rows: BoolArray | IntArray | slice) -> "Objects":
+        """The objects of a mask, or of some rows."""
+        return Objects(self.boxes_G4[rows], self.labels_G[rows], self.ignore_G[rows])
+
+    @property
+    def without_crowds(self) -> "Objects":
+        """Those that are to be found."""
+        return self[~self.ignore_G]
+
+    def moved(self, boxes_G4: FloatArray) -> "Objects":
+        """The same objects with their boxes elsewhere."""
+        return replace(self, boxes_G4=boxes_G4.astype(np.float32, copy=False))
+
+    def labelled(self, labels_G: IntArray) -> "Objects":
+        """The same objects, of other classes."""
+        return replace(self, labels_G=labels_G)
+
+    def scaled(self, scale: float) -> "Objects":
+        """The same objects in an image `scale` times as large."""
+        return self.moved(self.boxes_G4 * np.float32(scale))
+
+
+@dataclass(frozen=True)
 class Sample:
     """One training or evaluation image as the network will see it, with its objects; nothing padded."""
 
     image: ImageArray
-    boxes_G4: FloatArray
-    labels_G: IntArray
-    ignore_G: BoolArray  # crowds and the like: neither object nor background
+    objects: Objects
     image_id: int
     source_size: tuple[int, int]  # (height, width) of the image on disk
     scale: float  # network pixels per source pixel (letterbox); 1.0 where a sample has no single source
@@ -43,33 +92,23 @@ class Targets:
 
     def __getitem__(self, images: slice) -> "Targets":
         """The targets of some of the images; padding stays as it is."""
-        return Targets(
-            self.boxes_BG4[images],
-            self.labels_BG[images],
-            self.valid_BG[images],
-            self.ignore_BG[images],
-            self.any_ignored,
-        )
+        return self._each(lambda tensor: tensor[images])
 
     def pin_memory(self) -> "Targets":
         """The same targets in memory that a GPU can fetch from."""
-        return Targets(
-            self.boxes_BG4.pin_memory(),
-            self.labels_BG.pin_memory(),
-            self.valid_BG.pin_memory(),
-            self.ignore_BG.pin_memory(),
-            self.any_ignored,
-        )
+        return self._each(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> "Targets":
         """The same targets on `device`, without waiting for the copy."""
-        return Targets(
-            self.boxes_BG4.to(device, non_blocking=True),
-            self.labels_BG.to(device, non_blocking=True),
-            self.valid_BG.to(device, non_blocking=True),
-            self.ignore_BG.to(device, non_blocking=True),
-            self.any_ignored,
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All that lies on a device."""
+        return self.boxes_BG4, self.labels_BG, self.valid_BG, self.ignore_BG
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Targets":
+        boxes_BG4, labels_BG, valid_BG, ignore_BG = map(change, self.tensors())
+        return Targets(boxes_BG4, labels_BG, valid_BG, ignore_BG, self.any_ignored)
 
 
 @dataclass(frozen=True)
@@ -93,8 +132,7 @@ class Batch:
 
     def tensors(self) -> tuple[Tensor, ...]:
         """All that lies on a device."""
-        targets = self.targets
-        return self.images_BCHW, targets.boxes_BG4, targets.labels_BG, targets.valid_BG, targets.ignore_BG
+        return self.images_BCHW, *self.targets.tensors()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def assign(image: Path, model: str, data: Path | None, config: AssignConfig, out
     weights = read_weights(locate(model))
     network = weights.build().eval()
     known = len(weights.spec.class_names)
-    if len(record.labels_G) and int(record.labels_G.max()) >= known:
+    if len(record.objects) and int(record.objects.labels_G.max()) >= known:
         raise InputError(f"{model}: expected a model of at least {len(records.class_names)} classes, got {known}.")
     sample = EvaluationSet(DatasetRecords(records.image_root, records.categories, [record]), weights.spec.input_size)
     drawn = sample.load(0)
@@ -40,13 +40,13 @@ def assign(image: Path, model: str, data: Path | None, config: AssignConfig, out
     with torch.no_grad():
         raw_BA = network(batch.images_BCHW.float())
         assignment = SimOTA(config)(decode_boxes(raw_BA, points), raw_BA, batch.targets, points)
-    names = [records.class_names[int(label)] for label in drawn.labels_G]
+    names = [records.class_names[int(label)] for label in drawn.objects.labels_G]
     captions = [f"{index + 1} {name}" for index, name in enumerate(names)]
-    picture = draw_assignment(drawn.image, drawn.boxes_G4, captions, assignment, points)
+    picture = draw_assignment(drawn.image, drawn.objects.boxes_G4, captions, assignment, points)
     encoded, content = cv2.imencode(".png", picture)
     assert encoded
     write_bytes(output, content.tobytes())
-    _print(points_by_level(assignment, points, len(names)), captions, drawn.boxes_G4.tolist())
+    _print(points_by_level(assignment, points, len(names)), captions, drawn.objects.boxes_G4.tolist())
     print(f"{output}: written")
 
 

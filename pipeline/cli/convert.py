@@ -27,7 +27,7 @@ def convert(source: Path, out: Path, to: str, format: str = "auto") -> None:
         findings = findings + WRITERS[to](records, folder)
         copy_images(records, folder / "images")
     print_findings(findings, None, "")
-    boxes = sum(len(record.boxes_G4) for record in records.images)
+    boxes = sum(len(record.objects) for record in records.images)
     print(f"{out}: {len(records.images)} images, {boxes} boxes read, written as {to}; {len(findings)} findings")
 
 

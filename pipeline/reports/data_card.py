@@ -62,7 +62,7 @@ def centres(splits: Splits) -> list[list[float]]:
     counts = np.zeros((CELLS, CELLS))
     for name in SPLITS:
         for image in splits[name].images:
-            boxes_G4 = image.boxes_G4[~image.ignore_G]
+            boxes_G4 = image.objects.without_crowds.boxes_G4
             xy_G2 = (boxes_G4[:, :2] + boxes_G4[:, 2:]) / 2 / [image.width, image.height]
             cells_G2 = np.clip(np.floor(xy_G2 * CELLS), 0, CELLS - 1).astype(np.int64)
             np.add.at(counts, (cells_G2[:, 1], cells_G2[:, 0]), 1)
@@ -74,7 +74,7 @@ def meetings(splits: Splits, most: int = MOST_CLASSES) -> list[tuple[str, list[C
     """(class, images that also show each class) of the classes that most images show, in the data set's order."""
     names = splits["train"].class_names
     shown_by = [
-        frozenset(image.labels_G[~image.ignore_G].tolist()) for split in SPLITS for image in splits[split].images
+        frozenset(image.objects.without_crowds.labels_G.tolist()) for split in SPLITS for image in splits[split].images
     ]
     alone = Counter(label for labels in shown_by for label in labels)
     shown = sorted(sorted(range(len(names)), key=lambda label: -alone[label])[:most])
@@ -91,13 +91,14 @@ def meetings(splits: Splits, most: int = MOST_CLASSES) -> list[tuple[str, list[C
 def examples(splits: Splits, most: int = MOST_CLASSES) -> list[tuple[str, list[Example]]]:
     """(class, a small, a middling and a large object) of the classes with most objects, from training."""
     records = splits["train"]
-    counts = Counter(int(label) for image in records.images for label in image.labels_G[~image.ignore_G])
+    counts = Counter(int(label) for image in records.images for label in image.objects.without_crowds.labels_G)
     found = []
     for label, _ in sorted(counts.most_common(most)):
         sized = sorted(
-            (float((box[2] - box[0]) * (box[3] - box[1])), image.file_name, box)
+            (float((box[2] - box[0]) * (box[3] - box[1])), image.file_name, tuple(box))
             for image in records.images
-            for box in map(tuple, image.boxes_G4[(image.labels_G == label) & ~image.ignore_G].tolist())
+            for box, its_label, ignore in image.objects.rows()
+            if its_label == label and not ignore
         )
         chosen = dict.fromkeys(sized[round(quantile * (len(sized) - 1))] for quantile in QUANTILES)
         found.append((records.class_names[label], [_example(records, label, name, box) for _, name, box in chosen]))
@@ -134,7 +135,7 @@ def _percent(count: float, of: float) -> int:
 def _objects(records: DatasetRecords) -> Iterator[tuple[float, float, float, float]]:
     """x, y, width and height of every object."""
     for image in records.images:
-        for x1, y1, x2, y2 in image.boxes_G4[~image.ignore_G].tolist():
+        for x1, y1, x2, y2 in image.objects.without_crowds.boxes_G4.tolist():
             yield x1, y1, x2 - x1, y2 - y1
 
 

@@ -61,5 +61,5 @@ def _drawn(usable: DatasetRecords, record: ImageRecord) -> str | None:
     scale = min(1.0, LONGEST_PX / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    captions = [usable.class_names[int(label)] for label in record.labels_G]
-    return jpeg(draw_boxes(small, record.boxes_G4 * scale, record.labels_G.tolist(), captions))
+    captions = [usable.class_names[int(label)] for label in record.objects.labels_G]
+    return jpeg(draw_boxes(small, record.objects.boxes_G4 * scale, record.objects.labels_G.tolist(), captions))

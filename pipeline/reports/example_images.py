@@ -90,12 +90,13 @@ def draw_pair(folder: Path, group: str, score: ImageScore, spec: DetectorSpec) -
         method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
         image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=method), dtype=np.uint8)
     label_of = {category: label for label, category in enumerate(spec.category_ids)}
-    truth, found = record.labels_G[~record.ignore_G].tolist(), [label_of[entry["category_id"]] for entry in score.found]
+    objects = record.objects.without_crowds
+    truth, found = objects.labels_G.tolist(), [label_of[entry["category_id"]] for entry in score.found]
     xywh = np.array([entry["bbox"] for entry in score.found], dtype=np.float32).reshape(-1, 4)
     boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     names = spec.class_names
     captions = [f"{names[label]} {entry['score']:.2f}" for label, entry in zip(found, score.found, strict=True)]
-    drawn_truth = draw_boxes(image, record.boxes_G4[~record.ignore_G] * scale, truth, [names[label] for label in truth])
+    drawn_truth = draw_boxes(image, objects.boxes_G4 * scale, truth, [names[label] for label in truth])
     return Picture(
         file_name=record.file_name,
         group=group,

@@ -31,7 +31,7 @@ def split_table(splits: Splits) -> list[SplitRow]:
     """A row for each split that has images; crowds are not counted."""
     rows = []
     for name in SPLITS:
-        counts = [int((~image.ignore_G).sum()) for image in splits[name].images]
+        counts = [int((~image.objects.ignore_G).sum()) for image in splits[name].images]
         if counts:
             rows.append(
                 SplitRow(name, len(counts), counts.count(0), sum(counts), statistics.median(counts), max(counts))
@@ -43,7 +43,7 @@ def class_table(splits: Splits) -> list[tuple[str, list[int]]]:
     """(class, objects in each split that has images), those with most objects first."""
     used = [row.name for row in split_table(splits)]
     counts = {
-        name: Counter(int(label) for image in splits[name].images for label in image.labels_G[~image.ignore_G])
+        name: Counter(int(label) for image in splits[name].images for label in image.objects.without_crowds.labels_G)
         for name in used
     }
     names = splits["train"].class_names
@@ -56,7 +56,7 @@ def sizes_px(records: DatasetRecords, input_size: tuple[int, int]) -> list[float
     sides: list[float] = []
     for image in records.images:
         scale = min(input_size[0] / image.height, input_size[1] / image.width)
-        boxes_G4 = image.boxes_G4[~image.ignore_G]
+        boxes_G4 = image.objects.without_crowds.boxes_G4
         sides += (np.sqrt((boxes_G4[:, 2:] - boxes_G4[:, :2]).prod(axis=1)) * scale).tolist()
     return sides
 

@@ -29,7 +29,7 @@ def write_reports(truth: DatasetRecords, detections: list[dict[str, Any]]) -> di
     measured = measure(truth, detections)
     together = match_detections(truth, detections)
     overall = curve(together)
-    boxes = sum(len(image.labels_G) for image in truth.images)
+    boxes = sum(len(image.objects) for image in truth.images)
     write_json(paths.DETECTIONS, detections)
     _write_classes(measured)
     _write_thresholds(truth, measured, together, overall)

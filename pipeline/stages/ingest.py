@@ -9,7 +9,7 @@ def run(settings: Settings) -> None:
     """Fill data/raw, and say what it holds."""
     data = settings.data
     records, findings = ingest(data)
-    boxes = sum(len(record.boxes_G4) for record in records.images)
+    boxes = sum(len(record.objects) for record in records.images)
     print(f"ingest: {len(records.images)} images, {boxes} boxes, {len(records.categories)} classes from {data.shown}")
     if findings:
         print(f"ingest: {len(findings)} annotations or images could not be read; validate lists them")

@@ -69,8 +69,9 @@ def data_digests(folder: Path) -> tuple[str, str]:
 
 def _digest_of_before(records: DatasetRecords, content: Mapping[str, str]) -> str:
     lines = sorted(
-        f"{image.file_name}\t{content[image.file_name]}\t{image.boxes_G4.tolist()}\t{image.labels_G.tolist()}"
+        f"{image.file_name}\t{content[image.file_name]}\t{objects.boxes_G4.tolist()}\t{objects.labels_G.tolist()}"
         for image in records.images
+        for objects in [image.objects]
     )
     named = "\n".join([*records.class_names, *lines])
     return hashlib.sha256(named.encode("utf-8")).hexdigest()[:DIGEST_LENGTH]

@@ -43,7 +43,7 @@ def parts_of(records: DatasetRecords, choice: DataChoice, seed: int) -> Parts:
     eligible: list[ImageRecord] = []
     aside: list[ImageRecord] = []
     for image in records.images:
-        (eligible if not choice.one_object or len(image.boxes_G4) == 1 else aside).append(image)
+        (eligible if not choice.one_object or len(image.objects) == 1 else aside).append(image)
     eligible.sort(key=fold_order)
     fold = seed % choice.folds
     held_out = eligible[fold :: choice.folds]

@@ -275,7 +275,7 @@ def _cut(share: float, content: Mapping[str, str]) -> dict[str, DatasetRecords]:
         validation = dataclasses.replace(validation, images=[i for i in both if i.file_name in held])
     parts = {"training": training, "validation": validation}
     for name, part in parts.items():
-        if not sum(len(image.boxes_G4) for image in part.images):
+        if not sum(len(image.objects) for image in part.images):
             raise InputError(f"sweep.val: expected objects in the {name} images, got none in {len(part.images)}.")
     return parts
 

@@ -29,11 +29,11 @@ def records_digest(records: DatasetRecords, content: Mapping[str, str]) -> str:
     """
     digest = hashlib.sha256(json.dumps([records.class_names, records.category_ids]).encode())
     for image in records.images:
-        known = f"\n{content[image.file_name]} {image.height} {image.width} {len(image.labels_G)}\n"
+        known = f"\n{content[image.file_name]} {image.height} {image.width} {len(image.objects)}\n"
         digest.update(known.encode())
-        digest.update(image.boxes_G4.astype("<f4").tobytes())
-        digest.update(image.labels_G.astype("<i8").tobytes())
-        digest.update(image.ignore_G.astype("?").tobytes())
+        digest.update(image.objects.boxes_G4.astype("<f4").tobytes())
+        digest.update(image.objects.labels_G.astype("<i8").tobytes())
+        digest.update(image.objects.ignore_G.astype("?").tobytes())
     return digest.hexdigest()
 
 

@@ -8,7 +8,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch.multiprocessing import ProcessRaisedException
@@ -23,6 +22,7 @@ from yolox_core.data.loader import training_batches
 from yolox_core.data.records import DatasetRecords
 from yolox_core.loss.simota import SimOTA
 from yolox_core.model.yolox import build_model
+from yolox_core.structures import Objects
 from yolox_core.training.optim import training_mode
 from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState
@@ -60,10 +60,7 @@ def one_step(records: DatasetRecords, case: str) -> dict[str, torch.Tensor]:
     images = list(records.images)
     for key, keeps in zip(plan, with_objects, strict=True):
         if not keeps:
-            nothing = {"boxes_G4": np.zeros((0, 4), np.float32), "labels_G": np.zeros(0, np.int64)}
-            images[key.image_index] = dataclasses.replace(
-                images[key.image_index], ignore_G=np.zeros(0, bool), **nothing
-            )
+            images[key.image_index] = dataclasses.replace(images[key.image_index], objects=Objects())
     dataset = TrainingSet(dataclasses.replace(records, images=images), recipe.augment, recipe.seed)
     share = shard(plan, world.rank, world.size)
     step = recipe.train.micro_batch_size or len(share)

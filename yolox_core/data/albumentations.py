@@ -15,9 +15,8 @@ import numpy as np
 
 from yolox_core.config import AugmentConfig
 from yolox_core.data.geometry import Size, keep_visible, letterbox
-from yolox_core.data.objects import Objects
 from yolox_core.errors import InputError, nearest
-from yolox_core.structures import ImageArray
+from yolox_core.structures import ImageArray, Objects
 
 WHERE = "augment.albumentations"
 # What these give is not the 8-bit image the network takes (it converts by itself), or needs code, or is abstract.
@@ -65,7 +64,7 @@ class UserTransforms:
         if image.shape[:2] == size:
             return image, objects
         image, scale = letterbox(image, size)
-        return image, keep_visible(objects.moved(objects.boxes_G4 * np.float32(scale)), size, self._config)
+        return image, keep_visible(objects.scaled(scale), size, self._config)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_config": self._config, "_pipeline": None}
@@ -74,7 +73,7 @@ class UserTransforms:
 def _remaining(objects: Objects, rows: Any, boxes: Any) -> Objects:
     """The objects whose `rows` came back, with their new boxes; both are empty lists where none did."""
     kept_G = np.asarray(rows, np.int64).reshape(-1)
-    return objects.chosen(kept_G).moved(np.asarray(boxes, np.float32).reshape(-1, 4))
+    return objects[kept_G].moved(np.asarray(boxes, np.float32).reshape(-1, 4))
 
 
 def check_transforms(config: AugmentConfig) -> None:

@@ -24,8 +24,7 @@ from yolox_core.data.geometry import (
     random_affine,
     resized,
 )
-from yolox_core.data.objects import Objects, joined
-from yolox_core.structures import FloatArray, ImageArray
+from yolox_core.structures import FloatArray, ImageArray, Objects
 
 HSV_GAINS = (5, 30, 30)  # largest change of hue (in OpenCV's 180 steps), saturation and value; data_augment.py
 HUE_STEPS = 180  # OpenCV's 8-bit hue
@@ -90,7 +89,7 @@ def compose(
         moved.append(tile.objects.moved(map_boxes(boxes_G4, to_output)))
         shares.append(share_G)
     share: FloatArray = np.concatenate(shares)
-    return output, keep_visible(joined(moved), size, config, share)
+    return output, keep_visible(Objects.joined(moved), size, config, share)
 
 
 def _draw(output: ImageArray, tile: Tile, quarter: int, cut: tuple[int, int, int, int], to_output: Matrix) -> None:
@@ -143,7 +142,7 @@ def mixup(
         layer = np.asarray(cv2.copyMakeBorder(layer, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=(0,)), np.uint8)
     boxes_G4 = boxes_G4 - np.array((x, y, x, y), np.float32)
     blended = np.asarray(cv2.addWeighted(image, 0.5, layer, 0.5, 0.0), dtype=np.uint8)
-    return blended, joined((objects, keep_visible(other.objects.moved(boxes_G4), size, config, share_G)))
+    return blended, Objects.joined((objects, keep_visible(other.objects.moved(boxes_G4), size, config, share_G)))
 
 
 def shift_hsv(image: ImageArray, rng: np.random.Generator) -> ImageArray:

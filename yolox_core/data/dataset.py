@@ -15,10 +15,9 @@ from yolox_core.data.augment import Tile, flip, mixup, mosaic, shift_hsv
 from yolox_core.data.epoch_order import epoch_order
 from yolox_core.data.geometry import Size, fit_scale, fitted_size, keep_visible, padded
 from yolox_core.data.image_cache import DEFAULT_CACHE_BYTES, ImageCache
-from yolox_core.data.objects import Objects, PackedObjects
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
-from yolox_core.structures import ImageArray, IntArray, Sample
+from yolox_core.structures import BoolArray, ImageArray, IntArray, Objects, Sample
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,22 @@ class SampleKey:
 
 
 class ImageStore:
-    """Where the images of a data set are and what is in them, packed."""
+    """Where the images of a data set are and what is in them, packed.
+
+    A list of a hundred thousand small arrays costs every loader worker its own copy, page by page, as reference counts
+    are touched; a few flat arrays cost one. The objects of image i are rows ends[i] to ends[i + 1].
+    """
 
     def __init__(self, records: DatasetRecords, cache_bytes: int, latest: bool = False) -> None:
         self.root = records.image_root
         self._fetch = records.fetch
         self.decoded = ImageCache(cache_bytes, latest)
-        self._objects = PackedObjects.of(records.images)
+        self._objects = Objects.joined(image.objects for image in records.images)  # source px
+        self._ends = np.cumsum([0, *(len(image.objects) for image in records.images)], dtype=np.int64)
         self._names = np.array([image.file_name.encode() for image in records.images] or [b""])
         self._image_ids = np.array([image.image_id for image in records.images], np.int64)
         self._sizes_N2 = np.array([(image.height, image.width) for image in records.images], np.int32).reshape(-1, 2)
-        self.has_objects = self._objects.has_objects()
+        self.has_objects: BoolArray = np.diff(self._ends) > 0
 
     def __len__(self) -> int:
         return len(self._image_ids)
@@ -69,12 +73,12 @@ class ImageStore:
         It is read when its pixels are asked for, or here where the annotation does not say how large it is.
         """
         height, width = self._sizes_N2[index].tolist()
-        objects = self._objects.of_image(index)
+        objects = self._objects[slice(*self._ends[index : index + 2])]
         if height and width:
-            fitted = objects.moved(objects.boxes_G4 * np.float32(fit_scale((height, width), size)))
+            fitted = objects.scaled(fit_scale((height, width), size))
             return Tile(fitted_size((height, width), size), fitted, lambda: self.read(index, size)[0]), (height, width)
         image, source_size = self.read(index, size)
-        return Tile.of(image, objects.moved(objects.boxes_G4 * np.float32(fit_scale(source_size, size)))), source_size
+        return Tile.of(image, objects.scaled(fit_scale(source_size, size))), source_size
 
     def read(self, index: int, size: Size) -> tuple[ImageArray, Size]:
         """The pixels of image `index` fitted into `size`, and its size on disk. InputError where that is not as
@@ -131,8 +135,7 @@ class TrainingSet:
             image = shift_hsv(image, rng)
         image, objects = self._user_transforms(image, objects, rng)
         image, objects = flip(image, objects, self.augment.flip, rng)
-        image_id = self.images.image_id(key.image_index)
-        return Sample(image, objects.boxes_G4, objects.labels_G, objects.ignore_G, image_id, source_size, scale)
+        return Sample(image, objects, self.images.image_id(key.image_index), source_size, scale)
 
     def _mosaic(self, key: SampleKey, rng: np.random.Generator) -> tuple[ImageArray, Objects]:
         pool = self._pool(key)
@@ -183,9 +186,7 @@ class EvaluationSet:
         tile, source_size = self.images.tile(index, self.size)
         return Sample(
             padded(tile.load(), self.size),
-            tile.objects.boxes_G4,
-            tile.objects.labels_G,
-            tile.objects.ignore_G,
+            tile.objects,
             self.images.image_id(index),
             source_size,
             fit_scale(source_size, self.size),

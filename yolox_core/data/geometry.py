@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yolox_core.config import PAD_VALUE, AugmentConfig
-from yolox_core.data.objects import Objects
-from yolox_core.structures import FloatArray, ImageArray
+from yolox_core.structures import FloatArray, ImageArray, Objects
 
 Size = tuple[int, int]
 Matrix = npt.NDArray[np.float64]
@@ -108,4 +107,4 @@ def keep_visible(objects: Objects, size: Size, config: AugmentConfig, share_G: F
     visible_G = left_G if share_G is None else left_G * share_G
     shortest_G = (cut_G4[:, 2:] - cut_G4[:, :2]).min(axis=1, initial=np.inf)
     keep_G = (visible_G > 0) & (visible_G >= config.min_visibility) & (shortest_G >= config.min_box_px)
-    return objects.moved(cut_G4).chosen(keep_G)
+    return objects.moved(cut_G4)[keep_G]

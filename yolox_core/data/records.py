@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from yolox_core.structures import BoolArray, FloatArray, IntArray
+from yolox_core.structures import Objects
 
 LARGEST_ID = 2**63 - 1  # ids become int64
 
@@ -27,9 +25,7 @@ class ImageRecord:
     file_name: str  # relative to the records' image root, with forward slashes
     height: int  # px, as annotated; 0 where the annotation does not say
     width: int
-    boxes_G4: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))  # xyxy, source px
-    labels_G: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))  # class index
-    ignore_G: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))  # crowd: neither object nor background
+    objects: Objects = field(default_factory=Objects)  # source px
     split: str | None = None  # train, val or test where the data set brings its own split
     annotation: str = ""  # where the objects were read, for messages: "annotations/cat.xml"
 
@@ -58,5 +54,4 @@ class DatasetRecords:
 
 def described(record: ImageRecord, class_names: Sequence[str]) -> list[str]:
     """What the annotation says of the image, a text an object, whatever the order: equal lists mean equal truth."""
-    objects = zip(record.boxes_G4.tolist(), record.labels_G, record.ignore_G, strict=True)
-    return sorted(f"{class_names[int(label)]} {box} {bool(ignore)}" for box, label, ignore in objects)
+    return sorted(f"{class_names[label]} {box} {ignore}" for box, label, ignore in record.objects.rows())

@@ -58,7 +58,7 @@ def measure(
     truth: DatasetRecords, detections: Sequence[dict[str, Any]], backend: Backend = "pycocotools"
 ) -> Measurement:
     """Detections as COCO results (`image_id`, `category_id`, `bbox` xywh source px, `score`) against the truth."""
-    if not any(len(image.labels_G) and not image.ignore_G.all() for image in truth.images):
+    if all(image.objects.ignore_G.all() for image in truth.images):
         return Measurement({}, ())
     with contextlib.redirect_stdout(io.StringIO()):  # both libraries print progress and tables
         _, eval_class = _backend(backend)
@@ -88,10 +88,7 @@ def as_coco(records: DatasetRecords) -> dict[str, Any]:
     """The records as a COCO data set in memory."""
     annotations: list[dict[str, Any]] = []
     for image in records.images:
-        for box, label, ignore in zip(
-            image.boxes_G4.tolist(), image.labels_G.tolist(), image.ignore_G.tolist(), strict=True
-        ):
-            x1, y1, x2, y2 = box
+        for (x1, y1, x2, y2), label, ignore in image.objects.rows():
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -143,7 +140,7 @@ def _classes(truth: DatasetRecords, precision: Any, recall: Any) -> tuple[ClassF
     by_id = sorted(range(len(truth.categories)), key=lambda index: truth.category_ids[index])
     figures = []
     for position, index in enumerate(by_id):
-        counts = [int(((image.labels_G == index) & ~image.ignore_G).sum()) for image in truth.images]
+        counts = [int((image.objects.without_crowds.labels_G == index).sum()) for image in truth.images]
         if not sum(counts):
             continue
         of_class = precision[:, :, position, ALL_SIZES, MOST_DETECTIONS]

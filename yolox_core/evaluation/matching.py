@@ -96,15 +96,16 @@ def _match_image(image: ImageRecord, entries: list[dict[str, Any]], label_of: di
     xywh_D4 = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
     labels_D = np.array([label_of[entry["category_id"]] for entry in entries], np.int64)
     found_D4 = np.concatenate([xywh_D4[:, :2], xywh_D4[:, :2] + xywh_D4[:, 2:]], axis=1)
-    overlap_DG = overlap(found_D4, image.boxes_G4.astype(np.float64), image.ignore_G)
+    objects = image.objects
+    overlap_DG = overlap(found_D4, objects.boxes_G4.astype(np.float64), objects.ignore_G)
     return MatchedImage(
         image_id=image.image_id,
-        labels_G=image.labels_G,
-        ignore_G=image.ignore_G,
+        labels_G=objects.labels_G,
+        ignore_G=objects.ignore_G,
         scores_D=np.array([entry["score"] for entry in entries], np.float64),
         labels_D=labels_D,
         overlap_DG=overlap_DG,
-        found_D=greedy(overlap_DG, labels_D[:, None] == image.labels_G, image.ignore_G),
+        found_D=greedy(overlap_DG, labels_D[:, None] == objects.labels_G, objects.ignore_G),
     )
 
 

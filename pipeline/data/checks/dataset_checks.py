@@ -33,7 +33,7 @@ def check_classes(records: DatasetRecords) -> list[Finding]:
         elif count < FEW:
             findings.append(Finding("few-objects", f"class {name}", f"{count} objects, {FEW} are few", "kept"))
     findings += _imbalance(records.class_names, everywhere)
-    crowds = sum(int(record.ignore_G.sum()) for record in records.images)
+    crowds = sum(int(record.objects.ignore_G.sum()) for record in records.images)
     if crowds:
         findings.append(
             Finding("crowd", EVERYTHING, f"{crowds} regions of many objects", "neither object nor background")
@@ -53,10 +53,10 @@ def check_sizes(records: DatasetRecords, input_size: int) -> list[Finding]:
     findings: list[Finding] = []
     sides = [np.zeros(0)]
     for record in records.images:
-        if not len(record.boxes_G4) or not record.height or not record.width:
+        if not len(record.objects) or not record.height or not record.width:
             continue
         scale = input_size / max(record.height, record.width)
-        boxes_G4 = record.boxes_G4[~record.ignore_G] * scale
+        boxes_G4 = record.objects.without_crowds.boxes_G4 * scale
         sides.append(_sides(boxes_G4) / input_size)  # per px of input
         most = _most_in_a_cell(boxes_G4)
         if most > POINTS_A_CELL:
@@ -95,7 +95,7 @@ def _most_in_a_cell(boxes_G4: FloatArray) -> int:
 def _objects(images: Sequence[ImageRecord]) -> Counter[int]:
     counts: Counter[int] = Counter()
     for record in images:
-        counts.update(record.labels_G[~record.ignore_G].tolist())
+        counts.update(record.objects.without_crowds.labels_G.tolist())
     return counts
 
 

@@ -17,7 +17,7 @@ from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.scan.duplicate_cache import Pair
 from pipeline.data.scan.image_scan import ImageScan, scan_images
 from yolox_core.data.records import DatasetRecords, ImageRecord
-from yolox_core.structures import BoolArray, FloatArray, IntArray
+from yolox_core.structures import BoolArray, FloatArray, IntArray, Objects
 
 TINY_PX = 2.0  # a side, in the image itself
 COVERING = 0.995  # of both sides
@@ -47,7 +47,7 @@ def check(
         mine = (record.file_name,)
         if view.problem is not None:
             code, what = view.problem
-            action = f"image and its {len(record.boxes_G4)} boxes dropped"
+            action = f"image and its {len(record.objects)} boxes dropped"
             findings.append(Finding(code, record.file_name, what, action, mine))
             continue
         mended, wrong = next(checked)  # of this record: both go through the good ones in their order
@@ -82,8 +82,8 @@ def _of_size(record: ImageRecord, size: tuple[int, int]) -> ImageRecord:
 
 def _with_odd_boxes(images: Sequence[ImageRecord]) -> BoolArray:
     """Which images [B] have a box that cannot be used as it is, without a word; all looked at at once, as few have."""
-    boxes_N4 = np.concatenate([np.zeros((0, 4), np.float32), *[record.boxes_G4 for record in images]])
-    image_N = np.repeat(np.arange(len(images)), [len(record.boxes_G4) for record in images])
+    boxes_N4 = Objects.joined(record.objects for record in images).boxes_G4
+    image_N = np.repeat(np.arange(len(images)), [len(record.objects) for record in images])
     size_N2 = np.array([(record.width, record.height) for record in images], np.float32).reshape(-1, 2)[image_N]
     with np.errstate(invalid="ignore"):  # infinity less infinity; told one by one
         sides_N2 = boxes_N4[:, 2:] - boxes_N4[:, :2]
@@ -111,9 +111,9 @@ def _check(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
     place = record.annotation or record.file_name
     findings: list[Finding] = []
     kept: list[int] = []
-    boxes = record.boxes_G4.copy()
+    boxes = record.objects.boxes_G4.copy()
     known: dict[tuple[float, ...], list[tuple[int, bool]]] = {}
-    for index, box in enumerate(record.boxes_G4):
+    for index, box in enumerate(record.objects.boxes_G4):
         where = f"{place}: object {index + 1}"
         problem = _box_problem(box, record)
         if problem:
@@ -125,7 +125,7 @@ def _check(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
             what = f"{_show(box)} reaches {beyond:.4g} px out of the {record.width}x{record.height} image"
             findings.append(Finding("box-clipped", where, what, "box clipped"))
         alike = known.setdefault(tuple(boxes[index].tolist()), [])
-        kind = (int(record.labels_G[index]), bool(record.ignore_G[index]))
+        kind = (int(record.objects.labels_G[index]), bool(record.objects.ignore_G[index]))
         if kind in alike:
             what = f"{_show(box)} of the same class occurs before"
             findings.append(Finding("box-duplicate", where, what, "box dropped"))
@@ -134,13 +134,7 @@ def _check(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
         kept.append(index)
         findings += _doubts(boxes[index], record, where, beside=any(label != kind[0] for label, _ in alike))
     chosen = np.asarray(kept, np.int64)
-    usable = replace(
-        record,
-        boxes_G4=boxes[chosen],
-        labels_G=record.labels_G[chosen],
-        ignore_G=record.ignore_G[chosen],
-    )
-    return usable, findings
+    return replace(record, objects=record.objects.moved(boxes)[chosen]), findings
 
 
 def _doubts(box: FloatArray, record: ImageRecord, where: str, beside: bool) -> list[Finding]:
@@ -158,11 +152,9 @@ def _doubts(box: FloatArray, record: ImageRecord, where: str, beside: bool) -> l
 
 def summary(records: DatasetRecords, findings: Sequence[Finding]) -> dict[str, Any]:
     """Counts for people and reports: findings by code, images, boxes, classes, object sizes."""
-    boxes = np.bincount(
-        np.concatenate([np.zeros(0, np.int64), *[record.labels_G for record in records.images]]),
-        minlength=len(records.categories),
-    ).tolist()
-    empty = sum(len(record.boxes_G4) == 0 for record in records.images)
+    labels_N = Objects.joined(record.objects for record in records.images).labels_G
+    boxes = np.bincount(labels_N, minlength=len(records.categories)).tolist()
+    empty = sum(len(record.objects) == 0 for record in records.images)
     return {
         "images": len(records.images),
         "images_without_objects_share": round(empty / max(len(records.images), 1), 4),
@@ -207,7 +199,7 @@ def _show(box: np.ndarray[Any, Any]) -> str:
 
 def _size_percentiles(records: DatasetRecords) -> dict[str, float]:
     """Percentiles of sqrt(box area), source px."""
-    boxes = np.concatenate([np.zeros((0, 4), np.float32), *[record.boxes_G4 for record in records.images]])
+    boxes = Objects.joined(record.objects for record in records.images).boxes_G4
     if not len(boxes):
         return {}
     sides = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))

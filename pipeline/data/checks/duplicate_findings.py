@@ -31,7 +31,7 @@ def same_files(records: DatasetRecords, digests: Sequence[str], side: Sequence[s
             both = (first.file_name, here.file_name)
             findings.append(Finding(code, told(here), f"same content as {told(first)}", "kept", both))
             if described(first, records.class_names) != described(here, records.class_names):
-                what = f"{len(here.boxes_G4)} boxes here, {len(first.boxes_G4)} on the same picture {told(first)}"
+                what = f"{len(here.objects)} boxes here, {len(first.objects)} on the same picture {told(first)}"
                 findings.append(Finding("copies-differ", told(here), what, "kept", both))
         before.append(index)
     return findings

@@ -64,7 +64,7 @@ def _told(finding: Finding) -> dict[str, Any]:
 
 def _told_copy(record: ImageRecord, left_out: dict[str, str]) -> dict[str, Any]:
     kept = left_out[record.file_name]
-    change = f"image and its {len(record.boxes_G4)} boxes left out, {kept} is kept"
+    change = f"image and its {len(record.objects)} boxes left out, {kept} is kept"
     return {"code": "image-duplicate", "where": record.file_name, "what": f"same content as {kept}", "change": change}
 
 

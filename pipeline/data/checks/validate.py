@@ -71,5 +71,5 @@ def _require_something(valid: DatasetRecords, findings: list[Finding], source: s
     first = f" First of {len(findings)} findings: {findings[0].line()}" if findings else ""
     if not valid.images:
         raise InputError(f"{source}: expected usable images, got none.{first}")
-    if not any(len(record.boxes_G4) for record in valid.images):
+    if not any(len(record.objects) for record in valid.images):
         raise InputError(f"{source}: expected boxes, got {len(valid.images)} images without any usable one.{first}")

@@ -26,12 +26,11 @@ from pipeline.data.parsing.text import first_double, is_utf8, on_one_line, shown
 from yolox_core.atomic_files import new_text
 from yolox_core.data.records import LARGEST_ID, Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
-from yolox_core.structures import BoolArray, FloatArray, IntArray
+from yolox_core.structures import Objects
 
 BLOCK = 4096  # annotations looked at, or written, together
 SMALL = 1e-4  # numbers below are written in powers of ten: by Python with two digits, 1e-05, by orjson with one
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_Objects = tuple[FloatArray, IntArray, BoolArray]
 
 
 def write_coco(records: DatasetRecords, path: Path) -> None:
@@ -58,15 +57,15 @@ def _image(record: ImageRecord) -> dict[str, Any]:
 def _annotation_lines(records: DatasetRecords) -> Iterator[str]:
     """Each annotation as JSON; formatted here, for the encoder takes five times as long for a million of them."""
     category_ids = records.category_ids
-    boxes_N4 = np.concatenate([np.zeros((0, 4)), *[record.boxes_G4 for record in records.images]])
+    boxes_N4 = Objects.joined(record.objects for record in records.images).boxes_G4.astype(np.float64)
     if not np.isfinite(boxes_N4).all():
         raise ValueError("expected finite coordinates, got boxes that were not checked")
     boxes_N4[:, 2:] -= boxes_N4[:, :2]
     numbers = _in_json(np.hstack([boxes_N4, boxes_N4[:, 2:3] * boxes_N4[:, 3:]]))
     number = 0
     for record in records.images:
-        mine = islice(numbers, len(record.boxes_G4))
-        for text, label, ignore in zip(mine, record.labels_G.tolist(), record.ignore_G.tolist(), strict=True):
+        mine = islice(numbers, len(record.objects))
+        for text, (_, label, ignore) in zip(mine, record.objects.rows(), strict=True):
             number += 1
             bbox, _, area = text.rpartition(", ")
             whose = f'"id": {number}, "image_id": {record.image_id}, "category_id": {category_ids[label]}'
@@ -139,21 +138,18 @@ def parse(
     names = _image_entries(document, where, findings)
     objects = _objects(document, where, {key: at for at, key in enumerate(names)}, categories, findings)
     images = []
-    for (key, entry), (boxes_G4, labels_G, ignore_G) in zip(names.items(), objects, strict=True):
+    for (key, entry), mine in zip(names.items(), objects, strict=True):
         found = locate(entry["file_name"])
         if found is None:
             place = f"{where}: image {key}"
             lost = f"expected an image {entry['file_name']!r}, got none"
-            findings.append(Finding("missing-image", place, lost, f"its {len(boxes_G4)} boxes dropped"))
+            findings.append(Finding("missing-image", place, lost, f"its {len(mine)} boxes dropped"))
             continue
         height, width = _size(entry)
         image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
         annotation = on_one_line(_text(entry, "annotation") or ("" if own else f"{where}: image {key}"))
         own_split = split_of_word(_text(entry, "split")) or split
-        record = ImageRecord(
-            image_id, found, height, width, boxes_G4, labels_G, ignore_G, split=own_split, annotation=annotation
-        )
-        images.append(record)
+        images.append(ImageRecord(image_id, found, height, width, mine, own_split, annotation))
     return categories, images, findings
 
 
@@ -198,7 +194,7 @@ def _objects(
     place_of: Mapping[Any, int],
     categories: tuple[Category, ...],
     findings: list[Finding],
-) -> Iterator[_Objects]:
+) -> Iterator[Objects]:
     """Boxes xyxy, class indices and crowd flags of each image, in the order of their places."""
     label_of = {category.category_id: label for label, category in enumerate(categories)}
     found = _in_places(document.columns, place_of, label_of)
@@ -208,10 +204,9 @@ def _objects(
     order_N = np.argsort(place_N, kind="stable")
     xywh_N4 = found.boxes_N4[order_N]
     boxes_N4 = np.hstack([xywh_N4[:, :2], xywh_N4[:, :2] + xywh_N4[:, 2:]]).astype(np.float32)
-    labels_N, ignore_N = np.array(found.category_ids, np.int64)[order_N], found.crowd_N[order_N]
+    objects = Objects(boxes_N4, np.array(found.category_ids, np.int64)[order_N], found.crowd_N[order_N])
     ends = np.searchsorted(place_N[order_N], np.arange(len(place_of)), side="right").tolist()
-    spans = (slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
-    return ((boxes_N4[span], labels_N[span], ignore_N[span]) for span in spans)
+    return (objects[start:end] for start, end in zip([0, *ends], ends, strict=False))
 
 
 def _by_blocks(

@@ -18,7 +18,7 @@ from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import HELD_OUT, split_of_file
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
-from yolox_core.structures import IntArray
+from yolox_core.structures import IntArray, Objects
 
 Documents = Mapping[str, Document]
 
@@ -53,7 +53,7 @@ def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Findi
     for name, document in found.items():
         own, records, wrong = coco.parse(document, name, partial(listing.locate, name), splits[name])
         position = _positions(own, categories)
-        images += [replace(record, labels_G=position[record.labels_G]) for record in records]
+        images += _relabelled(records, position)
         findings += wrong
     images, twice = _once_each(images)
     findings += twice
@@ -78,9 +78,7 @@ def _once_each(images: list[ImageRecord]) -> tuple[list[ImageRecord], list[Findi
         of_name[record.file_name] = replace(
             first,
             split=split,
-            boxes_G4=np.concatenate([first.boxes_G4, record.boxes_G4]),
-            labels_G=np.concatenate([first.labels_G, record.labels_G]),
-            ignore_G=np.concatenate([first.ignore_G, record.ignore_G]),
+            objects=Objects.joined((first.objects, record.objects)),
         )
         what = f"{record.file_name} has an entry already, {first.annotation}"
         findings.append(Finding("duplicate-image-entry", record.annotation, what, f"boxes joined, split {split}"))
@@ -130,10 +128,15 @@ def _without_umbrella(
     # a category may stand above itself (cat: cat); that is a class even without objects
     above = [(entry.get("supercategory"), entry["name"]) for entry in entries]
     parents = {parent for parent, name in above if isinstance(parent, str) and parent != name}
-    used = {int(label) for record in images for label in record.labels_G}
+    used = {int(label) for record in images for label in record.objects.labels_G}
     kept = [label for label, category in enumerate(categories) if label in used or category.name not in parents]
     if len(kept) == len(categories) or not kept:
         return categories, images
     left = tuple(categories[label] for label in kept)
     position = _positions(categories, left)
-    return left, [replace(record, labels_G=position[record.labels_G]) for record in images]
+    return left, _relabelled(images, position)
+
+
+def _relabelled(images: list[ImageRecord], position: IntArray) -> list[ImageRecord]:
+    """Labels by a table from old to new."""
+    return [replace(image, objects=image.objects.labelled(position[image.objects.labels_G])) for image in images]

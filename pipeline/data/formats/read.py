@@ -115,14 +115,14 @@ def _without_wild_boxes(records: DatasetRecords) -> tuple[DatasetRecords, list[F
     """Leave out boxes too far away for our own files: sums and shares of numbers that pass may reach there."""
     images, findings = [], []
     for record in records.images:
-        near_G = np.abs(record.boxes_G4).max(axis=1, initial=0) <= FURTHEST
+        boxes_G4 = record.objects.boxes_G4
+        near_G = np.abs(boxes_G4).max(axis=1, initial=0) <= FURTHEST
         if not near_G.all():
             for number in np.flatnonzero(~near_G):
-                what = f"expected coordinates within {FURTHEST:g} px, got {shown(record.boxes_G4[number].tolist())}"
+                what = f"expected coordinates within {FURTHEST:g} px, got {shown(boxes_G4[number].tolist())}"
                 where = f"{record.annotation or record.file_name}: object {number + 1}"
                 findings.append(Finding("box-not-finite", where, what, "box dropped"))
-            kept = (record.boxes_G4[near_G], record.labels_G[near_G], record.ignore_G[near_G])
-            record = replace(record, boxes_G4=kept[0], labels_G=kept[1], ignore_G=kept[2])
+            record = replace(record, objects=record.objects[near_G])
         images.append(record)
     return replace(records, images=images), findings
 

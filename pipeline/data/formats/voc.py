@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
-from pipeline.data.parsing.box_builder import Objects, finite_numbers
+from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import read_xml
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 _ROOT_TAG = re.compile(rb"<annotation[\s>]")
 _IN_CLASS = re.compile(r"\s+(-1|0|1)$")  # the lists of one class say so behind each name
@@ -48,9 +49,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
             findings.append(Finding(code, name, what, "annotation left out"))
             continue
         split = splits.get(PurePosixPath(image).stem) or split_of_folders(name)
-        images[image] = _objects(root, name, label_of, findings).record(
-            image, _size(root), split=split, annotation=name
-        )
+        images[image] = ImageRecord(0, image, *_size(root), _objects(root, name, label_of, findings), split, name)
     for image in listing.images:
         if image not in named:
             lost = "expected an XML file for it, got none"
@@ -127,7 +126,7 @@ def _size(root: ElementTree.Element) -> tuple[int, int]:
 
 
 def _objects(root: ElementTree.Element, name: str, label_of: dict[str, int], findings: list[Finding]) -> Objects:
-    objects = Objects()
+    rows = []
     for position, entry in enumerate(root.iter("object"), 1):
         texts = [(entry.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS]
         box = finite_numbers(texts)
@@ -138,5 +137,5 @@ def _objects(root: ElementTree.Element, name: str, label_of: dict[str, int], fin
             what = f"expected {', '.join(CORNERS)} in finite numbers, got {shown(texts)}"
             findings.append(Finding("box-not-numbers", place, what, "box dropped"))
         else:
-            objects.add(box, label_of[_class(entry)])
-    return objects
+            rows.append((box, label_of[_class(entry)], False))
+    return Objects.of(rows)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.data.formats import yolo_ids, yolo_names
 from pipeline.data.parsing import yaml_text
-from pipeline.data.parsing.box_builder import Objects, finite_numbers
+from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders
@@ -20,6 +20,7 @@ from pipeline.data.parsing.text import shown
 from yolox_core.data.image_header import image_size
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
+from yolox_core.structures import Objects
 
 _MAX_CLASSES = 10_000  # a larger index is a mistake, not a class
 
@@ -128,11 +129,12 @@ def _record(
     except InputError as refused:
         findings.append(Finding("unreadable-image", image, str(refused).partition(": ")[2], "image left out"))
         return None
-    objects = Objects()
-    for line in lines[label_file] if label_file else []:
-        x1, y1, x2, y2 = line.box
-        objects.add((x1 * width, y1 * height, x2 * width, y2 * height), line.label)
-    return objects.record(image, (height, width), split=split, annotation=label_file or "")
+    rows = [
+        ((x1 * width, y1 * height, x2 * width, y2 * height), line.label, False)
+        for line in (lines[label_file] if label_file else [])
+        for x1, y1, x2, y2 in [line.box]
+    ]
+    return ImageRecord(0, image, height, width, Objects.of(rows), split, label_file or "")
 
 
 def _parse(listing: Listing, name: str, names: tuple[str, ...] | None, findings: list[Finding]) -> list[_Line]:

@@ -72,13 +72,12 @@ def _check_names(records: DatasetRecords) -> None:
 def _lines(record: ImageRecord, findings: list[Finding]) -> Iterator[str]:
     """`class cx cy width height` as shares of the image's size, a line an object."""
     where = record.annotation or record.file_name
-    count = len(record.boxes_G4)
+    count = len(record.objects)
     if count and min(record.height, record.width) <= 0:
         what = "expected an image whose size is known, for boxes in shares of it"
         findings.append(Finding("unreadable-image", where, what, f"its {count} boxes left out"))
         return
-    shares_G4 = _shares(record)
-    for number, (label, shares, ignore) in enumerate(zip(record.labels_G, shares_G4, record.ignore_G, strict=True), 1):
+    for number, (shares, (_, label, ignore)) in enumerate(zip(_shares(record), record.objects.rows(), strict=True), 1):
         place = f"{where}: object {number}"
         if ignore:
             what = "expected a single object, got a crowd, for which YOLO has no word"
@@ -89,11 +88,11 @@ def _lines(record: ImageRecord, findings: list[Finding]) -> Iterator[str]:
             if shares.min() < 0 or shares.max() > 1:
                 what = "expected shares from 0 to 1, got a box beyond its image, which other tools may refuse"
                 findings.append(Finding("box-beyond-image", place, what, "kept"))
-            yield f"{int(label)} {' '.join(f'{share:.{_DIGITS}f}' for share in shares.tolist())}\n"
+            yield f"{label} {' '.join(f'{share:.{_DIGITS}f}' for share in shares.tolist())}\n"
 
 
 def _shares(record: ImageRecord) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """[G, 4] centre x, centre y, width, height as shares of the image's size; in double precision."""
-    x1, y1, x2, y2 = record.boxes_G4.astype(np.float64).T
+    x1, y1, x2, y2 = record.objects.boxes_G4.astype(np.float64).T
     width, height = max(record.width, 1), max(record.height, 1)
     return np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], axis=1)

@@ -2,11 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
-
-from yolox_core.data.records import ImageRecord
 
 Point = tuple[float, float]
 LARGEST = 1e9  # no coordinate is larger; beyond float32's range sums would overflow
@@ -48,39 +43,3 @@ def turned(points: Iterable[Point], about: Point, degrees: float) -> list[Point]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x0, y0 = about
     return [(x0 + (x - x0) * cos - (y - y0) * sin, y0 + (x - x0) * sin + (y - y0) * cos) for x, y in points]
-
-
-@dataclass
-class Objects:
-    """Boxes xyxy in source pixels, class indices, and crowd flags."""
-
-    boxes: list[Sequence[float]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    ignore: list[bool] = field(default_factory=list)
-
-    def add(self, box: Sequence[float], label: int, ignore: bool = False) -> None:
-        self.boxes.append(box)
-        self.labels.append(label)
-        self.ignore.append(ignore)
-
-    def record(
-        self,
-        file_name: str,
-        size: tuple[int, int],
-        *,
-        image_id: int = 0,
-        split: str | None = None,
-        annotation: str = "",
-    ) -> ImageRecord:
-        """The image with these objects; `size` is (height, width) px."""
-        return ImageRecord(
-            image_id=image_id,
-            file_name=file_name,
-            height=size[0],
-            width=size[1],
-            boxes_G4=np.asarray(self.boxes, np.float32).reshape(-1, 4),
-            labels_G=np.asarray(self.labels, np.int64),
-            ignore_G=np.asarray(self.ignore, np.bool_),
-            split=split,
-            annotation=annotation,
-        )

@@ -1,15 +1,15 @@
 """The annotated images of a folder while they are found: each once, its objects by class name until all are known."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.data.parsing.box_builder import Objects
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.text import is_utf8, on_one_line
 from yolox_core.data.image_header import image_size
 from yolox_core.data.records import LARGEST_ID, Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
+from yolox_core.structures import Objects
 
 Box = Sequence[float]  # xyxy, source px
 
@@ -26,6 +26,12 @@ class Annotated:
 
     def add(self, name: str, box: Box, ignore: bool = False) -> None:
         self.objects.append((name, box, ignore))
+
+    def record(self, file_name: str, label_of: Mapping[str, int]) -> ImageRecord:
+        """The image with these objects, by class index."""
+        objects = Objects.of((box, label_of[name], ignore) for name, box, ignore in self.objects)
+        annotation = on_one_line(self.annotation)
+        return ImageRecord(self.image_id, file_name, *self.size, objects, self.split, annotation)
 
 
 @dataclass
@@ -68,7 +74,7 @@ class DatasetBuilder:
         used = {name for annotated in self.images.values() for name, _, _ in annotated.objects}
         label_of = {name: label for label, name in enumerate(dict.fromkeys([*names, *sorted(used)]))}
         categories = tuple(Category(label + 1, name) for name, label in label_of.items())
-        images = [_record(name, annotated, label_of) for name, annotated in sorted(self.images.items())]
+        images = [annotated.record(name, label_of) for name, annotated in sorted(self.images.items())]
         return DatasetRecords(self.listing.root, categories, images)
 
 
@@ -87,16 +93,3 @@ def whole_id(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         return -1
     return value if 0 <= value <= LARGEST_ID else -1
-
-
-def _record(name: str, annotated: Annotated, label_of: dict[str, int]) -> ImageRecord:
-    objects = Objects()
-    for called, box, ignore in annotated.objects:
-        objects.add(box, label_of[called], ignore)
-    return objects.record(
-        name,
-        annotated.size,
-        image_id=annotated.image_id,
-        split=annotated.split,
-        annotation=on_one_line(annotated.annotation),
-    )

@@ -73,14 +73,8 @@ def merge(parts: Sequence[Part], image_root: Path) -> DatasetRecords:
 
 def _relabelled(image: ImageRecord, new_labels: Sequence[int]) -> ImageRecord:
     """Labels by a table from old to new; objects whose new label is negative are left out."""
-    labels_G = np.asarray([*new_labels, -1], np.int64)[image.labels_G]
-    stays_G = labels_G >= 0
-    return replace(
-        image,
-        boxes_G4=image.boxes_G4[stays_G],
-        labels_G=labels_G[stays_G],
-        ignore_G=image.ignore_G[stays_G],
-    )
+    labels_G = np.asarray([*new_labels, -1], np.int64)[image.objects.labels_G]
+    return replace(image, objects=image.objects.labelled(labels_G)[labels_G >= 0])
 
 
 def _categories(parts: Sequence[Part]) -> tuple[Category, ...]:

@@ -120,13 +120,13 @@ def _manifest(valid: DatasetRecords, digests: Sequence[str], parts: Mapping[str,
 
 
 def _boxes(part: DatasetRecords) -> dict[str, int]:
-    labels = Counter(int(label) for record in part.images for label in record.labels_G)
+    labels = Counter(int(label) for record in part.images for label in record.objects.labels_G)
     return {name: labels[label] for label, name in enumerate(part.class_names)}
 
 
 def _require_objects(parts: Mapping[str, DatasetRecords]) -> None:
     for name in ("train", "test"):
-        if all(record.ignore_G.all() for record in parts[name].images):
+        if all(record.objects.ignore_G.all() for record in parts[name].images):
             raise InputError(
                 f"data.split: expected objects in the {name} split, got {len(parts[name].images)} images without any. "
                 "Add annotated images, or change data.split."

@@ -47,7 +47,7 @@ def without_repeats(records: DatasetRecords) -> DatasetRecords:
 
 def repeat_factors(images: Sequence[ImageRecord], rare: float) -> list[float]:
     """How often each image is to be seen, 1 or more; not yet rounded."""
-    classes = [set(record.labels_G[~record.ignore_G].tolist()) for record in images]
+    classes = [set(record.objects.without_crowds.labels_G.tolist()) for record in images]
     with_class = Counter(label for present in classes for label in present)
     of_class = {label: max(1.0, math.sqrt(rare * len(images) / count)) for label, count in with_class.items()}
     return [max((of_class[label] for label in present), default=1.0) for present in classes]
@@ -57,7 +57,8 @@ def _without_much_background(
     images: Sequence[ImageRecord], positions: Sequence[float], share: float | None
 ) -> list[int]:
     """Indices of the images that stay; of those without objects the first by their content."""
-    empty = [index for index, record in enumerate(images) if record.ignore_G.all()]  # crowds alone teach nothing
+    # crowds alone teach nothing
+    empty = [index for index, record in enumerate(images) if record.objects.ignore_G.all()]
     with_objects = len(images) - len(empty)
     if share is None:
         return list(range(len(images)))

@@ -145,7 +145,7 @@ def _classes(records: DatasetRecords, keys: Sequence[str]) -> dict[str, set[str]
     names = records.class_names
     shown: dict[str, set[str]] = defaultdict(set)
     for key, record in zip(keys, records.images, strict=True):
-        shown[key] |= {names[label] for label in set(record.labels_G[~record.ignore_G].tolist())}
+        shown[key] |= {names[label] for label in set(record.objects.without_crowds.labels_G.tolist())}
     return shown
 
 

@@ -12,6 +12,6 @@ def test_split() -> DatasetRecords:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run `dvc repro`, or `yolox prepare` first.")
     truth = read_coco(path, paths.RAW_IMAGES)
-    if all(image.ignore_G.all() for image in truth.images):
+    if all(image.objects.ignore_G.all() for image in truth.images):
         raise InputError(f"{path}: expected test images with objects, found none. Raise data.split.test.")
     return truth

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.data.coco.coco import write_coco
-from pipeline.data.parsing.box_builder import Objects
 from pipeline.data.synthetic import backdrop
 from pipeline.data.synthetic.shapes import OUTLINES, outline
 from yolox_core.atomic_files import write_bytes
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 GENERATOR_VERSION = 3  # raised whenever the same seed would give other images
 CLASS_NAMES = tuple(OUTLINES)
@@ -40,7 +40,7 @@ class _Scene:
     canvas: Float
     owner: npt.NDArray[np.int32]  # index of the object seen at a pixel, -1 for the background
     areas: list[int] = field(default_factory=list)  # px of each object's outline in the image
-    objects: Objects = field(default_factory=Objects)
+    objects: list[tuple[tuple[float, ...], int, bool]] = field(default_factory=list)  # rows of Objects.of
 
 
 def render(root: Path, images: int, seed: int) -> DatasetRecords:
@@ -72,7 +72,7 @@ def scene(seed: int, index: int) -> tuple[bytes, ImageRecord]:
     done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
     name = f"scene_{index:05d}.jpg"
-    return encoded.tobytes(), painted.objects.record(name, (height, width), image_id=index + 1)
+    return encoded.tobytes(), ImageRecord(index + 1, name, height, width, Objects.of(painted.objects))
 
 
 def _place(rng: np.random.Generator, painted: _Scene) -> None:
@@ -93,7 +93,7 @@ def _place(rng: np.random.Generator, painted: _Scene) -> None:
             painted.owner[area][inside] = len(painted.areas)
             painted.areas.append(int(inside.sum()))
             low, high = np.maximum(points.min(axis=0), 0), np.minimum(points.max(axis=0), (width, height))
-            painted.objects.add((*low.tolist(), *high.tolist()), label)
+            painted.objects.append(((*low.tolist(), *high.tolist()), label, False))
             return
 
 

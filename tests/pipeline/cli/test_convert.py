@@ -31,7 +31,7 @@ def test_there_and_back(yolox: Yolox, source: Path) -> None:
     assert first.categories == last.categories
     for ours, theirs in zip(first.images, last.images, strict=True):
         assert (ours.image_id, ours.file_name) == (theirs.image_id, theirs.file_name)
-        assert ours.boxes_G4.tolist() == theirs.boxes_G4.tolist()
+        assert ours.objects.boxes_G4.tolist() == theirs.objects.boxes_G4.tolist()
         copy = last.path(theirs)
         assert copy.read_bytes() == first.path(ours).read_bytes()
         assert not copy.is_symlink() and copy.stat().st_nlink == 1

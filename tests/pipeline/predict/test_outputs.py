@@ -50,7 +50,7 @@ def objects(records: DatasetRecords) -> dict[str, list[tuple[str, list[float]]]]
     return {
         image.file_name: [
             (records.class_names[int(label)], box.tolist())
-            for label, box in zip(image.labels_G, image.boxes_G4, strict=True)
+            for label, box in zip(image.objects.labels_G, image.objects.boxes_G4, strict=True)
         ]
         for image in records.images
     }
@@ -101,7 +101,7 @@ def test_coco_is_a_data_set(written: list[dict[str, object]], images: Path) -> N
     Path("out/labels/found.json").write_text(json.dumps(document))
     records, findings = read_dataset(Path("out/labels"), "coco")
     assert not findings and len(records.images) == 9 and records.category_ids == SPEC.category_ids
-    assert sum(len(image.labels_G) for image in records.images) == len(written)
+    assert sum(len(image.objects) for image in records.images) == len(written)
 
 
 def test_labels_are_a_data_set(written: list[dict[str, object]], images: Path) -> None:

@@ -182,7 +182,12 @@ def test_detections_follow_content_and_class_names(tmp_path: Path) -> None:
     old = scenes(tmp_path, range(2))
     swapped = DatasetRecords(tmp_path, (Category(5, "green"), Category(9, "red"), Category(7, "blue")), [])
     images = [
-        dataclasses.replace(image, image_id=50 + at, file_name=f"new{at}.png", labels_G=image.labels_G + 1)
+        dataclasses.replace(
+            image,
+            image_id=50 + at,
+            file_name=f"new{at}.png",
+            objects=image.objects.labelled(image.objects.labels_G + 1),
+        )
         for at, image in enumerate(reversed(old.images))
     ]
     new = dataclasses.replace(swapped, images=images)

@@ -24,6 +24,7 @@ from yolox_core.config import AugmentConfig, DetectorSpec, ModelConfig, Recipe, 
 from yolox_core.data.image_io import content_digests
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
+from yolox_core.structures import Objects
 from yolox_core.training.engine import EpochReport, TrainingJob, train
 
 NAME = "yolox-boxes"
@@ -55,9 +56,7 @@ def _scene(folder: Path, number: int) -> ImageRecord:
         f"{number}.png",
         SIDE,
         SIDE,
-        np.array(boxes, np.float32),
-        np.array(labels, np.int64),
-        np.zeros(len(labels), np.bool_),
+        Objects(np.array(boxes, np.float32), np.array(labels, np.int64), np.zeros(len(labels), np.bool_)),
     )
 
 

@@ -13,6 +13,7 @@ from pipeline.data.coco.coco import write_coco
 from pipeline.reports import tables
 from yolox_core.config import DetectorSpec, ModelConfig
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 NAMES = ("circle", "<b>bold & $quare$</b>", "x" * 40)  # a class may be called anything
 HEIGHT, WIDTH = 60, 90
@@ -32,7 +33,8 @@ def records(names: tuple[str, ...], images: int, first: int = 0) -> DatasetRecor
         boxes = np.array([[5, 5, 35, 35], [50, 20, 80, 50]], np.float32)[:count] + number % 3
         labels = np.array([(2 * number + at) % len(names) for at in range(count)], np.int64)
         name = f"{first + number}.jpg"
-        found.append(ImageRecord(first + number, name, HEIGHT, WIDTH, boxes, labels, np.zeros(count, np.bool_)))
+        objects = Objects(boxes, labels, np.zeros(count, np.bool_))
+        found.append(ImageRecord(first + number, name, HEIGHT, WIDTH, objects))
     categories = tuple(Category(3 * label + 1, name) for label, name in enumerate(names))
     return DatasetRecords(paths.RAW_IMAGES, categories, found)
 
@@ -46,7 +48,7 @@ def detections(truth: DatasetRecords) -> list[dict[str, Any]]:
         said.append({"image_id": image.image_id, "category_id": category, "bbox": list(bbox), "score": score})
 
     for number, image in enumerate(truth.images):
-        for at, (box, label) in enumerate(zip(image.boxes_G4.tolist(), image.labels_G.tolist(), strict=True)):
+        for at, (box, label, _) in enumerate(image.objects.rows()):
             x, y, side = box[0], box[1], box[2] - box[0]
             if at == 0:
                 say(image, label, 0.9 - number / 1000, x, y, side, side)
@@ -54,7 +56,7 @@ def detections(truth: DatasetRecords) -> list[dict[str, Any]]:
                 say(image, label, 0.6, x + 15, y, side, side)
             elif number % 3 == 2:
                 say(image, label + 1, 0.5, x, y, side, side)
-        if not len(image.labels_G):
+        if not len(image.objects):
             say(image, 0, 0.4, 10, 10, 20, 20)
     return said
 

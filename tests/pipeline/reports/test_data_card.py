@@ -10,6 +10,7 @@ import pytest
 from pipeline.reports import data_card
 from pipeline.reports.error_tables import Cell
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 NAMES = ("cat", "dog", "bird")
 
@@ -21,7 +22,7 @@ def image(name: str, *objects: tuple[int, float, float, float, float], crowd: bo
     ignore = np.zeros(len(objects), np.bool_)
     if crowd:
         ignore[-1] = True
-    return ImageRecord(1, name, 100, 200, boxes, labels, ignore)
+    return ImageRecord(1, name, 100, 200, Objects(boxes, labels, ignore))
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def splits(tmp_path: Path) -> dict[str, DatasetRecords]:
     def part(*images: ImageRecord) -> DatasetRecords:
         for record in images:
             pixels = np.full((100, 200, 3), 255, np.uint8)
-            for box in record.boxes_G4.astype(int).tolist():
+            for box in record.objects.boxes_G4.astype(int).tolist():
                 cv2.rectangle(pixels, box[:2], box[2:], (0, 0, 0), -1)
             cv2.imwrite(str(tmp_path / record.file_name), pixels)
         return DatasetRecords(tmp_path, categories, images)

@@ -24,6 +24,7 @@ from yolox_core.config import TrainConfig
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.evaluation.error_types import CAUSES
+from yolox_core.structures import Objects
 
 NAMES = ("circle", "<b>bold & $quare$</b>")  # a class may be called anything
 IDS = (1, 7)
@@ -38,9 +39,8 @@ def test_images_are_ordered_by_their_mistakes_and_the_fullest_without_any_is_the
     square = np.array([[0, 0, 10, 10], [20, 20, 40, 40]], np.float32)
 
     def image(number: int, objects: int) -> ImageRecord:
-        return ImageRecord(
-            number, f"{number}.jpg", 60, 90, square[:objects], np.zeros(objects, np.int64), np.zeros(objects, np.bool_)
-        )
+        held = Objects(square[:objects], np.zeros(objects, np.int64), np.zeros(objects, np.bool_))
+        return ImageRecord(number, f"{number}.jpg", 60, 90, held)
 
     truth = DatasetRecords(Path("nowhere"), categories, [image(0, 1), image(1, 2), image(2, 2), image(3, 0)])
     found = [
@@ -142,7 +142,7 @@ def test_a_perfect_detector(project: Path) -> None:
     found = [
         {"image_id": image.image_id, "category_id": spec.category_ids[label], "bbox": [x1, y1, x2 - x1, y2 - y1]}
         for image in truth.images
-        for (x1, y1, x2, y2), label in zip(image.boxes_G4.tolist(), image.labels_G.tolist(), strict=True)
+        for (x1, y1, x2, y2), label, _ in image.objects.rows()
     ]
     assert tables.write_reports(truth, [{**entry, "score": 0.9} for entry in found])["map"] == pytest.approx(1.0)
     errors = json.loads(paths.ERRORS.read_text())
@@ -211,7 +211,7 @@ def test_phases(epochs: int, bands: list[tuple[str, float, float]]) -> None:
 def test_sizes_are_those_that_the_network_sees() -> None:
     boxes = np.array([[0, 0, 10, 40], [0, 0, 8, 8]], np.float32)
     crowd = np.array([False, True])
-    image = ImageRecord(1, "a.jpg", height=100, width=200, boxes_G4=boxes, labels_G=np.array([0, 0]), ignore_G=crowd)
+    image = ImageRecord(1, "a.jpg", height=100, width=200, objects=Objects(boxes, np.array([0, 0]), crowd))
     records = DatasetRecords(Path(), (Category(1, "a"),), [image])
     assert sizes_px(records, (64, 64)) == pytest.approx([20 * 64 / 200])
     empty = DatasetRecords(Path(), (Category(1, "a"),), [])

@@ -35,7 +35,7 @@ def test_folds_hold_every_image_once_and_set_aside_what_the_study_is_not_about(t
     records = scenes(tmp_path)
     choice = DataChoice(one_object=True, folds=3)
     parts = [parts_of(records, choice, seed) for seed in range(3)]
-    alone = {image.file_name for image in records.images if len(image.boxes_G4) == 1}
+    alone = {image.file_name for image in records.images if len(image.objects) == 1}
     assert 0 < len(alone) < len(records.images)
     held_out = [image.file_name for part in parts for image in part.held_out.images]
     assert sorted(held_out) == sorted(alone)

@@ -14,6 +14,7 @@ from tests.architecture.imports import closure, modules
 from tests.architecture.lines import lines_of_code
 from tests.needs import ROOT
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 LINES_HASHED_BEFORE = 7762  # of code: all of yolox_core, when a run's identity was a hash of its files
 STATEMENT = "\n\nEDITED = 1\n"
@@ -99,10 +100,12 @@ def test_at_most_half_of_the_lines_of_before_are_hashed() -> None:
     assert 1000 < lines <= LINES_HASHED_BEFORE / 2
 
 
+OBJECTS = Objects.of([((1, 2, 30, 40), 0, False), ((5, 6, 20, 30), 1, False)])
+
+
 def records(**changes: Any) -> DatasetRecords:
     """Two images of two classes; `changes` are of the first image."""
-    boxes = np.array([[1, 2, 30, 40], [5, 6, 20, 30]], np.float32)
-    first = ImageRecord(1, "a.jpg", 100, 200, boxes, np.array([0, 1]), np.array([False, False]))
+    first = ImageRecord(1, "a.jpg", 100, 200, OBJECTS)
     second = ImageRecord(2, "b.jpg", 50, 60)
     return DatasetRecords(Path("images"), (Category(1, "cat"), Category(2, "dog")), [replace(first, **changes), second])
 
@@ -113,10 +116,10 @@ CONTENT = {"a.jpg": "aa", "b.jpg": "bb", "c.jpg": "aa"}
 @pytest.mark.parametrize(
     "changes",
     [
-        {"boxes_G4": np.array([[1, 2, 30, 40.5], [5, 6, 20, 30]], np.float32)},
-        {"boxes_G4": np.array([[5, 6, 20, 30], [1, 2, 30, 40]], np.float32)},
-        {"labels_G": np.array([1, 0])},
-        {"ignore_G": np.array([False, True])},
+        {"objects": OBJECTS.moved(np.array([[1, 2, 30, 40.5], [5, 6, 20, 30]]))},
+        {"objects": OBJECTS.moved(OBJECTS.boxes_G4[::-1])},
+        {"objects": OBJECTS.labelled(np.array([1, 0]))},
+        {"objects": replace(OBJECTS, ignore_G=np.array([False, True]))},
         {"width": 201},
         {"file_name": "b.jpg"},  # other content
     ],

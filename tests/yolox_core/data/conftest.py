@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
-from yolox_core.structures import ImageArray
+from yolox_core.structures import ImageArray, Objects
 
 Boxes = Sequence[tuple[float, float, float, float]]
 MakeRecords = Callable[..., DatasetRecords]
@@ -33,7 +33,7 @@ def make_records(tmp_path: Path) -> MakeRecords:
             array = np.array(of_image, np.float32).reshape(-1, 4)
             count = len(array)
             labels, ignored = np.arange(count) % 3, np.full(count, ignore)
-            images.append(ImageRecord(100 + index, name, height, width, array, labels, ignored))
+            images.append(ImageRecord(100 + index, name, height, width, Objects(array, labels, ignored)))
         return DatasetRecords(tmp_path, tuple(Category(i, f"class {i}") for i in range(3)), images)
 
     return make

@@ -10,8 +10,8 @@ from tests import needs
 from tests.yolox_core.data.conftest import smooth_image
 from yolox_core.config import AugmentConfig
 from yolox_core.data.albumentations import UserTransforms, check_transforms
-from yolox_core.data.objects import Objects
 from yolox_core.errors import InputError
+from yolox_core.structures import Objects
 
 needs.module("albumentations")
 

@@ -8,8 +8,7 @@ from tests.yolox_core.data.conftest import smooth_image
 from yolox_core.config import PAD_VALUE, AugmentConfig
 from yolox_core.data.augment import Tile, compose, flip, mixup, mosaic, random_center, shift_hsv
 from yolox_core.data.geometry import Matrix, random_affine
-from yolox_core.data.objects import Objects
-from yolox_core.structures import BoolArray, FloatArray, ImageArray
+from yolox_core.structures import BoolArray, FloatArray, ImageArray, Objects
 
 CONFIG = AugmentConfig()
 EVERY_BOX = AugmentConfig(min_visibility=0.0, min_box_px=0.0)

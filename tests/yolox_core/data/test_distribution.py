@@ -16,8 +16,7 @@ import pytest
 
 from yolox_core.config import AugmentConfig
 from yolox_core.data.augment import Tile, mixup, mosaic
-from yolox_core.data.objects import Objects
-from yolox_core.structures import FloatArray
+from yolox_core.structures import FloatArray, Objects
 
 SIZE = (64, 96)  # (height, width) of the input
 TILES = ((64, 80), (40, 96), (64, 64), (24, 96))  # fitted images
@@ -87,7 +86,7 @@ def our_mosaic(config: AugmentConfig, rng: np.random.Generator) -> list[Box]:
 
 
 def our_mixup(config: AugmentConfig, rng: np.random.Generator) -> list[Box]:
-    nothing = Objects(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    nothing = Objects()
     _, objects = mixup(np.zeros((*SIZE, 3), np.uint8), nothing, tile_of(TILES[0]), config, rng)
     return [tuple(box) for box in objects.boxes_G4.tolist()]
 

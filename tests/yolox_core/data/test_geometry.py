@@ -6,7 +6,7 @@ import pytest
 from tests.needs import GOLDEN
 from yolox_core.config import PAD_VALUE, AugmentConfig
 from yolox_core.data.geometry import cut_boxes, keep_visible, letterbox, map_boxes, random_affine
-from yolox_core.data.objects import Objects
+from yolox_core.structures import Objects
 
 CONFIG = AugmentConfig(min_visibility=0.1, min_box_px=1.0)
 SIZE = (100, 200)

@@ -78,8 +78,8 @@ def test_closing_phase_is_a_letterbox(make_records: MakeRecords) -> None:
     sample = TrainingSet(records, still, 0).load(SampleKey(0, 0, 1, (70, 40), closing=True))
     expected = EvaluationSet(records, (70, 40)).load(1)
     np.testing.assert_array_equal(sample.image, expected.image)
-    np.testing.assert_array_equal(sample.boxes_G4, expected.boxes_G4)
-    np.testing.assert_allclose(sample.boxes_G4, np.array(BOXES[1]) / 2)
+    np.testing.assert_array_equal(sample.objects.boxes_G4, expected.objects.boxes_G4)
+    np.testing.assert_allclose(sample.objects.boxes_G4, np.array(BOXES[1]) / 2)
     assert sample.scale == 0.5 and sample.source_size == (140, 80) and sample.image_id == 101
 
 
@@ -99,7 +99,7 @@ def test_three_hundred_objects_survive(make_records: MakeRecords) -> None:
     assert batch.targets.valid_BG.sum(dim=1).tolist() == [300, 1, 0]
     np.testing.assert_array_equal(batch.targets.boxes_BG4[0].numpy(), np.array(many, np.float32))
     closing = TrainingSet(records, AugmentConfig(flip=0), 0).load(SampleKey(0, 0, 0, (90, 150), closing=True))
-    assert len(closing.labels_G) == 300
+    assert len(closing.objects) == 300
 
 
 def test_ignored_regions_are_not_objects(make_records: MakeRecords) -> None:

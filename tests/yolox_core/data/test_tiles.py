@@ -10,10 +10,9 @@ from yolox_core.config import AugmentConfig
 from yolox_core.data import image_cache
 from yolox_core.data.augment import Tile, compose
 from yolox_core.data.dataset import ImageStore
-from yolox_core.data.objects import Objects
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
-from yolox_core.structures import ImageArray
+from yolox_core.structures import ImageArray, Objects
 
 SIZE = (64, 64)
 
@@ -53,7 +52,7 @@ def test_a_tile_out_of_sight_is_not_read() -> None:
     def unread() -> ImageArray:
         raise AssertionError("read, though nothing of it can be seen")
 
-    none = Objects(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    none = Objects()
     seen = Tile.of(np.full((*SIZE, 3), 7, np.uint8), none)
     hidden = Tile(SIZE, none, unread)
     # the canvas of twice the input, unmoved: the output shows what lies above and left of the middle

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 # ids out of order and with gaps: a class is a position here and an id there
 CATEGORIES = (Category(44, "zebra"), Category(7, "ant"), Category(90, "yak"), Category(3, "never seen"))
@@ -23,9 +24,7 @@ def truth_of(*images: list[tuple[list[float], int, bool]]) -> DatasetRecords:
                 file_name=f"{number}.jpg",
                 height=SIDE,
                 width=SIDE,
-                boxes_G4=np.array([box for box, _, _ in objects], np.float32).reshape(-1, 4),
-                labels_G=np.array([label for _, label, _ in objects], np.int64),
-                ignore_G=np.array([crowd for _, _, crowd in objects], np.bool_),
+                objects=Objects.of(objects),
             )
             for number, objects in enumerate(images)
         ],
@@ -56,7 +55,7 @@ def random_detections(truth: DatasetRecords, seed: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     found = []
     for number, image in enumerate(truth.images):
-        for box, label in zip(image.boxes_G4, image.labels_G, strict=True):
+        for box, label in zip(image.objects.boxes_G4, image.objects.labels_G, strict=True):
             for _ in range(int(rng.choice([0, 1, 2], p=[0.2, 0.6, 0.2]))):
                 moved = (box + rng.normal(0, 2, 4)).tolist()
                 said = int(label) if rng.random() < 0.9 else int(rng.integers(0, 4))

@@ -31,8 +31,8 @@ def repeated(
 @pytest.mark.parametrize("seed", range(4))
 def test_the_maps_are_those_of_pycocotools(seed: int) -> None:
     truth = random_truth(seed)
-    assert any(not len(image.labels_G) for image in truth.images)
-    assert any(image.ignore_G.any() for image in truth.images)
+    assert any(not len(image.objects) for image in truth.images)
+    assert any(image.objects.ignore_G.any() for image in truth.images)
     pair = [random_detections(truth, seed + add) for add in (100, 200)]
     result = compare(truth, *pair, resamples=10)
     for which, found in zip(("first", "second"), pair, strict=True):

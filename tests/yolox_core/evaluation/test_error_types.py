@@ -77,10 +77,7 @@ def slow_causes(truth: DatasetRecords, entries: list[dict[str, Any]]) -> list[tu
     """(cause, image, detection) one by one, as the paper says it; a missed object stands as (`missed`, image, {})."""
     said = []
     for image in truth.images:
-        objects = [
-            (box, truth.category_ids[int(label)], bool(crowd))
-            for box, label, crowd in zip(image.boxes_G4.tolist(), image.labels_G, image.ignore_G, strict=True)
-        ]
+        objects = [(box, truth.category_ids[label], crowd) for box, label, crowd in image.objects.rows()]
         plain = [index for index, (_, _, crowd) in enumerate(objects) if not crowd]
         free, meant = set(plain), set()
         own = [entry for entry in entries if entry["image_id"] == image.image_id]
@@ -153,8 +150,8 @@ def mended(truth: DatasetRecords, entries: list[dict[str, Any]], cause: str) -> 
     for said, image, entry in slow_causes(truth, entries):
         claim = (image, entry["object"])
         if said == cause and cause in ("wrong_class", "poor_box"):
-            box = images[image].boxes_G4[entry["object"]].tolist()
-            category = truth.category_ids[int(images[image].labels_G[entry["object"]])]
+            box = images[image].objects.boxes_G4[entry["object"]].tolist()
+            category = truth.category_ids[int(images[image].objects.labels_G[entry["object"]])]
             bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]] if cause == "poor_box" else entry["bbox"]
             mended_.append((claim, {**entry, "category_id": category, "bbox": bbox}))
         elif said not in (cause, "missed"):
@@ -186,7 +183,7 @@ def test_the_cost_of_missing_is_what_the_authority_says_without_the_missed(seed:
             [
                 (box, int(label), bool(crowd))
                 for index, (box, label, crowd) in enumerate(
-                    zip(image.boxes_G4.tolist(), image.labels_G, image.ignore_G, strict=True)
+                    zip(image.objects.boxes_G4.tolist(), image.objects.labels_G, image.objects.ignore_G, strict=True)
                 )
                 if (image.image_id, index) not in missed
             ]

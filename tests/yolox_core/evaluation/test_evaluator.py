@@ -18,6 +18,7 @@ from yolox_core.evaluation.coco import measure
 from yolox_core.evaluation.evaluator import evaluate
 from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
+from yolox_core.structures import Objects
 
 CONFIG = EvaluateConfig(confidence=0.05, nms_iou=0.5)
 CPU = torch.device("cpu")
@@ -40,15 +41,8 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> DatasetRecords:
         boxes[::3] += np.float32(5)
         count = len(boxes)
         assert count > 3
-        images.append(
-            dataclasses.replace(
-                image,
-                boxes_G4=boxes,
-                labels_G=found.labels_N[::2],
-                ignore_G=np.zeros(count, bool),
-                image_id=50 - image.image_id,
-            )
-        )
+        objects = Objects(boxes, found.labels_N[::2], np.zeros(count, np.bool_))
+        images.append(dataclasses.replace(image, objects=objects, image_id=50 - image.image_id))
     categories = tuple(map(Category, SPEC.category_ids, SPEC.class_names))
     return DatasetRecords(records.image_root, categories, images)
 

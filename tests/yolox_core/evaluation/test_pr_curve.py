@@ -7,6 +7,7 @@ from tests.yolox_core.evaluation.planted import detection, random_detections, ra
 from yolox_core.evaluation.confusion import confusion
 from yolox_core.evaluation.matching import IOU, match_detections
 from yolox_core.evaluation.pr_curve import THRESHOLDS, curve
+from yolox_core.structures import Objects
 
 A, B, FAR = [10.0, 10.0, 110.0, 110.0], [200.0, 200.0, 320.0, 330.0], [340.0, 0.0, 390.0, 50.0]
 BACKGROUND = 4
@@ -42,7 +43,7 @@ def test_a_threshold_is_the_same_as_leaving_out_what_scores_less(seed: int) -> N
             right = sum(int((image.found_D[use] >= 0).sum()) for image, use in zip(kept, ours, strict=True))
             wrong = sum(int((image.found_D[use] == -1).sum()) for image, use in zip(kept, ours, strict=True))
             objects = sum(
-                int((~image.ignore_G & ((image.labels_G == label) | (label is None))).sum()) for image in truth.images
+                not ignore and label in (None, its) for image in truth.images for _, its, ignore in image.objects.rows()
             )
             assert whole.precision_T[at] == pytest.approx(right / (right + wrong))
             assert whole.recall_T[at] == pytest.approx(right / objects)
@@ -82,7 +83,8 @@ class TestConfusion:
         entries = [entry for entry in random_detections(truth, seed + 100) if entry["score"] >= 0.3]
         found = match_detections(truth, entries)
         counts = confusion(found, 4, 0.3)
-        objects = np.bincount(np.concatenate([image.labels_G[~image.ignore_G] for image in truth.images]), minlength=4)
+        every = Objects.joined(image.objects for image in truth.images).without_crowds
+        objects = np.bincount(every.labels_G, minlength=4)
         assert counts[:4].sum(axis=1).tolist() == objects.tolist()
         in_crowds = sum(
             bool(image.ignore_G.any() and (overlap_G[image.ignore_G] >= IOU).any())

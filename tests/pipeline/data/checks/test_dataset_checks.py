@@ -7,18 +7,13 @@ import pytest
 
 from pipeline.data.checks.dataset_checks import SEEN_PX, check_classes, check_sizes
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 
 def set_of(boxes: list[list[float]], size: tuple[int, int] = (480, 640), crowd: bool = False) -> DatasetRecords:
     count = len(boxes)
-    record = ImageRecord(
-        1,
-        "a.jpg",
-        *size,
-        np.asarray(boxes, np.float32).reshape(-1, 4),
-        np.zeros(count, np.int64),
-        np.full(count, crowd),
-    )
+    objects = Objects(np.asarray(boxes, np.float32).reshape(-1, 4), np.zeros(count, np.int64), np.full(count, crowd))
+    record = ImageRecord(1, "a.jpg", *size, objects)
     return DatasetRecords(Path(), (Category(1, "cat"),), [record])
 
 

@@ -14,12 +14,13 @@ from pipeline.data.formats.read import read_dataset
 from tests import needs
 from tests.pipeline.data import folders
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 
 def with_boxes(*boxes: list[float]) -> ImageRecord:
     count = len(boxes)
     array = np.array(boxes, np.float32).reshape(-1, 4)
-    return ImageRecord(1, "a.jpg", 60, 80, array, np.zeros(count, np.int64), np.zeros(count, np.bool_))
+    return ImageRecord(1, "a.jpg", 60, 80, Objects(array, np.zeros(count, np.int64), np.zeros(count, np.bool_)))
 
 
 @pytest.mark.parametrize(
@@ -37,28 +38,29 @@ def with_boxes(*boxes: list[float]) -> ImageRecord:
 def test_a_box_that_cannot_be_used_is_dropped(box: list[float], code: str) -> None:
     good: list[float] = [1, 1, 5, 5]
     ((checked, findings),) = check_boxes([with_boxes(good, box, [2, 2, 6, 6])])
-    assert checked.boxes_G4.tolist() == [good, [2, 2, 6, 6]]
-    assert len(checked.labels_G) == len(checked.ignore_G) == 2
+    assert checked.objects.boxes_G4.tolist() == [good, [2, 2, 6, 6]]
+    assert len(checked.objects) == len(checked.objects.ignore_G) == 2
     assert [finding.code for finding in findings] == [code]
     assert findings[0].line().startswith("a.jpg: object 2: ")
 
 
 def test_a_box_partly_outside_is_clipped_and_rounding_is_not_worth_a_word() -> None:
     ((checked, findings),) = check_boxes([with_boxes([-5, 10, 20, 70], [0, 0, 80.4, 10])])
-    assert checked.boxes_G4.tolist() == [[0, 10, 20, 60], [0, 0, 80, 10]]
+    assert checked.objects.boxes_G4.tolist() == [[0, 10, 20, 60], [0, 0, 80, 10]]
     assert [finding.code for finding in findings] == ["box-clipped"]
 
 
 def test_an_exact_duplicate_is_dropped_and_another_class_is_not() -> None:
-    record = replace(with_boxes([1, 1, 5, 5], [1, 1, 5, 5], [1, 1, 5, 5]), labels_G=np.array([0, 0, 1]))
+    record = with_boxes([1, 1, 5, 5], [1, 1, 5, 5], [1, 1, 5, 5])
+    record = replace(record, objects=record.objects.labelled(np.array([0, 0, 1])))
     ((checked, findings),) = check_boxes([record])
-    assert checked.labels_G.tolist() == [0, 1]
+    assert checked.objects.labels_G.tolist() == [0, 1]
     assert [finding.code for finding in findings] == ["box-duplicate", "box-twice-named"]
 
 
 def test_zero_and_minus_zero_are_one_border() -> None:
     ((checked, findings),) = check_boxes([with_boxes([0.0, 1, 5, 5], [-0.0, 1, 5, 5])])
-    assert len(checked.boxes_G4) == 1 and [finding.code for finding in findings] == ["box-duplicate"]
+    assert len(checked.objects) == 1 and [finding.code for finding in findings] == ["box-duplicate"]
 
 
 def odd_records() -> list[ImageRecord]:
@@ -76,7 +78,8 @@ def odd_records() -> list[ImageRecord]:
         if number % 11 == 0:
             boxes = np.array([[0, -0.0, 80, 59.8], [5, 5, 9, 9]], np.float32)[: 1 + number % 2]
         record = with_boxes(*boxes.reshape(-1, 4).tolist())
-        records.append(replace(record, labels_G=rng.integers(0, 2, len(boxes)), ignore_G=rng.random(len(boxes)) < 0.5))
+        labels_G, ignore_G = rng.integers(0, 2, len(boxes)), rng.random(len(boxes)) < 0.5
+        records.append(replace(record, objects=Objects(record.objects.boxes_G4, labels_G, ignore_G)))
     return records
 
 
@@ -89,7 +92,7 @@ def test_what_is_looked_at_all_at_once_is_what_is_found_one_by_one(monkeypatch: 
     for (mended, findings), (slowly, found) in zip(quick, check_boxes(records), strict=True):
         assert findings == found
         for field in ("boxes_G4", "labels_G", "ignore_G"):
-            np.testing.assert_array_equal(getattr(mended, field), getattr(slowly, field))
+            np.testing.assert_array_equal(getattr(mended.objects, field), getattr(slowly.objects, field))
 
 
 def test_images(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_sizes_are_corrected(tmp_path: Path, annotated: tuple[int, int], codes: 
     record = replace(with_boxes([1, 1, 9, 9]), height=annotated[0], width=annotated[1])
     usable, findings = check(DatasetRecords(tmp_path, (Category(1, "cat"),), [record]))
     assert (usable.images[0].height, usable.images[0].width) == (60, 80)
-    assert usable.images[0].boxes_G4.tolist() == [[1, 1, 9, 9]]
+    assert usable.images[0].objects.boxes_G4.tolist() == [[1, 1, 9, 9]]
     assert [finding.code for finding in findings] == codes
 
 
@@ -149,7 +152,7 @@ def test_no_images_at_all_can_be_summed_up(tmp_path: Path) -> None:
 def test_bccd_has_two_boxes_without_area() -> None:
     records, unread = read_dataset(needs.shared_folder("datasets") / "bccd")
     assert not unread
-    assert sum(len(record.boxes_G4) for record in records.images) == 4888
+    assert sum(len(record.objects) for record in records.images) == 4888
     usable, findings = check(records)
     assert [(finding.where, finding.code) for finding in findings] == [
         ("Annotations/BloodImage_00338.xml: object 13", "box-without-area"),
@@ -173,8 +176,8 @@ def test_raccoon_has_four_images_twice() -> None:
         "image-similar": 2,
     }
     grey = {finding.where for finding in findings if finding.code == "image-grayscale"}
-    assert len(grey) == 3 and all(record.boxes_G4.size for record in usable.images if record.file_name in grey)
+    assert len(grey) == 3 and all(record.objects.boxes_G4.size for record in usable.images if record.file_name in grey)
     similar = sorted(finding.line() for finding in findings if "similar" in finding.code)
     for number, (second, first) in enumerate((("45", "21"), ("52", "50"))):
         assert f"raccoon-{second}.jpg" in similar[number] and f"a copy of raccoon-{first}.jpg" in similar[number]
-    assert (len(usable.images), sum(len(record.boxes_G4) for record in usable.images)) == (200, 217)
+    assert (len(usable.images), sum(len(record.objects) for record in usable.images)) == (200, 217)

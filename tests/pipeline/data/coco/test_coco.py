@@ -16,6 +16,7 @@ from tests.pipeline.data import folders
 from yolox_core.atomic_files import write_json
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
+from yolox_core.structures import Objects
 
 CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
 
@@ -45,9 +46,9 @@ def test_images_are_found_where_people_put_them(tmp_path: Path, annotations: str
     assert not findings
     assert records.category_ids == (3, 7) and records.class_names == ("cat", "dog")
     assert [record.image_id for record in records.images] == [5, 9]
-    assert records.images[0].boxes_G4.tolist() == [[10, 10, 30, 40]]
-    assert records.images[0].labels_G.tolist() == [1]
-    assert len(records.images[1].boxes_G4) == 0, "an image without annotations is background"
+    assert records.images[0].objects.boxes_G4.tolist() == [[10, 10, 30, 40]]
+    assert records.images[0].objects.labels_G.tolist() == [1]
+    assert len(records.images[1].objects.boxes_G4) == 0, "an image without annotations is background"
 
 
 def test_roboflow(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_roboflow(tmp_path: Path) -> None:
     ]
     assert len({record.image_id for record in records.images}) == 3
     assert records.class_names == ("cat",), "the group's own name is no class"
-    assert all(record.labels_G.tolist() == [0] for record in records.images)
+    assert all(record.objects.labels_G.tolist() == [0] for record in records.images)
 
 
 def test_coco_2017(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_coco_2017(tmp_path: Path) -> None:
             folders.coco_json(path, [image(seed, f"{seed}.jpg")], [box(seed, seed)], CATEGORIES)
     records, findings = read_dataset(tmp_path)
     assert [record.split for record in records.images] == ["train", "val"] and not findings
-    assert [len(record.boxes_G4) for record in records.images] == [1, 1]
+    assert [len(record.objects) for record in records.images] == [1, 1]
 
 
 def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> No
     images = [image(1, "a.jpg"), image(2, "lost.jpg"), image(1, "a.jpg"), {"id": 4}]
     folders.coco_json(tmp_path / "a.json", images, [*wrong, box(8, 1), box(9, 2)], CATEGORIES)
     records, findings = read_dataset(tmp_path)
-    assert [len(record.boxes_G4) for record in records.images] == [1]
+    assert [len(record.objects) for record in records.images] == [1]
     assert sorted(finding.code for finding in findings) == [
         *["box-not-numbers"] * 4,
         "duplicate-image-id",
@@ -119,13 +120,13 @@ def test_a_category_that_means_two_things_is_refused(tmp_path: Path, categories:
 def test_our_files_come_back_as_they_were_and_pycocotools_reads_them(tmp_path: Path) -> None:
     boxes = np.array([[0.1, 0.2, 33.3, 44.4], [5, 5, 1, 1]], np.float32)  # the second inverted: not yet checked
     labels, ignore = np.array([1, 0]), np.array([False, True])
-    first = ImageRecord(4, "x/ä.jpg", 60, 80, boxes, labels, ignore, "test", "a.xml")
+    first = ImageRecord(4, "x/ä.jpg", 60, 80, Objects(boxes, labels, ignore), "test", "a.xml")
     written = DatasetRecords(tmp_path, (Category(3, "cat"), Category(7, "dog")), [first, ImageRecord(5, "b.jpg", 0, 0)])
     write_coco(written, tmp_path / "deep" / "a.json")
     once = (tmp_path / "deep" / "a.json").read_bytes()
     read = read_coco(tmp_path / "deep" / "a.json", tmp_path)
-    np.testing.assert_array_equal(read.images[0].boxes_G4, boxes)
-    assert read.images[0].labels_G.tolist() == [1, 0] and read.images[0].ignore_G.tolist() == [False, True]
+    np.testing.assert_array_equal(read.images[0].objects.boxes_G4, boxes)
+    assert [row[1:] for row in read.images[0].objects.rows()] == [(1, False), (0, True)]
     assert (read.images[0].split, read.images[0].annotation, read.images[1].split) == ("test", "a.xml", None)
     assert read.categories == written.categories
     write_coco(read, tmp_path / "deep" / "a.json")

@@ -14,7 +14,7 @@ from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.coco.columns import columns_of, read_own
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
-from yolox_core.structures import BoolArray, FloatArray, IntArray
+from yolox_core.structures import Objects
 
 CATEGORIES = (Category(3, "cat"), Category(7, "dog"))
 LINE = '{"id": 2, "image_id": 4, "category_id": 7, "bbox": [10.0, 2.5, 5.0, 6.0], "area": 30.0, "iscrowd": 0}'
@@ -23,24 +23,24 @@ LINE = '{"id": 2, "image_id": 4, "category_id": 7, "bbox": [10.0, 2.5, 5.0, 6.0]
 def written(path: Path, images: int = 40) -> DatasetRecords:
     """A file of ours; its second annotation is LINE."""
     rng = np.random.default_rng(1)
-    records = [ImageRecord(4, "x/ä.jpg", 60, 80, *objects([[1, 2, 3, 4], [10, 2.5, 15, 8.5]]), "test", "a.xml: 1")]
+    records = [ImageRecord(4, "x/ä.jpg", 60, 80, objects([[1, 2, 3, 4], [10, 2.5, 15, 8.5]]), "test", "a.xml: 1")]
     for number in range(1, images):
         corners = rng.uniform(0, 500, (number % 6, 4)).tolist()
-        records.append(ImageRecord(4 + 2 * number, f"{number}.jpg", 0, 640, *objects(corners)))
+        records.append(ImageRecord(4 + 2 * number, f"{number}.jpg", 0, 640, objects(corners)))
     whole = DatasetRecords(path.parent, CATEGORIES, records)
     write_coco(whole, path)
     return whole
 
 
-def objects(boxes: list[list[float]]) -> tuple[FloatArray, IntArray, BoolArray]:
+def objects(boxes: list[list[float]]) -> Objects:
     numbers = np.arange(len(boxes))
-    return np.array(boxes, np.float32).reshape(-1, 4), np.minimum(numbers, 1), numbers % 3 == 2
+    return Objects(np.array(boxes, np.float32).reshape(-1, 4), np.minimum(numbers, 1), numbers % 3 == 2)
 
 
 def told(records: DatasetRecords) -> list[object]:
     images = [
         [one.image_id, one.file_name, one.height, one.width, one.split, one.annotation]
-        + [array.tolist() for array in (one.boxes_G4, one.labels_G, one.ignore_G)]
+        + [array.tolist() for array in (one.objects.boxes_G4, one.objects.labels_G, one.objects.ignore_G)]
         for one in records.images
     ]
     return [records.categories, images]
@@ -58,12 +58,12 @@ def test_a_file_of_ours_is_read_by_columns(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(columns, "PIECE_BYTES", piece)
     records = written(tmp_path / "a.json")
     read = read_own(tmp_path / "a.json")
-    assert read is not None and len(read[1].boxes_N4) == sum(len(one.boxes_G4) for one in records.images)
+    assert read is not None and len(read[1].boxes_N4) == sum(len(one.objects) for one in records.images)
     again = read_coco(tmp_path / "a.json", tmp_path)
     for one, other in zip(again.images, records.images, strict=True):
-        np.testing.assert_allclose(one.boxes_G4, other.boxes_G4, rtol=1e-7)
-        np.testing.assert_array_equal(one.labels_G, other.labels_G)
-        np.testing.assert_array_equal(one.ignore_G, other.ignore_G)
+        np.testing.assert_allclose(one.objects.boxes_G4, other.objects.boxes_G4, rtol=1e-7)
+        np.testing.assert_array_equal(one.objects.labels_G, other.objects.labels_G)
+        np.testing.assert_array_equal(one.objects.ignore_G, other.objects.ignore_G)
     monkeypatch.setattr(json_stream, "WHOLE_BYTES", 2**25)
     assert told(read_coco(tmp_path / "a.json", tmp_path)) == told(again)
 
@@ -232,7 +232,7 @@ def test_without_orjson_the_same_bytes(tmp_path: Path, monkeypatch: pytest.Monke
     boxes = np.hstack([corners, corners + sizes]).astype(np.float32)
     boxes[: coco.BLOCK] = rng.uniform(100, 600, (coco.BLOCK, 4)).round(rng.integers(0, 4))  # none of them small
     boxes[7] = [0, -0.0, 80, 1]
-    records = DatasetRecords(tmp_path, CATEGORIES, [ImageRecord(1, "a.jpg", 60, 80, *objects(boxes.tolist()))])
+    records = DatasetRecords(tmp_path, CATEGORIES, [ImageRecord(1, "a.jpg", 60, 80, objects(boxes.tolist()))])
     write_coco(records, tmp_path / "quick.json")
     monkeypatch.setitem(sys.modules, "orjson", None)
     write_coco(records, tmp_path / "plain.json")
@@ -244,7 +244,7 @@ def test_without_orjson_the_same_bytes(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_numbers_that_json_cannot_hold_are_not_written(tmp_path: Path) -> None:
-    records = DatasetRecords(tmp_path, CATEGORIES, [ImageRecord(1, "a.jpg", 60, 80, *objects([[1, 2, np.inf, 4]]))])
+    records = DatasetRecords(tmp_path, CATEGORIES, [ImageRecord(1, "a.jpg", 60, 80, objects([[1, 2, np.inf, 4]]))])
     with pytest.raises(ValueError, match="finite"):
         write_coco(records, tmp_path / "a.json")
     assert list(tmp_path.iterdir()) == []

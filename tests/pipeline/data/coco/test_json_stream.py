@@ -46,8 +46,8 @@ def test_a_large_file_gives_what_a_small_one_gives(
     assert large.categories == small.categories
     for one, other in zip(small.images, large.images, strict=True):
         assert (one.file_name, one.image_id, one.height) == (other.file_name, other.image_id, other.height)
-        np.testing.assert_array_equal(one.boxes_G4, other.boxes_G4)
-        np.testing.assert_array_equal(one.labels_G, other.labels_G)
+        np.testing.assert_array_equal(one.objects.boxes_G4, other.objects.boxes_G4)
+        np.testing.assert_array_equal(one.objects.labels_G, other.objects.labels_G)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"images": [{"id": 1}', '{"images": [NaN]}', "[" * 5000, "\x00"])
@@ -92,7 +92,7 @@ def test_boxes_are_put_around_outlines(tmp_path: Path) -> None:
     annotations = [{**box(number, 1, bbox=None), "segmentation": one} for number, one in enumerate(outlines, 1)]
     folders.coco_json(tmp_path / "a.json", [image(1, "a.jpg")], annotations, CATEGORIES)
     records, (finding,) = read_dataset(tmp_path)
-    assert records.images[0].boxes_G4.tolist() == [[5, 10, 45, 30]] * 3
+    assert records.images[0].objects.boxes_G4.tolist() == [[5, 10, 45, 30]] * 3
     assert finding.code == "box-from-outline" and "3 annotations" in finding.what
 
 

@@ -106,12 +106,12 @@ def check(reader: str, root: Path) -> None:
             assert len(finding.line().splitlines()) == 1 and len(finding.line()) < 2000
         for record in records.images:
             assert record.file_name == "a.jpg"
-            assert np.isfinite(record.boxes_G4).all() and np.abs(record.boxes_G4).max(initial=0) < 1e12
-            assert record.labels_G.min(initial=0) >= 0
-            assert record.labels_G.max(initial=-1) < max(1, len(records.categories))
+            assert np.isfinite(record.objects.boxes_G4).all() and np.abs(record.objects.boxes_G4).max(initial=0) < 1e12
+            assert record.objects.labels_G.min(initial=0) >= 0
+            assert record.objects.labels_G.max(initial=-1) < max(1, len(records.categories))
         write_coco(records, root / "out" / "written.json")
         again = read_coco(root / "out" / "written.json", root)
-        assert [image.boxes_G4.shape for image in again.images] == [image.boxes_G4.shape for image in records.images]
+        assert [len(image.objects) for image in again.images] == [len(image.objects) for image in records.images]
         (root / "out" / "written.json").unlink()
 
 
@@ -121,7 +121,7 @@ def test_what_is_valid_is_read(reader: str) -> None:
         for format in (READERS[reader][0], "auto"):
             records, findings = read_dataset(root, format)
             assert not [finding for finding in findings if finding.code != "no-class-names"]
-            assert [len(record.boxes_G4) > 0 for record in records.images] == [True]
+            assert [len(record.objects) > 0 for record in records.images] == [True]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -228,7 +228,7 @@ def test_a_box_as_wide_as_two_of_the_largest_numbers_is_dropped(tmp_path: Path, 
         folders.write(tmp_path / "labels" / "a.txt", "0 .5 .5 1e9 1\n0 .025 .05 .025 .0333333\n")
         folders.write(tmp_path / "classes.txt", "cat\n")
     records, findings = read_dataset(tmp_path)
-    np.testing.assert_allclose(records.images[0].boxes_G4, [[1, 2, 3, 4]], atol=1e-4)
+    np.testing.assert_allclose(records.images[0].objects.boxes_G4, [[1, 2, 3, 4]], atol=1e-4)
     assert [finding.code for finding in findings] == ["box-not-finite"]
     assert findings[0].where.endswith("object 1")
 

@@ -17,8 +17,8 @@ def read(root: Path, table: str, name: str = "boxes.csv") -> tuple[list[list[flo
     records, findings = read_dataset(root)
     (record,) = records.images
     assert record.file_name == "a.jpg"
-    names = [records.class_names[label] for label in record.labels_G]
-    return record.boxes_G4.tolist(), names, [finding.code for finding in findings]
+    names = [records.class_names[label] for label in record.objects.labels_G]
+    return record.objects.boxes_G4.tolist(), names, [finding.code for finding in findings]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_open_images_names_its_classes_elsewhere_and_marks_groups(tmp_path: Path
     header = "ImageID,LabelName,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf\n"
     rows = "a,/m/01yrx,0,0.5,0,0.5,1,0\na,/m/01yrx,0.5,1,0.5,1,0,1\na,/m/other,0,1,0,1,0,0\n"
     assert read(tmp_path, header + rows)[1:] == (["Cat, small", "Cat, small", "/m/other"], [])
-    assert read_dataset(tmp_path)[0].images[0].ignore_G.tolist() == [False, True, False]
+    assert read_dataset(tmp_path)[0].images[0].objects.ignore_G.tolist() == [False, True, False]
 
 
 def test_a_share_counts_for_the_images_own_size_and_small_pixels_are_no_shares(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_row_without_numbers_is_an_image_without_objects(tmp_path: Path) -> No
         folders.picture(tmp_path / f"{name}.jpg", seed)
     folders.write(tmp_path / "annotations.csv", "a.jpg,,,,,\nb.jpg,1,2,30,40,dog\n")
     records, findings = read_dataset(tmp_path)
-    assert [(record.file_name, len(record.boxes_G4)) for record in records.images] == [("a.jpg", 0), ("b.jpg", 1)]
+    assert [(record.file_name, len(record.objects)) for record in records.images] == [("a.jpg", 0), ("b.jpg", 1)]
     assert [(finding.code, finding.where) for finding in findings] == [("image-without-annotation", "c.jpg")]
 
 
@@ -93,7 +93,7 @@ def test_the_split_is_the_files_name_or_a_column(tmp_path: Path) -> None:
     splits = {record.file_name: record.split for record in records.images}
     assert splits == {"a.jpg": "test", "b.jpg": "val", "c.jpg": "test"}, "held out where two files say otherwise"
     assert [finding.code for finding in findings] == [*["split-conflict"] * 2, "image-without-annotation"]
-    assert [len(record.boxes_G4) for record in records.images] == [2, 2, 1]
+    assert [len(record.objects) for record in records.images] == [2, 2, 1]
 
 
 def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -140,4 +140,4 @@ def test_coco_beside_a_table_is_read_as_coco(tmp_path: Path) -> None:
         tmp_path / "a.json", [{"id": 1, "file_name": "a.jpg", "height": 60, "width": 80}], [], [{"id": 1, "name": "x"}]
     )
     assert read_dataset(tmp_path)[0].class_names == ("x",)
-    np.testing.assert_allclose(read_dataset(tmp_path, "csv")[0].images[0].boxes_G4, [[1, 2, 3, 4]])
+    np.testing.assert_allclose(read_dataset(tmp_path, "csv")[0].images[0].objects.boxes_G4, [[1, 2, 3, 4]])

@@ -45,13 +45,13 @@ def read(root: Path, content: str) -> tuple[ImageRecord, list[Finding]]:
 )
 def test_each_shape_with_an_area_is_a_box(tmp_path: Path, shape: str, box: list[float]) -> None:
     record, findings = read(tmp_path, shape)
-    assert record.boxes_G4.tolist() == [box] and record.labels_G.tolist() == [1] and not findings
+    assert record.objects.boxes_G4.tolist() == [box] and record.objects.labels_G.tolist() == [1] and not findings
     assert (record.height, record.width, record.image_id) == (60, 80, 7)
 
 
 def test_a_box_that_is_turned_counts_as_the_upright_one_around_it(tmp_path: Path) -> None:
     record, findings = read(tmp_path, BOX.replace("source", 'rotation="90" source').replace('ybr="40"', 'ybr="60"'))
-    np.testing.assert_allclose(record.boxes_G4, [[0, 30, 40, 50]], atol=1e-5)
+    np.testing.assert_allclose(record.objects.boxes_G4, [[0, 30, 40, 50]], atol=1e-5)
     assert [finding.code for finding in findings] == ["box-turned"]
 
 
@@ -62,7 +62,7 @@ def test_an_ellipse_that_is_turned_keeps_to_its_outline(tmp_path: Path) -> None:
     x = 10 * np.cos(angles) * np.cos(turn) - 20 * np.sin(angles) * np.sin(turn)
     y = 10 * np.cos(angles) * np.sin(turn) + 20 * np.sin(angles) * np.cos(turn)
     outline = [40 + x.min(), 30 + y.min(), 40 + x.max(), 30 + y.max()]
-    np.testing.assert_allclose(record.boxes_G4, [outline], atol=1e-4)
+    np.testing.assert_allclose(record.objects.boxes_G4, [outline], atol=1e-4)
 
 
 def test_subsets_are_splits_and_an_image_without_shapes_is_background(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_subsets_are_splits_and_an_image_without_shapes_is_background(tmp_path: 
     ]
     folders.write(tmp_path / "annotations.xml", document(*entries))
     records, findings = read_dataset(tmp_path)
-    assert [(record.split, len(record.boxes_G4)) for record in records.images] == [("train", 1), ("val", 0), (None, 1)]
+    assert [(record.split, len(record.objects)) for record in records.images] == [("train", 1), ("val", 0), (None, 1)]
     assert [(finding.code, finding.where) for finding in findings] == [("image-without-annotation", "images/d.jpg")]
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> No
     folders.write(tmp_path / "two.xml", document(image(BOX), image(BOX, 'name="lost.jpg"'), image(BOX, ""), "<track/>"))
     folders.write(tmp_path / "broken.xml", "<annotations><image>")
     record, findings = read(tmp_path, "".join(wrong) + BOX)
-    assert record.boxes_G4.tolist() == [[10, 20, 30, 40]]
+    assert record.objects.boxes_G4.tolist() == [[10, 20, 30, 40]]
     assert sorted(finding.code for finding in findings) == [
         *["box-not-numbers"] * 5,
         "duplicate-annotation",

@@ -47,7 +47,7 @@ def read(root: Path, *tasks: Any) -> tuple[list[ImageRecord], tuple[str, ...], l
 )
 def test_the_image_is_found_by_its_name(tmp_path: Path, address: str) -> None:
     (record,), names, findings = read(tmp_path, task(region(), image=address))
-    assert record.boxes_G4.tolist() == [[10, 30, 30, 60]] and names == ("cat",) and not findings
+    assert record.objects.boxes_G4.tolist() == [[10, 30, 30, 60]] and names == ("cat",) and not findings
     assert (record.image_id, record.height, record.width) == (7, 60, 80)
 
 
@@ -61,7 +61,7 @@ def test_the_image_is_found_by_its_name(tmp_path: Path, address: str) -> None:
 )
 def test_each_shape_with_an_area_is_a_box(tmp_path: Path, value: dict[str, Any], box: list[float]) -> None:
     (record,), names, findings = read(tmp_path, task({"value": value}))
-    assert record.boxes_G4.tolist() == [box] and names == ("cat",) and not findings
+    assert record.objects.boxes_G4.tolist() == [box] and names == ("cat",) and not findings
 
 
 def test_json_min(tmp_path: Path) -> None:
@@ -71,27 +71,27 @@ def test_json_min(tmp_path: Path) -> None:
     marks = {"label": [{**VALUE, "rectanglelabels": ["cat"], "original_width": 80, "original_height": 60}]}
     both = {**flat, **marks, "outline": [polygon]}
     images, names, findings = read(tmp_path, both, {**flat, "image": "b.jpg", "id": 4})
-    assert [record.boxes_G4.tolist() for record in images] == [[[10, 30, 30, 60], [0, 0, 40, 30]], []]
+    assert [record.objects.boxes_G4.tolist() for record in images] == [[[10, 30, 30, 60], [0, 0, 40, 30]], []]
     assert [record.image_id for record in images] == [3, 4] and names == ("cat", "dog") and not findings
 
 
 def test_a_rectangle_turns_about_its_first_corner(tmp_path: Path) -> None:
     # 20 x 30 px at (10, 30), a quarter turn clockwise: to the left of the corner and below it
     (record,), _, findings = read(tmp_path, task(region(rotation=90)))
-    np.testing.assert_allclose(record.boxes_G4, [[-20, 30, 10, 50]], atol=1e-5)
+    np.testing.assert_allclose(record.objects.boxes_G4, [[-20, 30, 10, 50]], atol=1e-5)
     assert [finding.code for finding in findings] == ["box-turned"]
 
 
 def test_an_ellipse_turns_about_its_centre(tmp_path: Path) -> None:
     value = {"x": 50, "y": 50, "radiusX": 12.5, "radiusY": 25, "rotation": 90, "ellipselabels": ["cat"]}
     (record,), _, _ = read(tmp_path, task({"value": value}))
-    np.testing.assert_allclose(record.boxes_G4, [[25, 20, 55, 40]], atol=1e-5)
+    np.testing.assert_allclose(record.objects.boxes_G4, [[25, 20, 55, 40]], atol=1e-5)
 
 
 def test_percent_are_of_the_images_own_size(tmp_path: Path) -> None:
     large = {**region(), "original_width": 800, "original_height": 600}
     (record,), _, findings = read(tmp_path, task(large))
-    assert record.boxes_G4.tolist() == [[10, 30, 30, 60]] and not findings
+    assert record.objects.boxes_G4.tolist() == [[10, 30, 30, 60]] and not findings
 
 
 def test_what_nobody_annotated_is_left_out(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_what_nobody_annotated_is_left_out(tmp_path: Path) -> None:
     cancelled = task(region(), image="b.jpg", number=2, was_cancelled=True)
     open_task = {"id": 3, "data": {"image": "c.jpg"}, "annotations": []}
     images, _, findings = read(tmp_path, task(region()), cancelled, open_task, task(image="d.jpg", number=4))
-    assert [(record.file_name, len(record.boxes_G4)) for record in images] == [("a.jpg", 1), ("d.jpg", 0)]
+    assert [(record.file_name, len(record.objects)) for record in images] == [("a.jpg", 1), ("d.jpg", 0)]
     assert [finding.where for finding in findings] == ["images/b.jpg", "images/c.jpg", "images/e.jpg"]
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> No
         region(rectanglelabels=["cat", "dog"]),
     ]
     (record,), _, findings = read(tmp_path, task(*wrong), task(region()), task(region(), image="lost.jpg"), 3)
-    assert record.boxes_G4.tolist() == [[10, 30, 30, 60]]
+    assert record.objects.boxes_G4.tolist() == [[10, 30, 30, 60]]
     assert sorted(finding.code for finding in findings) == [
         *["box-not-numbers"] * 5,
         "duplicate-annotation",

@@ -41,7 +41,7 @@ def read(root: Path, *shapes: Any) -> tuple[ImageRecord, list[Finding]]:
 )
 def test_each_shape_with_an_area_is_a_box(tmp_path: Path, kind: str | None, points: Any, box: Any) -> None:
     record, findings = read(tmp_path, {"label": "cat", "points": points, "shape_type": kind})
-    assert record.boxes_G4.tolist() == [box] and not findings
+    assert record.objects.boxes_G4.tolist() == [box] and not findings
     assert (record.height, record.width, record.annotation) == (60, 80, "a.json")
 
 
@@ -49,8 +49,8 @@ def test_polygons_of_one_group_are_one_object(tmp_path: Path) -> None:
     left = {"label": "cat", "points": [[0, 0], [10, 0], [10, 10]], "shape_type": "polygon", "group_id": 1}
     right = {**left, "points": [[30, 20], [40, 20], [40, 30]]}
     record, _ = read(tmp_path, left, {**left, "group_id": 2}, right, {**right, "label": "dog"})
-    assert record.boxes_G4.tolist() == [[0, 0, 40, 30], [0, 0, 10, 10], [30, 20, 40, 30]]
-    assert record.labels_G.tolist() == [0, 0, 1]
+    assert record.objects.boxes_G4.tolist() == [[0, 0, 40, 30], [0, 0, 10, 10], [30, 20, 40, 30]]
+    assert record.objects.labels_G.tolist() == [0, 0, 1]
 
 
 def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> No
     folders.write(tmp_path / "lost.json", document(image="/home/lost.jpg"))
     folders.picture(tmp_path / "nobody.jpg", 2)
     record, findings = read(tmp_path, *wrong, RECTANGLE)
-    assert record.boxes_G4.tolist() == [[10, 20, 30, 40]]
+    assert record.objects.boxes_G4.tolist() == [[10, 20, 30, 40]]
     assert sorted(finding.code for finding in findings) == [
         *["box-not-numbers"] * 4,
         "image-without-annotation",
@@ -90,7 +90,7 @@ def test_images_are_found_by_the_files_name_and_by_what_it_says(tmp_path: Path) 
     folders.write(tmp_path / "val/json/renamed.json", document(RECTANGLE, image="..\\images\\b.png"))
     records, findings = read_dataset(tmp_path)
     assert not findings
-    assert [(r.file_name, r.split, len(r.boxes_G4)) for r in records.images] == [
+    assert [(r.file_name, r.split, len(r.objects)) for r in records.images] == [
         ("train/images/a.jpg", "train", 1),
         ("val/images/a.jpg", "val", 0),
         ("val/images/b.png", "val", 1),
@@ -108,5 +108,5 @@ def test_random_rectangles_come_back(tmp_path: Path) -> None:
     boxes = np.random.default_rng(0).uniform(0, 60, (50, 2, 2))
     record, findings = read(tmp_path, *({**RECTANGLE, "points": corners.tolist()} for corners in boxes))
     expected = np.concatenate([boxes.min(axis=1), boxes.max(axis=1)], axis=1)
-    np.testing.assert_allclose(record.boxes_G4, expected, rtol=1e-6)
+    np.testing.assert_allclose(record.objects.boxes_G4, expected, rtol=1e-6)
     assert not findings

@@ -24,9 +24,9 @@ def test_boxes_are_taken_as_they_stand_and_classes_sorted_by_name(tmp_path: Path
     assert records.category_ids == (1, 2)
     first, second = records.images
     assert (first.file_name, first.height, first.width) == ("a.jpg", 60, 80)
-    assert first.boxes_G4.tolist() == [[1, 2, 3, 4], [10, 10, 30, 40]]
-    assert first.labels_G.tolist() == [1, 0]
-    assert second.boxes_G4.shape == (0, 4)
+    assert first.objects.boxes_G4.tolist() == [[1, 2, 3, 4], [10, 10, 30, 40]]
+    assert first.objects.labels_G.tolist() == [1, 0]
+    assert second.objects.boxes_G4.shape == (0, 4)
     assert records.path(first).is_file()
 
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> No
     folders.voc_xml(tmp_path / "Annotations" / "lost.xml", [CAT])
     records, findings = read_dataset(tmp_path)
     assert [record.file_name for record in records.images] == ["good.jpg", "text.jpg"]
-    assert len(records.images[1].boxes_G4) == 1
+    assert len(records.images[1].objects.boxes_G4) == 1
     assert sorted(codes(findings)) == [
         "box-not-numbers",
         "box-not-numbers",

@@ -31,8 +31,8 @@ def test_labels_are_found_where_people_put_them(tmp_path: Path, image: str, labe
     assert [finding.code for finding in findings] == ["image-without-labels"]
     assert records.class_names == ("cat", "dog") and records.category_ids == (1, 2)
     found, background = records.images
-    assert found.boxes_G4.tolist() == [[30, 15, 50, 45]] and found.labels_G.tolist() == [1]
-    assert len(background.boxes_G4) == 0
+    assert found.objects.boxes_G4.tolist() == [[30, 15, 50, 45]] and found.objects.labels_G.tolist() == [1]
+    assert len(background.objects) == 0
     assert found.split == ("train" if "train/" in image and "obj" not in image else None)
 
 
@@ -53,7 +53,7 @@ def test_a_polygon_counts_as_its_bounding_box(tmp_path: Path) -> None:
     folders.picture(tmp_path / "images" / "a.jpg")
     folders.write(tmp_path / "labels" / "a.txt", "0 0.1 0.2 0.5 0.1 0.3 0.6\n")
     records, findings = read_dataset(tmp_path)
-    np.testing.assert_allclose(records.images[0].boxes_G4, [[8, 6, 40, 36]], rtol=1e-6)
+    np.testing.assert_allclose(records.images[0].objects.boxes_G4, [[8, 6, 40, 36]], rtol=1e-6)
     assert [finding.code for finding in findings] == ["no-class-names"]
     assert records.class_names == ("class_0",)
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_read_is_found_and_the_rest_is_read(tmp_path: Path) -> No
     folders.write(tmp_path / "labels" / "lost.txt", LINE)
     folders.write(tmp_path / "obj.names", "cat\ndog\n")
     records, findings = read_dataset(tmp_path)
-    assert [len(record.boxes_G4) for record in records.images] == [1]
+    assert [len(record.objects) for record in records.images] == [1]
     assert sorted(finding.code for finding in findings) == [
         *["box-not-numbers"] * 4,
         "missing-image",
@@ -91,7 +91,7 @@ def test_labels_may_be_called_like_a_list(tmp_path: Path, name: str) -> None:
         folders.write(tmp_path / "labels" / f"{image}.txt", LINE)
     folders.write(tmp_path / "data.yaml", "names: [cat, dog]\n")
     records, findings = read_dataset(tmp_path)
-    assert [len(record.boxes_G4) for record in records.images] == [1, 1] and not findings
+    assert [len(record.objects) for record in records.images] == [1, 1] and not findings
 
 
 def test_names_beside_the_labels_are_no_labels(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline.data.parsing.findings import Finding
 from tests.pipeline.data import folders
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
+from yolox_core.structures import Objects
 
 NAMES = ("cat", "traffic light", "no", "7", "null", "ä: #1", "'quoted\"", "- a")
 SIDES = ((60, 80), (1, 20_000), (20_000, 3), (333, 1001))  # (height, width) px
@@ -35,7 +36,7 @@ def random_records(root: Path, seed: int = 0) -> DatasetRecords:
         boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).astype(np.float32)
         labels = rng.integers(0, len(NAMES), len(boxes))
         split = (None, "train", "val", "test")[number]
-        images.append(ImageRecord(int(97 - number), name, *size, boxes, labels, np.zeros(25, np.bool_), split))
+        images.append(ImageRecord(int(97 - number), name, *size, Objects(boxes, labels, np.zeros(25, np.bool_)), split))
     images.append(ImageRecord(3, "empty.png", 60, 80))
     cv2.imwrite(str(root / "empty.png"), np.zeros((60, 80, 3), np.uint8))
     return DatasetRecords(root, categories, images)
@@ -60,8 +61,8 @@ def assert_same(ours: DatasetRecords, theirs: DatasetRecords) -> None:
         other = by_id[record.image_id]
         assert (record.file_name, record.split) == (other.file_name, other.split)
         assert (record.height, record.width) == (other.height, other.width)
-        np.testing.assert_allclose(record.boxes_G4, other.boxes_G4, rtol=0, atol=0.01)
-        assert record.labels_G.tolist() == other.labels_G.tolist()
+        np.testing.assert_allclose(record.objects.boxes_G4, other.objects.boxes_G4, rtol=0, atol=0.01)
+        assert record.objects.labels_G.tolist() == other.objects.labels_G.tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -91,9 +92,11 @@ def test_voc_coco_keeps_everything(tmp_path: Path) -> None:
     assert not findings
     assert_same(records, back)
     for record in back.images:
-        labels = [back.class_names[label] for label in record.labels_G]
+        labels = [back.class_names[label] for label in record.objects.labels_G]
         assert labels == [name for name, *_ in truth[record.file_name]]
-        np.testing.assert_allclose(record.boxes_G4, [box for _, *box in truth[record.file_name]], rtol=0, atol=0.01)
+        np.testing.assert_allclose(
+            record.objects.boxes_G4, [box for _, *box in truth[record.file_name]], rtol=0, atol=0.01
+        )
 
 
 def test_other_tools_find_what_they_expect(tmp_path: Path) -> None:
@@ -120,7 +123,7 @@ def test_what_yolo_cannot_say_is_named(tmp_path: Path) -> None:
     record = records.images[0]
     boxes = np.array([[1, 2, 3, 4], [-50, 0, 10, 10], [0, 0, np.nan, 1], [5, 5, 9, 9]], np.float32)
     crowd = np.array([True, False, False, False])
-    odd = replace(record, boxes_G4=boxes, labels_G=np.zeros(4, np.int64), ignore_G=crowd, annotation="a.json")
+    odd = replace(record, objects=Objects(boxes, np.zeros(4, np.int64), crowd), annotation="a.json")
     nowhere = replace(record, file_name="nowhere.png", image_id=5, height=0, width=0)
     left_out = write_yolo(replace(records, images=[odd, nowhere]), tmp_path / "yolo")
     assert [(finding.code, finding.where, finding.action) for finding in left_out] == [
@@ -136,7 +139,7 @@ def test_shares_are_of_the_images_own_size(tmp_path: Path) -> None:
     records = random_records(tmp_path / "pictures")
     doubled = replace(records.images[0], height=120, width=160)
     through, _ = as_yolo(replace(records, images=[doubled]), tmp_path / "yolo")
-    np.testing.assert_allclose(through.images[0].boxes_G4, doubled.boxes_G4, rtol=0, atol=0.01)
+    np.testing.assert_allclose(through.images[0].objects.boxes_G4, doubled.objects.boxes_G4, rtol=0, atol=0.01)
     assert (through.images[0].height, through.images[0].width) == (60, 80)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.prepare.merge import Part, merge, with_classes
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord, described
 from yolox_core.errors import InputError
+from yolox_core.structures import Objects
 
 
 def data_set(categories: dict[int, str], images: dict[str, Sequence[int]], split: str | None = None) -> DatasetRecords:
@@ -20,9 +20,7 @@ def data_set(categories: dict[int, str], images: dict[str, Sequence[int]], split
             file_name=name,
             height=50,
             width=60,
-            boxes_G4=np.asarray([[label, 1, 20 + label, 30] for label in labels], np.float32).reshape(-1, 4),
-            labels_G=np.asarray(labels, np.int64),
-            ignore_G=np.asarray([label == 2 for label in labels], np.bool_),
+            objects=Objects.of(((label, 1, 20 + label, 30), label, label == 2) for label in labels),
             split=split,
             annotation=f"{name}.xml",
         )
@@ -73,11 +71,11 @@ def test_a_class_map_renames_joins_and_drops() -> None:
     mapped = with_classes(ONE, {"cat": "pet", "dog": "pet", "owl": None}, "one")
     assert mapped.categories == (Category(1, "pet"),)
     image = mapped.images[0]
-    assert image.labels_G.tolist() == [0, 0] and image.boxes_G4[:, 0].tolist() == [0, 1]
-    assert not image.ignore_G.any(), "the one that was ignored was an owl"
-    assert not len(mapped.images[1].labels_G)
+    assert image.objects.labels_G.tolist() == [0, 0] and image.objects.boxes_G4[:, 0].tolist() == [0, 1]
+    assert not image.objects.ignore_G.any(), "the one that was ignored was an owl"
+    assert not len(mapped.images[1].objects.labels_G)
     swapped = with_classes(ONE, {"cat": "dog", "dog": "cat"}, "one")
-    assert swapped.class_names == ("dog", "cat", "owl") and swapped.images[0].labels_G.tolist() == [0, 1, 2]
+    assert swapped.class_names == ("dog", "cat", "owl") and swapped.images[0].objects.labels_G.tolist() == [0, 1, 2]
 
 
 def test_a_class_map_that_names_no_class_is_refused() -> None:

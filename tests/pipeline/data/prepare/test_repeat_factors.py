@@ -9,13 +9,13 @@ import pytest
 
 from pipeline.data.prepare.repeat_factors import balanced, repeat_factors, without_repeats
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
+from yolox_core.structures import Objects
 
 
 def image(number: int, *labels: int) -> ImageRecord:
     boxes = np.tile(np.array([1, 1, 5, 5], np.float32), (len(labels), 1))
-    return ImageRecord(
-        number, f"{number}.jpg", 8, 8, boxes, np.array(labels, np.int64), np.zeros(len(labels), np.bool_)
-    )
+    objects = Objects(boxes, np.array(labels, np.int64), np.zeros(len(labels), np.bool_))
+    return ImageRecord(number, f"{number}.jpg", 8, 8, objects)
 
 
 def balance(images: list[ImageRecord], background: float | None = None, rare: float | None = None) -> list[ImageRecord]:
@@ -34,7 +34,7 @@ def test_by_default_everything_is_seen_once() -> None:
 def test_background_is_at_most_a_share(share: float, left: int) -> None:
     images = [image(number, 0) for number in range(90)] + [image(number) for number in range(90, 140)]
     found = balance(images, background=share)
-    empty = [record for record in found if not len(record.labels_G)]
+    empty = [record for record in found if not len(record.objects)]
     assert len(empty) == left and len(found) - left == 90
     assert len(empty) <= share * len(found) + 1e-9 or left == 50
 

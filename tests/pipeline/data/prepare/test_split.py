@@ -11,6 +11,7 @@ import pytest
 from pipeline.data.prepare.split import split, split_fold
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
+from yolox_core.structures import Objects
 
 
 def digests(*contents: object) -> list[str]:
@@ -124,9 +125,7 @@ def showing(labels: list[list[int]], classes: int) -> DatasetRecords:
             f"{index}.jpg",
             8,
             8,
-            np.tile(np.array([1, 1, 5, 5], np.float32), (len(shown), 1)),
-            np.asarray(shown, np.int64),
-            np.zeros(len(shown), np.bool_),
+            Objects.of(((1, 1, 5, 5), label, False) for label in shown),
         )
         for index, shown in enumerate(labels)
     ]
@@ -134,7 +133,8 @@ def showing(labels: list[list[int]], classes: int) -> DatasetRecords:
 
 
 def of_class(data: DatasetRecords, chosen: dict[str, list[int]], label: int) -> dict[str, int]:
-    return {side: sum(label in data.images[index].labels_G for index in indices) for side, indices in chosen.items()}
+    labels = [image.objects.labels_G for image in data.images]
+    return {side: sum(label in labels[index] for index in indices) for side, indices in chosen.items()}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -86,7 +86,7 @@ def test_an_archive_is_unpacked_when_its_bytes_change(folder: Path, monkeypatch:
     folders.voc_xml(folder / "Annotations" / "image0.xml", [CAT])
     packed(folder)
     seen |= {digest_of(source)}
-    assert len(read_dataset(bring(source))[0].images[0].boxes_G4) == 1
+    assert len(read_dataset(bring(source))[0].images[0].objects.boxes_G4) == 1
     assert len(unpacked) == 2 and len(seen) == 2
 
 
