@@ -23,7 +23,7 @@ from pipeline.data.formats.copy_images import check_new
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.text import on_one_line
 from pipeline.data.prepare.merge import Part, merge
-from pipeline.data.sources.fetch import read_sources
+from pipeline.data.sources.fetch import check_formats, read_sources
 from pipeline.reports.doctor import render
 from yolox_core.atomic_files import new_folder, write_json, write_text
 from yolox_core.data.records import DatasetRecords
@@ -149,6 +149,7 @@ def _named_in_params(sha256: str | None) -> DataSettings:
     if sha256 is not None:
         raise InputError("--sha256: expected a path of the archive that it is of, got none.")
     data = load_settings().data
+    check_formats(data)
     if not data.sources:
         raise InputError("yolox doctor: expected a path, got none, and params.yaml names the embedded data set.")
     return data

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.config.settings import Settings, load_settings
 from pipeline.console.exit_codes import refusals
+from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From annotated images to a registered, servable YOLOX detector. Run from the project's folder.",
 )
-FORMAT = "auto, coco, voc, yolo, csv, labelme, label_studio or cvat."
+FORMAT = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}."
 Model = Annotated[
     str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, .onnx, .xml, or models:/name@alias.")
 ]
@@ -51,7 +52,7 @@ def doctor(
 def convert(
     source: Annotated[Path, typer.Argument(help="A folder of annotated images.")],
     out: Annotated[Path, typer.Argument(help="A new or empty folder for the copy.")],
-    to: Annotated[str, typer.Option("--to", help="coco or yolo.")],
+    to: Annotated[str, typer.Option("--to", help=f"{' or '.join(WRITABLE)}.")],
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
 ) -> None:
     """Write a folder of annotated images in another format, with copies of the images. Prints what was left out."""

@@ -91,7 +91,7 @@ class DataSettings:
 
     # a folder, an archive, an address, or `synthetic`; the same with what is known of it; or a list of both
     source: str | SourceSettings | tuple[str | SourceSettings, ...] = SYNTHETIC
-    format: Literal["auto", "coco", "voc", "yolo", "csv", "labelme", "label_studio", "cvat"] = "auto"
+    format: str = "auto"  # or a name of pipeline/data/formats/annotation_formats.py, which checks it
     split: SplitSettings = field(default_factory=SplitSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
 

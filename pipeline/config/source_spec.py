@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from yolox_core.errors import InputError
@@ -24,9 +24,7 @@ class SourceSettings:
     """One place of annotated images."""
 
     path: str = ""  # a folder, an archive, or an address of either
-    format: Literal["auto", "coco", "voc", "yolo", "csv", "labelme", "label_studio", "cvat"] | None = (
-        None  # null: data.format
-    )
+    format: str | None = None  # as data.format; null: that one
     sha256: str | None = None  # of the archive; needed where it comes by http(s)
     classes: Mapping[str, str | None] = field(default_factory=dict)  # their name -> ours; null: boxes dropped
 

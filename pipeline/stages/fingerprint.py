@@ -7,7 +7,7 @@ changes when images are added or altered, and ingest depends on it. Nothing is f
 from pipeline.config import paths
 from pipeline.config.settings import Settings
 from pipeline.config.user_paths import check_raw_is_ours
-from pipeline.data.sources.fetch import source_digest
+from pipeline.data.sources.fetch import check_formats, source_digest
 from pipeline.registry.model_reference import weights_digest
 from pipeline.stages.entrypoint import stage_main
 from yolox_core.atomic_files import write_json
@@ -16,6 +16,7 @@ from yolox_core.atomic_files import write_json
 def run(settings: Settings) -> None:
     """Write data/fingerprint.json and data/weights.json; the same source gives the same bytes."""
     check_raw_is_ours()
+    check_formats(settings.data)
     source, files = source_digest(settings.data)
     weights = weights_digest(settings.model.weights)
     write_json(paths.FINGERPRINT, {"source": source, "files": files})

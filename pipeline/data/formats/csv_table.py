@@ -39,7 +39,7 @@ class _Row:
     is_group: bool = False
 
 
-def tables(listing: Listing) -> list[str]:
+def annotation_files(listing: Listing) -> list[str]:
     """The folder's tables of boxes: *.csv and *.tsv whose first row says so."""
     return [name for name in listing.ending(".csv", ".tsv") if _is_table(listing, name)]
 

@@ -4,80 +4,31 @@ Problems of single annotations come back as findings beside the rest; only what 
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from pipeline.data.formats import coco_folder, csv_table, cvat, label_studio, labelme, voc, yolo
+from pipeline.data.formats.annotation_formats import ANNOTATION_FORMATS, AUTO, Candidates, check_format
 from pipeline.data.parsing.box_builder import LARGEST
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.text import shown
 from yolox_core.data.records import LARGEST_ID, DatasetRecords, ImageRecord
-from yolox_core.errors import InputError, nearest
+from yolox_core.errors import InputError
 
-LOOKED_FOR = {
-    "coco": "COCO (*.json with images, annotations and categories)",
-    "voc": "Pascal VOC (*.xml with <annotation>)",
-    "yolo": "YOLO (*.txt in labels/ or beside images)",
-    "csv": "CSV (*.csv with columns for image, class and box)",
-    "labelme": "LabelMe (*.json with shapes)",
-    "label_studio": "Label Studio (*.json with a list of tasks)",
-    "cvat": "CVAT (*.xml with <annotations>)",
-}
-FORMATS = ("auto", *LOOKED_FOR)
 FURTHEST = LARGEST / 2  # px; a box from one end to the other is then at most LARGEST wide
 Read = tuple[DatasetRecords, list[Finding]]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The files of one format in a folder, and how they are read."""
-
-    files: list[str]
-    read: Callable[[], Read]
-    broken: list[Finding]  # files that could not be looked into, and may have been of this format
-
-
-def _coco(listing: Listing) -> _Found:
-    documents, broken = coco_folder.documents(listing)
-    return _Found(list(documents), lambda: coco_folder.read(listing, documents), broken)
-
-
-def _by_files(
-    annotation_files: Callable[[Listing], list[str]], read: Callable[[Listing, list[str]], Read]
-) -> Callable[[Listing], _Found]:
-    def find(listing: Listing) -> _Found:
-        files = annotation_files(listing)
-        return _Found(files, lambda: read(listing, files), [])
-
-    return find
-
-
-_FIRST = {
-    "coco": _coco,
-    "voc": _by_files(voc.annotation_files, voc.read),
-    "yolo": _by_files(yolo.label_files, yolo.read),
-}
-# looked for where none of the first is found: labelling tools leave files of their own beside what they export
-_THEN = {
-    "csv": _by_files(csv_table.tables, csv_table.read),
-    "labelme": _by_files(labelme.annotation_files, labelme.read),
-    "label_studio": _by_files(label_studio.annotation_files, label_studio.read),
-    "cvat": _by_files(cvat.annotation_files, cvat.read),
-}
-
-
-def read_dataset(path: Path, format: str = "auto") -> Read:
+def read_dataset(path: Path, format: str = AUTO) -> Read:
     """The annotated images under `path` and what could not be read; InputError where there is nothing to read."""
-    if format not in FORMATS:
-        raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}. {nearest(format, FORMATS)}")
+    check_format(format, "format")
     listing = Listing.of(path)
     broken: list[Finding] = []
-    for finders in (_FIRST, _THEN):
-        looked = {name: find(listing) for name, find in finders.items() if format in ("auto", name)}
+    wanted = {name: one for name, one in ANNOTATION_FORMATS.items() if format in (AUTO, name)}
+    for of_a_tool in (False, True):
+        looked = {name: one.find(listing) for name, one in wanted.items() if one.of_a_tool is of_a_tool}
         broken += [finding for found in looked.values() for finding in found.broken]
         seen = {name: found for name, found in looked.items() if found.files}
         if seen:
@@ -85,7 +36,7 @@ def read_dataset(path: Path, format: str = "auto") -> Read:
     raise _nothing(listing, format, broken)
 
 
-def _read(listing: Listing, seen: dict[str, _Found]) -> Read:
+def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
     if len(seen) > 1:
         each = " and ".join(
             f"{name} ({found.files[0]} and {len(found.files) - 1} more)" for name, found in seen.items()
@@ -104,7 +55,7 @@ def _read(listing: Listing, seen: dict[str, _Found]) -> Read:
 
 
 def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError:
-    wanted = [text for name, text in LOOKED_FOR.items() if format in ("auto", name)]
+    wanted = [one.files for name, one in ANNOTATION_FORMATS.items() if format in (AUTO, name)]
     unreadable = f", unreadable: {broken[0].where}" if broken else ""
     return InputError(
         f"{listing.root}: expected annotations, found {listing.describe()}{unreadable}. Looked for {'; '.join(wanted)}."

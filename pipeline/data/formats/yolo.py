@@ -31,7 +31,7 @@ class _Line:
     box: tuple[float, float, float, float]  # xyxy as shares of width and height
 
 
-def label_files(listing: Listing) -> list[str]:
+def annotation_files(listing: Listing) -> list[str]:
     """The folder's label files: *.txt in a folder called labels, or called like an image beside them."""
     beside = {str(PurePosixPath(image).with_suffix(".txt")) for image in listing.images}
     found = [name for name in listing.ending(".txt") if "labels" in _folders(name) or name in beside]

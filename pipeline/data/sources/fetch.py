@@ -16,6 +16,7 @@ from pipeline.config.settings import DataSettings
 from pipeline.config.source_spec import SourceSettings, unique_names
 from pipeline.config.user_paths import source_folder, user_path
 from pipeline.console.source_progress import Shown
+from pipeline.data.formats.annotation_formats import check_format
 from pipeline.data.formats.read import read_dataset
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
@@ -59,6 +60,15 @@ def check_apart(sources: Sequence[SourceSettings]) -> None:
     for source in sources:
         if not source.is_remote:
             source_folder(source.local_path)
+
+
+def check_formats(data: DataSettings) -> None:
+    """InputError where params.yaml names a format of annotations that there is not."""
+    check_format(data.format, "data.format")
+    for place, source in enumerate(data.sources):
+        if source.format is not None:
+            listed = f"[{place}]" if isinstance(data.source, tuple) else ""
+            check_format(source.format, f"data.source{listed}.format")
 
 
 def read_sources(sources: Sequence[SourceSettings], format: str) -> list[tuple[Part, list[Finding]]]:

@@ -14,7 +14,7 @@ from pipeline.data.coco.coco import write_coco
 from pipeline.data.formats.copy_images import copy_images
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.prepare.merge import merge
-from pipeline.data.sources.fetch import check_apart, read_sources
+from pipeline.data.sources.fetch import check_apart, check_formats, read_sources
 from pipeline.data.synthetic import scenes
 from yolox_core.atomic_files import new_folder, write_json
 from yolox_core.data.records import DatasetRecords
@@ -23,6 +23,7 @@ from yolox_core.data.records import DatasetRecords
 def ingest(data: DataSettings) -> tuple[DatasetRecords, list[Finding]]:
     """Fill data/raw: images/, annotations.json, findings.json; all of it or nothing. Returns what it holds."""
     check_raw_is_ours()
+    check_formats(data)
     findings: list[Finding] = []
     if not data.sources:
         with new_folder(paths.RAW) as folder:

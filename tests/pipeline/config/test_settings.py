@@ -85,7 +85,7 @@ def test_an_unknown_parameter_without_a_near_one_lists_the_known() -> None:
         ("train.input_size", [320], "a list of 2"),
         ("train.freeze", "backbone", "a list"),
         ("augment", 3, "a mapping"),
-        ("data.format", "cocoo", "one of auto, coco, voc, yolo"),
+        ("data.format", ["coco"], "text"),
         ("assign.rule", "yolox-2022", "one of yolox-2021, yolox-2023"),
     ],
 )

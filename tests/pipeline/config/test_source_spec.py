@@ -34,7 +34,7 @@ def test_every_form_is_a_list_of_sources() -> None:
         ({"format": "voc"}, "expected a path"),
         ({"pth": "a"}, "unknown parameter 'data.source.pth'. Did you mean 'path'?"),
         (["a", {"path": "b", "klasses": {}}], "'data.source[1].klasses'. Did you mean 'classes'?"),
-        ({"path": "a", "format": "cocoo"}, "data.source.format: expected one of auto, coco"),
+        ({"path": "a", "format": 5}, "data.source.format: expected text"),
         ({"path": "a", "classes": ["b"]}, "data.source.classes: expected a mapping"),
         ({"path": "a", "classes": {"b": 1}}, "classes: expected names, or null as ours, got 'b': 1"),
         ({"path": "a", "classes": {True: "b"}}, "Put a name that YAML reads as something else in quotes"),

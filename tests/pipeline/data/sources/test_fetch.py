@@ -51,6 +51,28 @@ def settings(source: Any, **data: Any) -> Settings:
     return settings_from({"data": {"source": source, **data}})
 
 
+@pytest.mark.parametrize(
+    ("source", "format", "where"),
+    [
+        ("synthetic", "cocoo", "data.format"),
+        ({"path": "a", "format": "cocoo"}, "auto", "data.source.format"),
+        (["a", {"path": "b", "format": "cocoo"}], "voc", "data.source[1].format"),
+    ],
+)
+@pytest.mark.parametrize("stage", [fingerprint, ingest], ids=["fingerprint", "ingest"])
+def test_an_unknown_format_is_refused_before_anything_runs(stage: Any, source: Any, format: str, where: str) -> None:
+    with pytest.raises(InputError) as refused:
+        stage.run(settings(source, format=format))
+    assert str(refused.value).startswith(f"{where}: expected one of auto, coco, voc, yolo, csv")
+    assert str(refused.value).endswith("got 'cocoo'. Did you mean 'coco'?")
+
+
+def test_doctor_refuses_an_unknown_format_of_params_yaml() -> None:
+    Path("params.yaml").write_text("data: {source: ../mine, format: cocoo}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^data\.format: expected one of auto, coco"):
+        doctor.examine(None)
+
+
 def ingested() -> Any:
     return read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
 
