@@ -227,3 +227,17 @@ def test_a_stage_before_its_turn(yolox: Yolox, source: Path, stage: str, needed:
     before = state(Path())
     yolox(stage).refused("no such")
     assert state(Path()) == before, needed
+
+
+@pytest.mark.parametrize(
+    ("space", "line"),
+    [
+        ("model.width: [0.3]", "sweep.space.model.width: expected multiples of 1/8, got 0.3"),
+        ("model.widht: [0.25]", "sweep.space: unknown parameter 'model.widht'"),
+        ("", "sweep.space: expected at least one parameter"),
+    ],
+)
+def test_a_space_of_a_sweep_that_cannot_be(yolox: Yolox, space: str, line: str) -> None:
+    Path("params.yaml").write_text(f"model: {{size: nano}}\nsweep: {{space: {{{space}}}}}\n")
+    yolox("sweep").refused(line)
+    assert not Path("runs").exists()
