@@ -1,7 +1,7 @@
 # Two commands matter: `make repro` and `make test`. Both set themselves up; all they need is Python 3.11 or newer, git
 # and make. Nothing is downloaded but the locked packages (and uv, where it is missing).
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-all setup lint lock clean
+.PHONY: help repro test test-fast test-all setup lint lock clean
 SHELL := /bin/sh
 
 PYTHON ?= python3
@@ -31,7 +31,8 @@ FIND_UV = uv=$$(command -v uv) || uv=.uv/bin/uv;
 help:  ## list the targets
 	@echo 'make repro [DATA=path] [PRESET=few-images] [SET="model.depth=0.67 train.epochs=20"]'
 	@echo '              set up, then run the whole pipeline'
-	@echo 'make test     set up, then lint, check types and run the tests'
+	@echo 'make test-fast set up, then lint, check types and run the tests that start no Ray, server or training'
+	@echo 'make test     the same, and the other tests'
 	@echo 'make test-all the same, and those that take minutes each: faults, sweeps'
 	@echo 'make setup [TORCH=cpu]   only set up (.venv); TORCH=cpu: PyTorch without CUDA'
 	@echo 'make lint     set up, then lint and check types'
@@ -50,11 +51,17 @@ repro: $(READY)  ## run the pipeline
 	fi; \
 	python -m pipeline.cli.make_summary
 
-test: lint  ## lint, check types, run the tests
-	@$(ACTIVE) python -m pytest -m 'not long'
+# A process a core, four at most (tests/spread.py): each imports PyTorch and takes about a gigabyte.
+TEST = python -m pytest --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder
+
+test-fast: lint  ## lint, check types, run what starts no Ray, no server and no training
+	@$(ACTIVE) $(TEST) -m 'not ray and not server and not training and not long'
+
+test: lint  ## the same, and the other tests
+	@$(ACTIVE) $(TEST) -m 'not long'
 
 test-all: lint  ## the same, and those that take minutes each: faults, sweeps
-	@$(ACTIVE) python -m pytest
+	@$(ACTIVE) $(TEST)
 
 lint: $(READY)  ## lint and check types
 	@$(ACTIVE) set -e; ruff check .; ruff format --check .; mypy

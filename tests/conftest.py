@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests import needs
+from tests import needs, starts
 
 os.environ.update(
     {
@@ -27,8 +27,12 @@ os.environ["YOLOX_SEEN"] = os.path.join(SEEN.name, "seen.sqlite")
 STRICT = os.environ.get("CI", "").lower() == "true"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked `gpu` on a machine without CUDA."""
+    """Mark what starts Ray, a server or a training; skip the tests marked `gpu` on a machine without CUDA."""
+    for item in items:
+        for marker in sorted(starts.started_by(functions_of(item))):
+            item.add_marker(marker)
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
@@ -37,6 +41,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=needs.cuda_reason()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Our own way of spreading the tests, where there are several processes."""
+    from tests.spread import Spread
+
+    return Spread(config, log)
+
+
+def functions_of(item: Any) -> list[Any]:
+    """A test's function and those of its fixtures."""
+    return [item.function, *(made[-1].func for made in item._fixtureinfo.name2fixturedefs.values())]
 
 
 @pytest.hookimpl(wrapper=True)

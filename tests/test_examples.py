@@ -71,6 +71,7 @@ def test_crops(example: Example, model: Path, image: Path, tmp_path: Path) -> No
     assert (tmp_path / "crops" / "photo_0.png").is_file()
 
 
+@pytest.mark.training
 def test_train_in_python(example: Example, tmp_path: Path) -> None:
     first, second, found = example("train_in_python", tmp_path / "run")
     assert first.startswith("epoch 0: loss ") and second.startswith("epoch 1: loss ")

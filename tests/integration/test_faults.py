@@ -22,7 +22,7 @@ from tests.needs import ROOT
 from tests.servers import answers, free_port
 from tests.waiting import until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1500)]
 
 NODE_WITHIN_S = 120.0
 RACCOON_EPOCHS = 8

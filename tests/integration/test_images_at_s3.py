@@ -10,7 +10,7 @@ from tests.integration.project import Project
 from tests.integration.test_refused_run import assert_refused
 from tests.servers import s3_server
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def names(project: Project, split: str) -> set[str]:

@@ -12,7 +12,7 @@ from tests.integration.conftest import Finished
 from tests.integration.project import PARAMS, Family, Project, finish
 from tests.waiting import until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
 
 LOADERS = {"YOLOX_LOADER_WORKERS": "2"}
 START_WITHIN_S = 300.0

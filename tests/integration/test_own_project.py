@@ -16,7 +16,7 @@ from tests.integration.test_repro import ran
 from tests.needs import ROOT
 from tests.pipeline.data import folders
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
 BUILD = "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
 FILES = ("pyproject.toml", "README.md", "LICENSE", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".rayignore")

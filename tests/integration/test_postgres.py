@@ -19,7 +19,7 @@ from tests.servers import answers, free_port, running
 from tests.waiting import until
 from yolox_core.atomic_files import write_text
 
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 RUNS, EPOCHS, METRICS = 8, 5, 20  # 100 numbers of each run
 

@@ -19,7 +19,7 @@ from tests.pipeline.data import folders
 from tests.servers import answers, free_port
 from tests.waiting import until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 MANIFEST = ROOT / "infra" / "kuberay" / "rayservice.yaml"
 SECRET = "a token for clients"
 UP_WITHIN_S = 180.0

@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.project import Project
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
 
 
 def assert_refused(code: int, lines: list[str], words: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.integration.project import Project, finish
 from tests.servers import s3_server, ssh_server
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
 # what a colleague wants: the images, the splits, the released and the exported model

@@ -15,7 +15,7 @@ from tests.integration.conftest import NOBODY, Finished
 from tests.integration.project import PARAMS
 from yolox_core.evaluation.coco import measure
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
 
 STAGES = ("fingerprint", "ingest", "validate", "prepare", "train", "evaluate", "export", "register", "report")
 FIGURES = {"map", "map_50", "map_75", "ar_1", "ar_10", "ar_100"}

@@ -10,7 +10,7 @@ from pipeline.study.rows import read_rows
 from tests.integration.project import PARAMS, YOLOX, Family, Project, finish
 from tests.pipeline.study.test_runner import MINI
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 def test_a_study_is_run_only_where_it_is_named(tmp_path: Path) -> None:

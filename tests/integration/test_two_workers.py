@@ -12,7 +12,7 @@ from tests.integration.project import PARAMS, Project
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.training.engine import EpochReport, TrainingJob, train
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
 
 FROZEN = {
     **PARAMS,

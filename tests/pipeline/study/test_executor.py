@@ -61,7 +61,7 @@ def loop(folder: Path, *more: str, data: tuple[str, ...] | None = None) -> str:
     return told.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_runs_are_done_once_and_failures_again(tmp_path: Path) -> None:
     records = scenes(tmp_path / "data")
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(yaml.safe_load(SHIPPED.read_text()) | SMALL))
@@ -82,7 +82,7 @@ def test_runs_are_done_once_and_failures_again(tmp_path: Path) -> None:
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == len(lines)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_killed_loop_leaves_no_process_behind(tmp_path: Path) -> None:
     scenes(tmp_path / "data")
     long = SMALL | {"base": SMALL["base"] | {"train": SMALL["base"]["train"] | {"epochs": 10_000}}}
@@ -110,7 +110,7 @@ def wait_for(look: Callable[[], Any]) -> Any:
     raise AssertionError("nothing within a minute")
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_other_images_under_the_same_name_are_refused(tmp_path: Path) -> None:
     records = scenes(tmp_path / "data")
     (tmp_path / "study.yaml").write_text(

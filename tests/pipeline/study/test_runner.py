@@ -36,7 +36,7 @@ def mini(yolox: Yolox) -> Path:
     return Path("mini.yaml")
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_study_is_planned_run_and_answered_once(yolox: Yolox, mini: Path) -> None:
     planned = yolox("study", mini, "--plan", "--device", "cpu")
     assert planned.code == 0 and "0 runs done, 4 to do, time unknown" in planned.out
@@ -69,7 +69,7 @@ def test_a_study_is_planned_run_and_answered_once(yolox: Yolox, mini: Path) -> N
     assert "3 runs done, 1 to do, about" in yolox("study", mini, "--plan", "--device", "cpu").out
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_anything_may_execute_the_runs(yolox: Yolox, mini: Path) -> None:
     """The seam that a cluster uses: runs in, rows out in any order; each is kept before the next is asked for."""
     study = read_study(mini)
