@@ -10,12 +10,12 @@ from typing import Any
 from benchmarks.recipes import sides
 from benchmarks.timing import hardware
 from pipeline.config.settings import Settings
-from yolox_core.config import EXPORT_FORMS
 from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
 from yolox_core.evaluation.coco import measure
 from yolox_core.evaluation.detect import detect_all
-from yolox_core.export.formats import FILES, describe, load_form, spread, write_forms
+from yolox_core.export.comparison import describe, spread
+from yolox_core.export.formats import EXPORT_FORMATS, load_format, write_formats
 from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import read_weights
 
@@ -39,10 +39,10 @@ def run(reference: Path | None, device: str, data: Path | None, weights: Path | 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "forms"
         folder.mkdir()
-        write_forms(weights, EXPORT_FORMS, folder, calibration)
-        rows = describe(weights, folder, EXPORT_FORMS, images, ROUNDS)
-        for form in ("torch", *FILES):
-            model = Predictor.load(weights) if form == "torch" else load_form(folder, form)
+        write_formats(weights, list(EXPORT_FORMATS), folder, calibration)
+        rows = describe(weights, folder, list(EXPORT_FORMATS), images, ROUNDS)
+        for form in ("torch", *EXPORT_FORMATS):
+            model = Predictor.load(weights) if form == "torch" else load_format(folder, form)
             rows[form]["map"] = measure(test, detect_all(model, test, settings.evaluate)).metrics["map"]
     return {
         "hardware": hardware("cpu"),

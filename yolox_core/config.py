@@ -26,14 +26,13 @@ SIZES: Mapping[str, tuple[float, float, bool, int]] = {
     "x": (1.25, 1.33, False, 640),
 }
 
+ONNX_FILE = "model.onnx"  # of a released folder
 ONNX_SPEC_KEY = "yolox_pipeline_model"  # metadata entry of an ONNX file that holds its model.json
 
 AssignRule = Literal["yolox-2021", "yolox-2023"]
 ASSIGN_RULES: tuple[AssignRule, ...] = ("yolox-2021", "yolox-2023")
 RuntimeName = Literal["torch", "onnx", "openvino"]
 RUNTIMES: tuple[RuntimeName, ...] = ("torch", "onnx", "openvino")
-ExportForm = Literal["onnx", "nms", "openvino", "int8", "int8-openvino"]
-EXPORT_FORMS: tuple[ExportForm, ...] = ("onnx", "nms", "openvino", "int8", "int8-openvino")  # docs/export.md
 Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["sgd", "adamw"]
 

@@ -11,10 +11,10 @@ import numpy as np
 from pipeline.predict.inputs import Still, find
 from pipeline.registry.model_reference import locate
 from yolox_core.atomic_files import new_folder, write_json
-from yolox_core.config import EXPORT_FORMS, ExportForm
 from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError, nearest
-from yolox_core.export.formats import INT8, describe, spread, write_forms
+from yolox_core.export.comparison import describe, spread
+from yolox_core.export.formats import EXPORT_FORMATS, write_formats
 from yolox_core.inference.runtimes import BY_SUFFIX
 from yolox_core.structures import ImageArray
 
@@ -27,7 +27,7 @@ RESULT = "export.json"
 def export(model: str, formats: str, output: Path, images: Path | None) -> None:
     """Write `model` in `formats` (comma-separated) and export.json into `output`, a new or empty folder."""
     forms = _forms(formats)
-    calibrated = [form for form in forms if form in INT8]
+    calibrated = [form for form in forms if EXPORT_FORMATS[form].is_integer]
     if calibrated and images is None:
         raise InputError(
             f"--formats {calibrated[0]}: expected --images FOLDER to set the integers' ranges, got none. "
@@ -43,7 +43,7 @@ def export(model: str, formats: str, output: Path, images: Path | None) -> None:
         raise InputError(f"{model}: expected weights (a released folder, .pt or .pth), got a form made of them.")
     compared = [read_image(path) for path in spread(files, COMPARED)] if files else _noise()
     with new_folder(output) as target:
-        write_forms(weights, forms, target, spread(files, CALIBRATION) if files else [])
+        write_formats(weights, forms, target, spread(files, CALIBRATION) if files else [])
         rows = describe(weights, target, forms, compared)
         write_json(target / RESULT, {"model": model, "images_compared": len(compared), "forms": rows})
     for form in forms:
@@ -57,14 +57,13 @@ def _images(folder: Path) -> list[Path]:
     return files
 
 
-def _forms(formats: str) -> list[ExportForm]:
-    known: dict[str, ExportForm] = {form: form for form in EXPORT_FORMS}
+def _forms(formats: str) -> list[str]:
     names = list(dict.fromkeys(part.strip() for part in formats.split(",")))
     for name in names:
-        if name not in known:
-            near = nearest(name, known)
-            raise InputError(f"--formats: expected some of {', '.join(known)}, got {name!r}. {near}")
-    return [known[name] for name in names]
+        if name not in EXPORT_FORMATS:
+            near = nearest(name, EXPORT_FORMATS)
+            raise InputError(f"--formats: expected some of {', '.join(EXPORT_FORMATS)}, got {name!r}. {near}")
+    return names
 
 
 def _noise() -> list[ImageArray]:

@@ -9,6 +9,7 @@ import typer
 from pipeline.config.settings import Settings, load_settings
 from pipeline.console.exit_codes import refusals
 from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
+from yolox_core.export.formats import EXPORT_FORMATS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -178,7 +179,7 @@ def evaluate() -> None:
 @app.command()
 def export(
     model: Annotated[str | None, typer.Option(help="Released folder, .pt, Megvii .pth, or models:/name@alias.")] = None,
-    formats: Annotated[str, typer.Option(help="Of --model: onnx, nms, openvino, int8, int8-openvino.")] = "onnx",
+    formats: Annotated[str, typer.Option(help=f"Of --model: {', '.join(EXPORT_FORMATS)}.")] = "onnx",
     output: Annotated[Path, typer.Option(help="Of --model: a new folder for its files.")] = Path("exported"),
     images: Annotated[Path | None, typer.Option(help="Of --model: what to compare and calibrate on.")] = None,
 ) -> None:

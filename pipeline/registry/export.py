@@ -12,13 +12,13 @@ from pipeline.config.settings import ExportSettings, Settings
 from pipeline.data.coco.coco import read_coco
 from pipeline.data.prepare.test_split import test_split
 from yolox_core.atomic_files import new_folder, write_json
-from yolox_core.config import ExportForm
 from yolox_core.data.image_io import read_image
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.evaluation.coco import measure
 from yolox_core.evaluation.detect import ImageDetector, detect_all
-from yolox_core.export.formats import FILES, INT8, describe, load_form, spread, write_forms
+from yolox_core.export.comparison import describe, spread
+from yolox_core.export.formats import EXPORT_FORMATS, check_formats, load_format, write_formats
 from yolox_core.inference.predictor import Predictor
 
 COMPARED = 16  # images whose raw outputs are compared; the maps are compared on all
@@ -29,12 +29,13 @@ def export(settings: Settings) -> dict[str, Any]:
 
     Returns what reports/export.json holds.
     """
-    truth = test_split()
     options = settings.export
+    check_formats(options.formats, "export.formats")
+    truth = test_split()
     with new_folder(paths.RELEASED) as target:
         for path in sorted(paths.TRAINED.iterdir()):
             shutil.copyfile(path, target / path.name)
-        write_forms(paths.TRAINED, options.formats, target, calibration_images(options))
+        write_formats(paths.TRAINED, options.formats, target, calibration_images(options))
         report = compare(paths.TRAINED, target, truth, settings)
         for form in options.formats:
             check(form, report["forms"][form], options)
@@ -53,7 +54,7 @@ def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Sett
 
     rows["torch"]["map"] = map_of(Predictor.load(trained))
     for form in forms:
-        rows[form]["map"] = map_of(load_form(released, form))
+        rows[form]["map"] = map_of(load_format(released, form))
         rows[form]["map_loss"] = rows["torch"]["map"] - rows[form]["map"]
     onnx = rows["onnx"]
     return {
@@ -66,26 +67,27 @@ def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Sett
     }
 
 
-def check(form: ExportForm, row: dict[str, Any], options: ExportSettings) -> None:
+def check(form: str, row: dict[str, Any], options: ExportSettings) -> None:
     """InputError where a form strays. Integers differ by their nature: for them the map alone decides."""
-    key = "max_map_loss_int8" if form in INT8 else "max_map_loss"
+    file, is_integer = EXPORT_FORMATS[form].file, EXPORT_FORMATS[form].is_integer
+    key = "max_map_loss_int8" if is_integer else "max_map_loss"
     allowed = getattr(options, key)
     if row["map_loss"] > allowed:
         raise InputError(
-            f"{FILES[form][0]}: expected at most {allowed} of map lost against PyTorch, got {row['map_loss']:.4f}. "
+            f"{file}: expected at most {allowed} of map lost against PyTorch, got {row['map_loss']:.4f}. "
             f"Raise export.{key} if that is acceptable, or take {form} out of export.formats."
         )
     difference = row["max_difference"]
-    if form not in INT8 and difference is not None and difference > options.max_difference:
+    if not is_integer and difference is not None and difference > options.max_difference:
         raise InputError(
-            f"{FILES[form][0]}: expected outputs within {options.max_difference} of PyTorch's, got {difference:.3g}. "
+            f"{file}: expected outputs within {options.max_difference} of PyTorch's, got {difference:.3g}. "
             "Raise export.max_difference if that is acceptable."
         )
 
 
 def calibration_images(options: ExportSettings) -> list[Path]:
     """Training images that set the ranges of integers, spread over the set; none where no form needs them."""
-    if not set(options.formats) & set(INT8):
+    if not any(EXPORT_FORMATS[form].is_integer for form in options.formats):
         return []
     training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
     return spread([training.path(image) for image in training.images], options.int8_images)

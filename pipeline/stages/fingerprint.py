@@ -11,12 +11,14 @@ from pipeline.data.sources.fetch import check_formats, source_digest
 from pipeline.registry.model_reference import weights_digest
 from pipeline.stages.entrypoint import stage_main
 from yolox_core.atomic_files import write_json
+from yolox_core.export.formats import check_formats as check_export_formats
 
 
 def run(settings: Settings) -> None:
     """Write data/fingerprint.json and data/weights.json; the same source gives the same bytes."""
     check_raw_is_ours()
     check_formats(settings.data)
+    check_export_formats(settings.export.formats, "export.formats")  # after hours of training it would be late
     source, files = source_digest(settings.data)
     weights = weights_digest(settings.model.weights)
     write_json(paths.FINGERPRINT, {"source": source, "files": files})

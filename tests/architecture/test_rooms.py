@@ -86,7 +86,7 @@ VENDORS = {
     "onnx": ("yolox_core.export",),
     "onnxruntime": ("yolox_core.inference.runtimes", "yolox_core.export.quantize"),
     "openvino": ("yolox_core.inference.runtimes",),
-    "scipy": ("pipeline.study.analysis", "pipeline.sweep.selection", "yolox_core.export.formats"),
+    "scipy": ("pipeline.study.analysis", "pipeline.sweep.selection", "yolox_core.export.comparison"),
     "ijson": ("pipeline.data.coco.json_stream",),
     "orjson": ("pipeline.data.coco.coco",),
     "pyarrow": ("pipeline.data.coco.columns",),

@@ -12,13 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yolox_core.config import ONNX_SPEC_KEY, RUNTIMES, DetectorSpec, RuntimeName
+from yolox_core.config import ONNX_FILE, ONNX_SPEC_KEY, RUNTIMES, DetectorSpec, RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import decode
 from yolox_core.model.fuse import fused
 from yolox_core.model.weights import SPEC_FILE, read_weights
 
-ONNX_FILE = "model.onnx"
 PREDICTIONS = "predictions"  # the output, before any selection
 # which runtimes can run a file, the preferred one first
 BY_SUFFIX: dict[str, tuple[RuntimeName, ...]] = {".onnx": ("onnx", "openvino"), ".xml": ("openvino",)}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.needs import ROOT
 from tests.yolox_core.conftest import SPEC, opinionated
-from yolox_core.export.formats import write_forms
+from yolox_core.export.formats import write_formats
 from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model in the forms that the page runs, and a photo."""
     target = tmp_path_factory.mktemp("outside")
     release(target / "weights", opinionated(), SPEC)
-    write_forms(target / "weights", ["nms", "openvino"], target, [])
+    write_formats(target / "weights", ["nms", "openvino"], target, [])
     cv2.imwrite(str(target / "photo.png"), np.random.default_rng(3).integers(0, 256, (90, 150, 3), np.uint8))
     return target
 

@@ -15,10 +15,10 @@ from pipeline.config.settings import ExportSettings, Settings
 from pipeline.registry.export import calibration_images, check, export
 from pipeline.reports.facts import export_facts
 from tests.yolox_core.conftest import SPEC, opinionated
-from yolox_core.config import EXPORT_FORMS
 from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
-from yolox_core.export.formats import spread
+from yolox_core.export.comparison import spread
+from yolox_core.export.formats import EXPORT_FORMATS
 from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
 
@@ -76,18 +76,18 @@ def settings(**given: Any) -> Settings:
 
 
 def test_every_form_beside_pytorch(project: Path) -> None:
-    chosen = settings(formats=EXPORT_FORMS, max_map_loss_int8=1.0, int8_images=4)
+    chosen = settings(formats=tuple(EXPORT_FORMATS), max_map_loss_int8=1.0, int8_images=4)
     export(chosen)
     report = json.loads(paths.EXPORT.read_text(encoding="utf-8"))
     rows = report["forms"]
-    assert list(rows) == ["torch", *EXPORT_FORMS]
+    assert list(rows) == ["torch", *EXPORT_FORMATS]
     assert rows["torch"]["map"] > 0.8  # its own boxes
     for form in ("onnx", "nms", "openvino"):
         assert abs(rows[form]["map_loss"]) < 0.001 and rows[form]["max_difference"] < 0.01
     for form in ("int8", "int8-openvino"):
         assert rows[form]["max_difference"] > 0.01 and rows[form]["map"] > 0.3
         assert rows[form]["map_loss"] == pytest.approx(rows["torch"]["map"] - rows[form]["map"])
-    for form in EXPORT_FORMS:
+    for form in EXPORT_FORMATS:
         file = paths.RELEASED / rows[form]["file"]
         parts = [file, file.with_suffix(".bin")] if file.suffix == ".xml" else [file]
         assert rows[form]["bytes"] == sum(part.stat().st_size for part in parts)

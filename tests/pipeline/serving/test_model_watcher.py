@@ -13,9 +13,9 @@ from pipeline.serving.app import Question, answer
 from pipeline.serving.model_watcher import ModelWatcher, check_reference
 from pipeline.serving.options import Options
 from tests.pipeline.registry.test_register import a_release
+from yolox_core.config import ONNX_FILE
 from yolox_core.errors import InputError
 from yolox_core.export.onnx import export_onnx
-from yolox_core.inference.runtimes import ONNX_FILE
 
 CHAMPIONS = f"models:/yolox-detector@{CHAMPION}"
 

@@ -67,6 +67,12 @@ def test_an_unknown_format_is_refused_before_anything_runs(stage: Any, source: A
     assert str(refused.value).endswith("got 'cocoo'. Did you mean 'coco'?")
 
 
+def test_an_unknown_export_format_is_refused_before_anything_runs() -> None:
+    wrong = settings_from({"export": {"formats": ["onnx", "opnvino"]}})
+    with pytest.raises(InputError, match=r"^export\.formats\[1\]: expected one of onnx, nms.*Did you mean 'openvino'"):
+        fingerprint.run(wrong)
+
+
 def test_doctor_refuses_an_unknown_format_of_params_yaml() -> None:
     Path("params.yaml").write_text("data: {source: ../mine, format: cocoo}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^data\.format: expected one of auto, coco"):
