@@ -172,9 +172,9 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """What `yolox sweep` tries, and how it chooses (docs/sweeps.md). pipeline/sweep/space.py checks the space."""
+    """What `yolox sweep` tries, and how it chooses (docs/sweeps.md). pipeline/sweep/read_space.py checks the space."""
 
-    search: Literal["grid", "random", "tpe"] = "grid"  # tpe: Optuna's, an extra
+    search: str = "grid"  # of pipeline/sweep/algorithms.py, which checks it
     samples: int = 20  # trials of random and tpe; a grid has as many as its product
     space: Mapping[str, Any] = field(default_factory=dict)  # parameter -> [values], or {low, high, log}
     base: Mapping[str, Any] = field(default_factory=dict)  # parameter -> its value in every trial

@@ -15,9 +15,9 @@ from pipeline.config import paths
 from pipeline.config.git_state import project_state
 from pipeline.config.settings import Settings
 from pipeline.sweep.mlflow_log import SweepLog
+from pipeline.sweep.read_space import read_space
 from pipeline.sweep.report import write
 from pipeline.sweep.search import Sweep
-from pipeline.sweep.space import read_space
 from pipeline.sweep.trial import RESULTS
 from pipeline.training.run_lock import run_lock
 from yolox_core.atomic_files import new_folder

@@ -11,14 +11,16 @@ import yaml
 
 from pipeline.cluster.ray_cluster import ComputeConfig, cores
 from pipeline.config import paths
-from pipeline.config.settings import Settings, SweepSettings
+from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.prepare.split import position
 from pipeline.registry.model_reference import initial_weights
+from pipeline.sweep.algorithms import SEARCH_ALGORITHMS, Adaptive, Listed, number_of_trials
 from pipeline.sweep.mlflow_log import SweepLog
+from pipeline.sweep.read_space import read_space
 from pipeline.sweep.report import Outcome
 from pipeline.sweep.selection import Finalist, choose, front
-from pipeline.sweep.space import Range, Space, grace_epochs, read_space
+from pipeline.sweep.space import Range, Space, grace_epochs
 from pipeline.sweep.trial import ENDED, Trial, read_trials, trial_key
 from pipeline.training.identity import identity, records_digest
 from pipeline.training.worker import TrainLoopConfig
@@ -39,7 +41,9 @@ def describe(settings: Settings, compute: ComputeConfig) -> str:
     space, sweep = read_space(settings, plain), settings.sweep
     epochs = space.settings({}).train.epochs
     stopped = f", ASHA from epoch {grace_epochs(settings, space)} on" if sweep.early_stopping else ""
-    lines = [f"{sweep.search}: {_count(sweep, space)} trials of {epochs} epochs{stopped}; {compute.trials} at once"]
+    lines = [
+        f"{sweep.search}: {number_of_trials(sweep, space)} trials of {epochs} epochs{stopped}; {compute.trials} at once"
+    ]
     for name, entry in space.entries.items():
         shown = f"{entry.low:g} to {entry.high:g}" if isinstance(entry, Range) else ", ".join(map(str, entry))
         lines.append(f"  {name}: {shown}")
@@ -85,18 +89,20 @@ class Sweep:
         from pipeline.sweep.ray_tune import run_trials
 
         ended = [trial for trial in self._trials if trial.state in ENDED]
-        drawn = self.settings.sweep.search == "tpe"
-        plan = self._plan_drawn() if drawn else self._plan_listed(ended)
-        before = 0 if drawn else len(ended)
+        algorithm = SEARCH_ALGORITHMS[self.settings.sweep.search]
+        if isinstance(algorithm, Adaptive):
+            plan, before = self._plan_drawn(algorithm), 0
+        else:
+            plan, before = self._plan_listed(algorithm, ended), len(ended)
         if len(ended) < before + plan.trials:
             run_trials(plan, self.compute, _Progress(log, before, before + plan.trials, "trial"))
 
-    def _plan_listed(self, ended: Sequence[Trial]) -> "Plan":
+    def _plan_listed(self, algorithm: Listed, ended: Sequence[Trial]) -> "Plan":
         """What is left of a grid or a random search; early stopping counts those that have ended."""
         from pipeline.sweep import tune_search
 
         sweep = self.settings.sweep
-        points = tune_search.listed(self.space, sweep.search, sweep.samples, self.settings.seed)
+        points = algorithm.points(self.space, sweep.samples, self.settings.seed)
         keys = {trial.key for trial in ended}
         plan = self._plan_of("trials", [values for values in points if trial_key(values) not in keys])
         if not sweep.early_stopping:
@@ -104,8 +110,8 @@ class Sweep:
         grace = grace_epochs(self.settings, self.space)
         return dataclasses.replace(plan, scheduler=tune_search.asha(self._epochs, grace, sweep.reduction, ended))
 
-    def _plan_drawn(self) -> "Plan":
-        """Optuna's search, which begins with the points that are known."""
+    def _plan_drawn(self, algorithm: Adaptive) -> "Plan":
+        """An adaptive search, which begins with the points that are known."""
         from pipeline.sweep import tune_search
         from pipeline.sweep.ray_tune import Plan
 
@@ -117,7 +123,7 @@ class Sweep:
             space=tune_search.distributions(self.space),
             trials=sweep.samples,
             samples=sweep.samples,
-            searcher=tune_search.tpe(sweep.objectives, self.settings.seed, [trial.values for trial in self._trials]),
+            searcher=algorithm.searcher(sweep.objectives, self.settings.seed, [trial.values for trial in self._trials]),
         )
 
     def _plan_of(self, kind: str, points: Sequence[Mapping[str, Any]]) -> "Plan":
@@ -255,10 +261,6 @@ def _check_cores(compute: ComputeConfig) -> None:
         )
 
 
-def _count(sweep: SweepSettings, space: Space) -> int:
-    return len(space.grid()) if sweep.search == "grid" else sweep.samples
-
-
 @cache  # trials share architectures, and a measured time must not differ between tables
 def _costs(spec: DetectorSpec, latency: bool) -> dict[str, float]:
     return {**size_of(spec), **({"latency_ms": latency_ms(spec)} if latency else {})}
@@ -294,7 +296,7 @@ def _identity(
         {name: records_digest(part, content) for name, part in parts.items()},
         json.loads(paths.WEIGHTS.read_text(encoding="utf-8"))["digest"],
         search=[sweep.search, sweep.samples, sweep.early_stopping, sweep.grace_epochs, sweep.reduction],
-        objectives=list(sweep.objectives) if sweep.search == "tpe" else None,
+        objectives=list(sweep.objectives) if isinstance(SEARCH_ALGORITHMS[sweep.search], Adaptive) else None,
         space={name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},
         workers=[compute.workers, compute.threads, compute.gpu],
     )

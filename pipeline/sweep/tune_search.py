@@ -15,12 +15,11 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.variant_generator import generate_variants
 
 from pipeline.sweep.ray_tune import Sample
-from pipeline.sweep.space import Range, Space
+from pipeline.sweep.space import Points, Range, Space
 from pipeline.sweep.trial import Trial, trial_key
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.config import DetectorSpec
 
-Points = Sequence[Mapping[str, Any]]
 DRAWS_PER_POINT = 100  # before a space counts as drawn empty
 
 
@@ -49,14 +48,14 @@ class Sampler:
         return Sample(key, values, config)
 
 
-def listed(space: Space, search: str, samples: int, seed: int) -> Points:
-    """The points of a grid or of a random search, each once, the same for the same seed.
+def grid(space: Space, seed: int) -> Points:
+    """Every combination, in random order: in its own, early stopping would compare the first only with their like."""
+    points = space.grid()
+    return random.Random(seed).sample(points, len(points))
 
-    A grid comes in random order: in its own, early stopping would compare the first ones only with their like.
-    """
-    if search == "grid":
-        grid = space.grid()
-        return random.Random(seed).sample(grid, len(grid))
+
+def draws(space: Space, samples: int, seed: int) -> Points:
+    """So many random points, each once, the same for the same seed; fewer where the space has no more."""
     rng = np.random.default_rng(seed)
     points: dict[str, Mapping[str, Any]] = {}
     for _ in range(samples * DRAWS_PER_POINT):

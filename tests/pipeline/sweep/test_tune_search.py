@@ -7,7 +7,9 @@ import pytest
 
 from pipeline.cluster.ray_cluster import ENVIRONMENT
 from pipeline.config.settings import settings_from
-from pipeline.sweep.space import Space, read_space
+from pipeline.sweep.algorithms import SEARCH_ALGORITHMS, Listed
+from pipeline.sweep.read_space import read_space
+from pipeline.sweep.space import Space
 from pipeline.sweep.trial import Trial
 
 SPACE = {"model.width": [0.125, 0.25, 0.375], "assign.center_radius": {"low": 1.0, "high": 4.0}}
@@ -26,11 +28,12 @@ def space_of(space: dict[str, Any], **sweep: Any) -> Space:
 
 
 def drawn(space: Space, search: str, seed: int, count: int = 8) -> list[Any]:
-    from pipeline.sweep.tune_search import distributions, listed, tpe
+    from pipeline.sweep.tune_search import distributions
 
-    if search != "tpe":
-        return list(listed(space, search, count, seed))
-    source = tpe(("map",), seed, [])
+    algorithm = SEARCH_ALGORITHMS[search]
+    if isinstance(algorithm, Listed):
+        return list(algorithm.points(space, count, seed))
+    source = algorithm.searcher(("map",), seed, [])
     source.set_search_properties(None, None, distributions(space))
     values = []
     for at in range(count):

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.config.settings import settings_from
-from pipeline.sweep.space import Range, Space, grace_epochs, known_parameters, read_space
+from pipeline.sweep.read_space import read_space
+from pipeline.sweep.space import Range, Space, grace_epochs, known_parameters
 from yolox_core.errors import InputError
 
 PLAIN: dict[str, Any] = {
@@ -95,6 +96,7 @@ def test_a_range_of_what_is_legal_in_steps_alone_is_refused() -> None:
         ({"val": 0.0}, "sweep.val: expected a share"),
         ({"objectives": ["gflops"]}, "sweep.objectives: expected map first"),
         ({"objectives": ["map", "flops"]}, "expected one of map, parameters, gflops, latency_ms"),
+        ({"search": "rendom"}, "sweep.search: expected one of grid, random, tpe, got 'rendom'. Did you mean 'random'?"),
         ({"search": "tpe"}, "expected for tpe early_stopping: false"),
         (
             {"search": "tpe", "early_stopping": False, "objectives": ["map", "latency_ms"]},
