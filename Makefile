@@ -46,10 +46,10 @@ repro: $(READY)  ## run the pipeline
 	if [ -z "$$DATA$$SET$$PRESET" ]; then dvc repro; else \
 	  git config user.email >/dev/null || export GIT_AUTHOR_NAME=nobody GIT_AUTHOR_EMAIL=nobody@localhost \
 	    GIT_COMMITTER_NAME=nobody GIT_COMMITTER_EMAIL=nobody@localhost; \
-	  changes=$$(python -m pipeline.cli.make_overrides --preset="$$PRESET" --data="$$DATA" -- $$SET); \
+	  changes=$$(python -P -m pipeline.cli.make_overrides --preset="$$PRESET" --data="$$DATA" -- $$SET); \
 	  IFS=$$(printf '\n_'); IFS=$${IFS%_}; dvc exp run $$changes; \
 	fi; \
-	python -m pipeline.cli.make_summary
+	python -P -m pipeline.cli.make_summary
 
 # A process a core, four at most (tests/spread.py): each imports PyTorch and takes about a gigabyte.
 TEST = python -m pytest --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.config import paths
-from pipeline.config.settings import Settings
+from pipeline.config.settings import Settings, load_settings
+from pipeline.console.exit_codes import refusals
 from pipeline.registry.release import read_report
 from pipeline.registry.store import DATABASE, shown, tracking_uri
-from pipeline.stages.entrypoint import stage_main
 
 MLFLOW_PORT = 5000
 
@@ -49,4 +49,5 @@ def mlflow_page(uri: str) -> str:
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    with refusals():
+        run(load_settings())

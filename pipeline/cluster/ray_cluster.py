@@ -7,6 +7,7 @@ with a token of its own; with it, that cluster is joined. A running cluster is n
 import math
 import os
 import secrets
+import site
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 from yolox_core.errors import InputError
 
+CODE = Path(__file__).parents[2]  # the folder of this project's packages
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU in a period, or `max`
 ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
 DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
@@ -25,6 +27,7 @@ START_WITHIN = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 FEWER_AFTER_S = "60"  # Ray first tries as many workers as before, on nodes that it has not yet missed
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONSAFEPATH": "1",  # loaders, too, import no package of the folder that all run in: see _driver_code
     # 2 s, the default, is long for those who wait; each look costs the training some CPU
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -136,6 +139,7 @@ def cluster(compute: ComputeConfig) -> Iterator[None]:
     import ray
 
     arguments: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning", "namespace": "yolox"}
+    arguments["job_config"] = _driver_code()
     if compute.address is None:
         arguments |= _local(compute)
     else:
@@ -157,6 +161,20 @@ def cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS
     quota, _, period = CPU_LIMIT.read_text().partition(" ") if CPU_LIMIT.is_file() else ("max", "", "")
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def _driver_code() -> Any:
+    """A job's setting by which its workers import the packages that this process imports.
+
+    Left alone, Ray puts the folder that the driver runs in before everything else on their `sys.path`. That folder is
+    the user's, and a package `pipeline` in it would be taken for ours.
+    """
+    from ray.job_config import JobConfig
+
+    is_installed = str(CODE) in (*site.getsitepackages(), site.getusersitepackages())  # then they find it anyway
+    config: Any = JobConfig(_py_driver_sys_path=[] if is_installed else [str(CODE)])
+    config._runtime_env_has_working_dir = lambda: True  # what Ray asks before it adds the folder, and only there
+    return config
 
 
 def _local(compute: ComputeConfig) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def _start(client: "JobSubmissionClient", submission: Submission, run: str) -> s
     # -P: the package that was sent, not what lies in the shared folder
     entrypoint = (
         f'export PYTHONPATH="$PWD" && cd {shlex.quote(str(submission.workspace))} '
-        "&& exec python -P -m pipeline.stages.train"
+        "&& exec python -P -m pipeline.cli train"
     )
     with _package() as folder:
         job: str = client.submit_job(

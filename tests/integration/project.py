@@ -22,7 +22,7 @@ from yolox_core.training import checkpoint
 
 CODE = ("pipeline", "yolox_core")
 FILES = ("dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore", ".rayignore", ".dvc/config", ".dvc/.gitignore")
-YOLOX = (sys.executable, "-c", "from pipeline.cli.main import main; main()")  # the command, of the project's own code
+YOLOX = (str(Path(sys.executable).with_name("yolox")),)  # as dvc.yaml calls it; PYTHONPATH says whose code it runs
 REPRO_TIMEOUT_S = 900.0  # about 100 on two quiet cores
 LOOK_EVERY_S = 0.5
 GONE_WITHIN_S = 60.0  # the loaders notice within 6 s, Ray's agents within half a minute
@@ -127,10 +127,7 @@ class Project:
 
     def stage(self, name: str, **environment: str) -> tuple[int, list[str]]:
         """One stage as DVC runs it; its exit code and the lines that it printed."""
-        with (
-            Family(self.start(sys.executable, "-m", f"pipeline.stages.{name}", **environment)) as family,
-            family.watched(),
-        ):
+        with Family(self.start(*YOLOX, name, **environment)) as family, family.watched():
             printed = finish(family.command)
         return family.command.returncode, printed.splitlines()
 

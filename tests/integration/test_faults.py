@@ -3,7 +3,6 @@
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ import yaml
 
 from tests.integration.conftest import Finished
 from tests.integration.nodes import Nodes
-from tests.integration.project import PARAMS, Family, Project, finish
+from tests.integration.project import PARAMS, YOLOX, Family, Project, finish
 from tests.integration.test_kill import after_an_epoch_more
 from tests.needs import ROOT
 from tests.servers import answers, free_port
@@ -32,7 +31,7 @@ def test_sigterm_saves_the_step_and_the_next_run_goes_on(finished: Finished, pre
     """On another disk: what it goes on from is at an address alone."""
     project = prepared.copy(tmp_path / "project")
     kept = {"YOLOX_CHECKPOINTS": f"file://{tmp_path / 'kept'}"}
-    with Family(project.start(sys.executable, "-m", "pipeline.stages.train", **kept)) as family:
+    with Family(project.start(*YOLOX, "train", **kept)) as family:
         after_an_epoch_more(project, family)
         family.head.terminate()
         with family.watched():
@@ -106,7 +105,7 @@ def test_a_node_that_is_lost_costs_one_epoch_at_most(nodes: Nodes, photographs: 
     for lost in (False, True):
         project = photographs.copy(tmp_path / f"lost-{lost}")
         environment = nodes.environment | {"YOLOX_WORKERS": "2"} | (fetched if lost else {})
-        with Family(project.start(sys.executable, "-m", "pipeline.stages.train", **environment)) as family:
+        with Family(project.start(*YOLOX, "train", **environment)) as family:
             until(lambda running=project: running.checkpoints_written() > 2, 600)
             if lost:
                 host = next(node for node in nodes.nodes[1:] if trains(node))
@@ -131,7 +130,7 @@ def test_fewer_workers_go_on_where_no_node_is_left_for_the_others(
 ) -> None:
     project = prepared.copy(tmp_path / "project")
     elastic = {"YOLOX_WORKERS": "2", "YOLOX_MIN_WORKERS": "1"}
-    with Family(project.start(sys.executable, "-m", "pipeline.stages.train", **nodes.environment, **elastic)) as family:
+    with Family(project.start(*YOLOX, "train", **nodes.environment, **elastic)) as family:
         until(lambda: project.checkpoints_written() > 2, 600)
         assert sum(trains(node) for node in nodes.nodes[1:]) == 2
         for node in sorted(nodes.nodes[1:], key=trains)[:2]:  # the idle one, and one of the two others
@@ -165,7 +164,7 @@ def test_a_submitted_run_resumes_and_comes_back(
 
     with Family(submitted(RAY_AUTH_TOKEN=nodes.token)) as family:
         until(lambda: project.checkpoints_written() > 2, 600)
-        (driver,) = [process for process in of_all(nodes) if "pipeline.stages.train" in process.cmdline()[2:]]
+        (driver,) = [process for process in of_all(nodes) if "pipeline.cli" in process.cmdline()[2:]]
         driver.kill()
         printed = finish(family.command)
         assert family.command.returncode == 2 and "failed, exit code -9" in printed, printed[-4000:]

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.integration.conftest import Finished
-from tests.integration.project import PARAMS, Family, Project, finish
+from tests.integration.project import PARAMS, YOLOX, Family, Project, finish
 from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
@@ -51,7 +51,7 @@ def test_killed_training_ends_with_the_same_bits(finished: Finished, prepared: P
         with Family(project.start("dvc", "repro", "train", **LOADERS)) as killed:
             families.append(killed)
             after_an_epoch_more(project, killed)
-            (driver,) = killed.named("python", "-m", "pipeline.stages.train")
+            (driver,) = killed.named("python", *YOLOX, "train")
             driver.kill()
             printed = finish(killed.command)
         assert "exited with -9" in printed or "exited with 137" in printed, printed[-6000:]
