@@ -65,7 +65,7 @@ def shipped(name: str) -> str:
 
 def graph_text() -> str:
     """dvc.yaml of this repository, its dependencies on code replaced by one on the release."""
-    editor = _editor()
+    editor = yaml_editor()
     text = shipped("dvc.yaml")
     document = editor.load(text[text.index("stages:") :])
     for stage in document["stages"].values():
@@ -78,12 +78,12 @@ def graph_text() -> str:
         "always_changed": True,
     }
     document["stages"].insert(0, "package", package)
-    return GRAPH_HEADER + _written(editor, document)[0]
+    return GRAPH_HEADER + written(editor, document)[0]
 
 
 def params_text(source: str | None, preset: str | None) -> str:
     """params.yaml of this repository with the preset's values and the user's data; checked."""
-    editor = _editor()
+    editor = yaml_editor()
     text = shipped("params.yaml")
     document = editor.load(HEADER + text[text.index("seed:") :])
     del document["study"]  # its file belongs to the repository
@@ -91,7 +91,7 @@ def params_text(source: str | None, preset: str | None) -> str:
     for name, value in (values | ({"data.source": source} if source else {})).items():
         section, _, key = name.partition(".")
         document[section][key] = value
-    changed, plain = _written(editor, document)
+    changed, plain = written(editor, document)
     settings_from(plain)
     return changed
 
@@ -118,7 +118,7 @@ def _init_dvc(root: Path) -> None:
             _output("git", "-C", str(root), "init", "--quiet")
         option = ["--subdir"] if top and Path(top).resolve() != root.resolve() else []
     # a process of its own: DVC's logger keeps the streams that it found at its import
-    dvc = [sys.executable, "-m", "dvc", "init", "--quiet", *option]
+    dvc = [sys.executable, "-P", "-m", "dvc", "init", "--quiet", *option]
     done = subprocess.run(dvc, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"{root}: DVC cannot be set up there: {done.stderr.strip()[:200]}.")
@@ -146,7 +146,7 @@ def _replaced(text: str, told: dict[str, str]) -> str:
     return text
 
 
-def _editor() -> YAML:
+def yaml_editor() -> YAML:
     editor = YAML()  # as it was written: comments, quotes, order
     editor.preserve_quotes = True
     editor.width = 4096
@@ -156,7 +156,7 @@ def _editor() -> YAML:
     return editor
 
 
-def _written(editor: YAML, document: Any) -> tuple[str, Any]:
+def written(editor: YAML, document: Any) -> tuple[str, Any]:
     """The document as text, and what the text says."""
     file = io.StringIO()
     editor.dump(document, file)

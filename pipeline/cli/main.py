@@ -9,6 +9,7 @@ import typer
 from pipeline.config.settings import Settings, load_settings
 from pipeline.console.exit_codes import refusals
 from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
+from yolox_core.errors import InputError
 from yolox_core.export.formats import EXPORT_FORMATS
 
 app = typer.Typer(
@@ -64,13 +65,27 @@ def convert(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="The project's folder; made where it is not there.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="The project's folder; made where it is not there. Of --upgrade: [.]")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Your annotated images. Default: the embedded scenes.")] = None,
     preset: Annotated[str | None, typer.Option(help="few-images, fine-tune or from-nothing: docs/recipes.md.")] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Bring an earlier release's dvc.yaml up to date; nothing else changes.")
+    ] = False,
 ) -> None:
     """Set up a project of your own: dvc.yaml, params.yaml, what git and DVC need. Then: dvc repro."""
+    if upgrade:
+        from pipeline.cli.upgrade import upgrade as run
+
+        if data is not None or preset is not None:
+            raise InputError("--upgrade: expected neither --data nor --preset: params.yaml stays as it is.")
+        run(folder or Path())
+        return
     from pipeline.cli.init import create
 
+    if folder is None:
+        raise InputError("FOLDER: expected the folder of the new project, got none: yolox init FOLDER.")
     create(folder, data, preset)
 
 

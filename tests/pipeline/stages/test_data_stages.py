@@ -226,13 +226,24 @@ def test_copies_of_held_out_images_are_named(source: Path) -> None:
     assert manifest["left_out"] == ["image1.jpg"]
 
 
-def test_the_command_line_of_a_stage_refuses_with_one_line_and_code_2(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "deprecated"),
+    [(("-P", "-m", "pipeline.cli", "fingerprint"), 0), (("-m", "pipeline.stages.fingerprint"), 1)],
+)
+def test_the_command_line_of_a_stage_refuses_with_one_line_and_code_2(
+    project: Path, tmp_path: Path, words: tuple[str, ...], deprecated: int
+) -> None:
+    """The older name, which goes with the next release, says so in a line of its own."""
     (project / "params.yaml").write_text(f"data: {{source: {tmp_path / 'nowhere'}}}\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pipeline.stages.fingerprint"]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *words], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and "no such folder" in done.stderr
+    *notes, refused = done.stderr.splitlines()
+    assert "no such folder" in refused
+    assert len(notes) == deprecated
+    assert all("says `yolox fingerprint`" in note and "yolox init --upgrade" in note for note in notes)
     assert not (project / "data").exists()
 
 
