@@ -16,7 +16,7 @@ from pipeline.config.source_spec import SourceSettings
 from pipeline.config.user_paths import user_path
 from pipeline.data.checks import doctor
 from pipeline.data.checks.cached_scan import scan_with_cache
-from pipeline.data.checks.catalog import CATALOGUE, SEVERITIES, severity
+from pipeline.data.checks.catalog import CATALOG, SEVERITIES, severity
 from pipeline.data.checks.repair import repair
 from pipeline.data.checks.text_report import print_findings
 from pipeline.data.formats.copy_images import check_new
@@ -120,7 +120,7 @@ def _print_table(findings: Sequence[Finding]) -> None:
     table = Table("", Column("finding", no_wrap=True), "times", "what it means", "what helps")
     counts = Counter(finding.code for finding in findings)
     for code in sorted(counts, key=lambda code: (SEVERITIES.index(severity(code)), -counts[code], code)):
-        check = CATALOGUE[code]
+        check = CATALOG[code]
         table.add_row(check.severity, code, str(counts[code]), check.means, check.remedy)
     Console().print(table)
 

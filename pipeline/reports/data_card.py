@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.data.checks.catalog import CATALOGUE, SEVERITIES, Check
+from pipeline.data.checks.catalog import CATALOG, SEVERITIES, Check
 from pipeline.data.prepare.split import SPLITS
 from pipeline.reports.error_tables import Cell
 from pipeline.reports.example_images import jpeg
@@ -112,7 +112,7 @@ def findings(validation: Mapping[str, Any]) -> list[Found]:
         if "code" in entry and "action" in entry:
             done[entry["code"]][re.sub(r"\d+ boxes", "boxes", entry["action"])] = None
     rows = [
-        Found(code, CATALOGUE[code], times, "; ".join(done[code]) or "–")
+        Found(code, CATALOG[code], times, "; ".join(done[code]) or "–")
         for code, times in validation.get("findings_by_code", {}).items()
     ]
     return sorted(rows, key=lambda row: (SEVERITIES.index(row.check.severity), -row.times, row.code))

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.data.checks.catalog import CATALOGUE, SEVERITIES, severity
+from pipeline.data.checks.catalog import CATALOG, SEVERITIES, severity
 from pipeline.data.parsing.findings import Finding
 from pipeline.reports.example_images import LONGEST_PX, jpeg
 from pipeline.reports.page import template
@@ -29,7 +29,7 @@ def render(title: str, usable: DatasetRecords, findings: Sequence[Finding], coun
     kinds = [
         {
             "code": code,
-            "check": CATALOGUE[code],
+            "check": CATALOG[code],
             "count": len(by_code[code]),
             "lines": [finding.line() for finding in by_code[code][:LINES]],
             "pictures": _pictures(usable, record_of, by_code[code]),

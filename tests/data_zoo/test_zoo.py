@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.checks.catalog import CATALOGUE
+from pipeline.data.checks.catalog import CATALOG
 from pipeline.data.checks.doctor import examine
 from pipeline.data.checks.repair import repair
 from pipeline.data.formats.read import read_dataset
@@ -70,7 +70,7 @@ def test_the_damage_is_found_by_name_and_mended(tmp_path: Path, one: Kind) -> No
     assert all("\n" not in finding.line() for finding in findings)
     assert state(root) == before, "the doctor only reads"
     again = Counter(finding.code for finding in found_in(fixed))
-    left = {code for code in again if CATALOGUE[code].fixed}
+    left = {code for code in again if CATALOG[code].fixed}
     assert not left, left
-    if not CATALOGUE[one.code].fixed:
+    if not CATALOG[one.code].fixed:
         assert again[one.code] == counts[one.code]

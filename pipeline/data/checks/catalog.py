@@ -1,14 +1,29 @@
-"""Everything that can be found wrong with a data set: how bad it is, what it means, what helps.
+"""The list of checks, all that can be found wrong with a data set: how bad it is, what it means, what helps.
+
+To add one, give its finding a code where it is found (boxes: doctor.py, whole sets: dataset_checks.py, images:
+scan/image_metadata.py), and that code an entry here: tables, pages and `--fix` follow.
 
 A finding's `code` is a key here. `error`: something was or will be dropped, or figures will mislead. `warning`: it is
 used, and probably not what was meant. `note`: it is handled, and worth knowing.
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+class Fix(Enum):
+    """What `yolox doctor --fix` does about a finding in its copy."""
+
+    NOTHING = auto()
+    APPLIED = auto()  # what was done when it was found: an object left out, a box cut
+    REWRITE = auto()  # the image written anew, upright, 8 bits, three channels
+    RENAME = auto()  # the image called by what it is
+    ONE_COPY = auto()  # one of several equal images left
+    ANNOTATED_SIZE = auto()  # the size stays as annotated: whether its boxes fit only a person can see
 
 
 @dataclass(frozen=True)
@@ -18,89 +33,124 @@ class Check:
     severity: Severity
     means: str
     remedy: str
-    fixed: bool = False  # by `yolox doctor --fix`
+    fix: Fix = Fix.NOTHING
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the copy of `--fix` is without it."""
+        return self.fix not in (Fix.NOTHING, Fix.ANNOTATED_SIZE)
 
 
 _AGAIN = "`--fix` writes it again as plain 8-bit colour."
 _DROPPED = "Mend the annotation; `--fix` writes the set without it."
 
-CATALOGUE: dict[str, Check] = {
+CATALOG: dict[str, Check] = {
     # reading
-    "unreadable-annotation": Check("error", "An annotation, or a file of them, is not of its format.", _DROPPED, True),
+    "unreadable-annotation": Check(
+        "error", "An annotation, or a file of them, is not of its format.", _DROPPED, Fix.APPLIED
+    ),
     "missing-image": Check(
-        "error", "An annotation speaks of an image that is not there.", "Add it, or mend its name.", True
+        "error", "An annotation speaks of an image that is not there.", "Add it, or mend its name.", Fix.APPLIED
     ),
     "image-without-annotation": Check(
-        "warning", "No annotation speaks of this image; it is left out.", "Annotate it, or remove it.", True
+        "warning", "No annotation speaks of this image; it is left out.", "Annotate it, or remove it.", Fix.APPLIED
     ),
     "image-without-labels": Check(
-        "note", "Images without a label file are taken as background.", "If they hold objects, annotate them.", True
+        "note",
+        "Images without a label file are taken as background.",
+        "If they hold objects, annotate them.",
+        Fix.APPLIED,
     ),
-    "duplicate-annotation": Check("error", "Two annotations are of one image; the first counts.", _DROPPED, True),
-    "several-annotations": Check("note", "Several people annotated an image.", "Keep the right one.", True),
-    "several-labels": Check("warning", "A shape has several labels; the first counts.", "Keep one.", True),
-    "shape-without-box": Check("note", "Lines, points and the like are no boxes.", "Nothing.", True),
-    "box-turned": Check("note", "A turned box: the upright one around it counts.", "Nothing.", True),
-    "split-conflict": Check("warning", "An image stands in several splits.", "Keep one entry.", True),
+    "duplicate-annotation": Check(
+        "error", "Two annotations are of one image; the first counts.", _DROPPED, Fix.APPLIED
+    ),
+    "several-annotations": Check("note", "Several people annotated an image.", "Keep the right one.", Fix.APPLIED),
+    "several-labels": Check("warning", "A shape has several labels; the first counts.", "Keep one.", Fix.APPLIED),
+    "shape-without-box": Check("note", "Lines, points and the like are no boxes.", "Nothing.", Fix.APPLIED),
+    "box-turned": Check("note", "A turned box: the upright one around it counts.", "Nothing.", Fix.APPLIED),
+    "split-conflict": Check("warning", "An image stands in several splits.", "Keep one entry.", Fix.APPLIED),
     "crowd-not-said": Check("error", "This format has no word for a region of many objects.", "Write COCO instead."),
     "box-beyond-image": Check("warning", "It reaches out of the image; other tools may refuse that.", "Cut it first."),
-    "duplicate-image-id": Check("error", "Two images have one id; the second is left out.", _DROPPED, True),
-    "duplicate-image-entry": Check("error", "Two entries are of one file; their boxes are joined.", _DROPPED, True),
-    "unknown-image": Check("error", "A box belongs to an image id that does not exist.", _DROPPED, True),
-    "unknown-class": Check("error", "A box is of a class that does not exist.", _DROPPED, True),
-    "no-class-names": Check("warning", "Classes have numbers and no names.", "Add data.yaml or classes.txt.", True),
+    "duplicate-image-id": Check("error", "Two images have one id; the second is left out.", _DROPPED, Fix.APPLIED),
+    "duplicate-image-entry": Check(
+        "error", "Two entries are of one file; their boxes are joined.", _DROPPED, Fix.APPLIED
+    ),
+    "unknown-image": Check("error", "A box belongs to an image id that does not exist.", _DROPPED, Fix.APPLIED),
+    "unknown-class": Check("error", "A box is of a class that does not exist.", _DROPPED, Fix.APPLIED),
+    "no-class-names": Check(
+        "warning", "Classes have numbers and no names.", "Add data.yaml or classes.txt.", Fix.APPLIED
+    ),
     "unknown-name-in-list": Check(
-        "warning", "A list of a split names images that are not there.", "Mend the list.", True
+        "warning", "A list of a split names images that are not there.", "Mend the list.", Fix.APPLIED
     ),
-    "box-not-numbers": Check("error", "A box is not made of numbers.", _DROPPED, True),
-    "box-from-outline": Check("note", "Boxes were put around outlines, where there were no boxes.", "Nothing.", True),
+    "box-not-numbers": Check("error", "A box is not made of numbers.", _DROPPED, Fix.APPLIED),
+    "box-from-outline": Check(
+        "note", "Boxes were put around outlines, where there were no boxes.", "Nothing.", Fix.APPLIED
+    ),
     # images
-    "unreadable-image": Check("error", "No decoder accepts the file.", "Replace it; `--fix` leaves it out.", True),
-    "truncated-image": Check("error", "The file's end is missing.", "Copy it again; `--fix` leaves it out.", True),
-    "size-wrong": Check("warning", "The annotation says another size: perhaps of another image.", "Look at its boxes."),
+    "unreadable-image": Check(
+        "error", "No decoder accepts the file.", "Replace it; `--fix` leaves it out.", Fix.APPLIED
+    ),
+    "truncated-image": Check(
+        "error", "The file's end is missing.", "Copy it again; `--fix` leaves it out.", Fix.APPLIED
+    ),
+    "size-wrong": Check(
+        "warning",
+        "The annotation says another size: perhaps of another image.",
+        "Look at its boxes.",
+        Fix.ANNOTATED_SIZE,
+    ),
     "size-transposed": Check(
-        "warning", "Height and width change places: perhaps annotated before it was turned.", "Look at its boxes."
+        "warning",
+        "Height and width change places: perhaps annotated before it was turned.",
+        "Look at its boxes.",
+        Fix.ANNOTATED_SIZE,
     ),
-    "size-scaled": Check("warning", "Annotated on a copy of another size: boxes are off by that.", "Scale the boxes."),
+    "size-scaled": Check(
+        "warning", "Annotated on a copy of another size: boxes are off by that.", "Scale the boxes.", Fix.ANNOTATED_SIZE
+    ),
     "image-mislabelled": Check(
-        "warning", "The name says one format, the content is another.", "`--fix` renames it.", True
+        "warning", "The name says one format, the content is another.", "`--fix` renames it.", Fix.RENAME
     ),
-    "image-animated": Check("warning", "Several pictures in one file; only the first is used.", _AGAIN, True),
+    "image-animated": Check("warning", "Several pictures in one file; only the first is used.", _AGAIN, Fix.REWRITE),
     "image-enormous": Check("warning", "It takes much memory and time to decode.", "Shrink or cut it beforehand."),
-    "image-16-bit": Check("note", "Used with 8 bits a channel: dark scenes may lose detail.", _AGAIN, True),
-    "image-cmyk": Check("note", "Made for print; other programs may show other colours.", _AGAIN, True),
-    "image-palette": Check("note", "Few colours; used as if it were plain.", _AGAIN, True),
-    "image-alpha": Check("note", "Its transparency is dropped: what was invisible may show.", _AGAIN, True),
+    "image-16-bit": Check("note", "Used with 8 bits a channel: dark scenes may lose detail.", _AGAIN, Fix.REWRITE),
+    "image-cmyk": Check("note", "Made for print; other programs may show other colours.", _AGAIN, Fix.REWRITE),
+    "image-palette": Check("note", "Few colours; used as if it were plain.", _AGAIN, Fix.REWRITE),
+    "image-alpha": Check("note", "Its transparency is dropped: what was invisible may show.", _AGAIN, Fix.REWRITE),
     "image-grayscale": Check("note", "Used, as three equal channels.", "Nothing; expect colour to matter less."),
     "image-rotated": Check(
         "note",
         "Turned upright by its EXIF tag; tools that ignore it see it turned.",
         "`--fix` stores it upright.",
-        True,
+        Fix.REWRITE,
     ),
-    "image-duplicate": Check("warning", "The same file twice: it counts twice.", "`--fix` keeps one.", True),
+    "image-duplicate": Check("warning", "The same file twice: it counts twice.", "`--fix` keeps one.", Fix.ONE_COPY),
     "copies-differ": Check(
-        "warning", "The same picture has other boxes in its copy.", "Decide which are right; `--fix` keeps one.", True
+        "warning",
+        "The same picture has other boxes in its copy.",
+        "Decide which are right; `--fix` keeps one.",
+        Fix.APPLIED,
     ),
     "image-similar": Check("note", "A resized, recompressed or mirrored copy.", "Remove one."),
     "duplicate-across-splits": Check(
         "error",
         "The same picture is trained on and measured on: figures are too good.",
         "`--fix` keeps the one held out.",
-        True,
+        Fix.ONE_COPY,
     ),
     "similar-across-splits": Check(
         "error", "A copy of a picture that is measured on is trained on: figures are too good.", "Put both on one side."
     ),
     # boxes
-    "box-not-finite": Check("error", "A coordinate is infinite or no number.", _DROPPED, True),
+    "box-not-finite": Check("error", "A coordinate is infinite or no number.", _DROPPED, Fix.APPLIED),
     "box-inverted": Check(
-        "error", "Its right side lies left of its left one, or the bottom above the top.", _DROPPED, True
+        "error", "Its right side lies left of its left one, or the bottom above the top.", _DROPPED, Fix.APPLIED
     ),
-    "box-without-area": Check("error", "It has no width or no height.", _DROPPED, True),
-    "box-outside": Check("error", "It lies wholly outside the image.", _DROPPED, True),
-    "box-clipped": Check("warning", "It reaches out of the image.", "`--fix` cuts it.", True),
-    "box-duplicate": Check("warning", "The same box of the same class twice.", "`--fix` keeps one.", True),
+    "box-without-area": Check("error", "It has no width or no height.", _DROPPED, Fix.APPLIED),
+    "box-outside": Check("error", "It lies wholly outside the image.", _DROPPED, Fix.APPLIED),
+    "box-clipped": Check("warning", "It reaches out of the image.", "`--fix` cuts it.", Fix.APPLIED),
+    "box-duplicate": Check("warning", "The same box of the same class twice.", "`--fix` keeps one.", Fix.APPLIED),
     "box-twice-named": Check("warning", "The same box under two classes: one of them is wrong.", "Remove one."),
     "box-covers-all": Check(
         "warning", "It covers the whole image: perhaps a label of the image, not of an object.", "Look."
@@ -133,4 +183,4 @@ CATALOGUE: dict[str, Check] = {
 
 def severity(code: str) -> Severity:
     """How bad a finding of this code is."""
-    return CATALOGUE[code].severity
+    return CATALOG[code].severity

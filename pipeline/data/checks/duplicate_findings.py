@@ -9,6 +9,10 @@ from pipeline.data.scan.image_scan import ImageScan
 from pipeline.data.scan.scan_cache import ScanCache
 from yolox_core.data.records import DatasetRecords, ImageRecord, described
 
+# on one side of a split, and across
+DUPLICATES = ("image-duplicate", "duplicate-across-splits")
+SIMILAR = ("image-similar", "similar-across-splits")
+
 
 def sides(images: Sequence[ImageRecord]) -> list[str | None]:
     """The side of each image by the data set's own split: where that holds anything out, the rest trains."""
@@ -27,7 +31,7 @@ def same_files(records: DatasetRecords, digests: Sequence[str], side: Sequence[s
         if digest and before:
             across = next((other for other in before if side[other] != side[index]), None)
             first, here = records.images[before[0] if across is None else across], records.images[index]
-            code = "image-duplicate" if across is None else "duplicate-across-splits"
+            code = DUPLICATES[across is not None]
             both = (first.file_name, here.file_name)
             findings.append(Finding(code, told(here), f"same content as {told(first)}", "kept", both))
             if described(first, records.class_names) != described(here, records.class_names):
@@ -58,7 +62,7 @@ def similar(records: DatasetRecords, seen: Sequence[ImageScan], found: Sequence[
         way = "a mirrored copy" if pair.mirrored else "a copy"
         sizes = f"{here.size[1]}x{here.size[0]} px beside {before.size[1]}x{before.size[0]}"
         what = f"{way} of {told(one)}, {sizes} (correlation {pair.likeness:.3f})"
-        code = "image-similar" if side[pair.first] == side[pair.second] else "similar-across-splits"
+        code = SIMILAR[side[pair.first] != side[pair.second]]
         findings.append(Finding(code, told(other), what, "kept", (one.file_name, other.file_name)))
     return findings
 

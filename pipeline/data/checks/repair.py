@@ -8,8 +8,8 @@ from typing import Any
 
 import cv2
 
-from pipeline.data.checks.catalog import CATALOGUE
-from pipeline.data.checks.duplicate_findings import groups_of, sides
+from pipeline.data.checks.catalog import CATALOG, Fix
+from pipeline.data.checks.duplicate_findings import DUPLICATES, groups_of, sides
 from pipeline.data.coco.coco import write_coco
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.split_names import HELD_OUT
@@ -17,10 +17,10 @@ from pipeline.data.scan.image_metadata import SUFFIXES, image_metadata
 from yolox_core.data.image_io import decode_image, read_bytes
 from yolox_core.data.records import DatasetRecords, ImageRecord
 
-# written anew as upright 8-bit colour; as JPEG what was one, the rest without loss
-REWRITTEN = frozenset({"image-animated", "image-16-bit", "image-cmyk", "image-palette", "image-alpha", "image-rotated"})
-SIZES = frozenset({"size-wrong", "size-transposed", "size-scaled"})
-COPIES = frozenset({"image-duplicate", "duplicate-across-splits"})
+CHANGES = {
+    Fix.REWRITE: "image written again, upright, 8 bits, three channels",  # as JPEG what was one, the rest without loss
+    Fix.RENAME: "image renamed",
+}
 JPEG_QUALITY = 95
 LONGEST_NAME = 200  # bytes of UTF-8 that a new name may have
 
@@ -33,10 +33,10 @@ def repair(
     `raw` is what was read, `usable` and `findings` are what `doctor.check` made of it. The source is only read.
     Where an annotated size was wrong it stays as it was annotated: whether its boxes fit only a person can see.
     """
-    about = defaultdict(set)
+    about: dict[str, set[Fix]] = defaultdict(set)
     for finding in findings:
         for name in finding.images[-1:]:  # of two copies the second
-            about[name].add(finding.code)
+            about[name].add(CATALOG[finding.code].fix)
     annotated = {record.file_name: (record.height, record.width) for record in raw.images}
     left_out = _copies_left_out(usable, findings)
     taken = {record.file_name for record in usable.images}
@@ -44,28 +44,28 @@ def repair(
     for record in usable.images:
         if record.file_name in left_out:
             continue
-        codes = about[record.file_name]
-        name = _write(usable.path(record), record.file_name, codes, folder / "images", taken)
-        height, width = annotated[record.file_name] if codes & SIZES else (record.height, record.width)
+        fixes = about[record.file_name]
+        name = _write(usable.path(record), record.file_name, fixes, folder / "images", taken)
+        height, width = annotated[record.file_name] if Fix.ANNOTATED_SIZE in fixes else (record.height, record.width)
         images.append(replace(record, file_name=name, height=height, width=width, annotation=""))
     write_coco(replace(usable, images=images), folder / "annotations.json")
-    told = [_told(finding) for finding in findings if CATALOGUE[finding.code].fixed and finding.code not in COPIES]
+    told = [_told(finding) for finding in findings if CATALOG[finding.code].fixed and not _is_copy(finding)]
     return told + [_told_copy(record, left_out) for record in usable.images if record.file_name in left_out]
 
 
 def _told(finding: Finding) -> dict[str, Any]:
-    change = finding.action
-    if finding.code in REWRITTEN:
-        change = "image written again, upright, 8 bits, three channels"
-    elif finding.code == "image-mislabelled":
-        change = "image renamed"
+    change = CHANGES.get(CATALOG[finding.code].fix, finding.action)
     return {"code": finding.code, "where": finding.where, "what": finding.what, "change": change}
 
 
 def _told_copy(record: ImageRecord, left_out: dict[str, str]) -> dict[str, Any]:
     kept = left_out[record.file_name]
     change = f"image and its {len(record.objects)} boxes left out, {kept} is kept"
-    return {"code": "image-duplicate", "where": record.file_name, "what": f"same content as {kept}", "change": change}
+    return {"code": DUPLICATES[0], "where": record.file_name, "what": f"same content as {kept}", "change": change}
+
+
+def _is_copy(finding: Finding) -> bool:
+    return CATALOG[finding.code].fix is Fix.ONE_COPY
 
 
 def _copies_left_out(usable: DatasetRecords, findings: Sequence[Finding]) -> dict[str, str]:
@@ -73,7 +73,7 @@ def _copies_left_out(usable: DatasetRecords, findings: Sequence[Finding]) -> dic
     side = dict(zip([record.file_name for record in usable.images], sides(usable.images), strict=True))
     place = {name: at for at, name in enumerate(side)}
     left_out: dict[str, str] = {}
-    for group in groups_of([finding.images for finding in findings if finding.code in COPIES]):
+    for group in groups_of([finding.images for finding in findings if _is_copy(finding)]):
         kept = min(group, key=lambda name: (-_held_out(side[name]), place[name]))
         left_out |= {name: kept for name in group if name != kept}
     return left_out
@@ -83,19 +83,19 @@ def _held_out(side: str | None) -> int:
     return HELD_OUT.index(side) if side in HELD_OUT else -1
 
 
-def _write(source: Path, name: str, codes: set[str], folder: Path, taken: set[str]) -> str:
-    """Copy the image, or write it anew where a code asks for it; its name there, which nobody else has."""
+def _write(source: Path, name: str, fixes: set[Fix], folder: Path, taken: set[str]) -> str:
+    """Copy the image, or write it anew where a finding asks for it; its name there, which nobody else has."""
     data = read_bytes(source)
     path = PurePosixPath(name)
     facts = image_metadata(data, path.suffix)
     kind = facts.format if facts else ""
     suffix = path.suffix
-    if codes & REWRITTEN:
+    if Fix.REWRITE in fixes:
         suffix = ".jpg" if kind in ("JPEG", "MPO") else ".png"
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
         data = cv2.imencode(suffix, decode_image(data, name), options)[1].tobytes()
         suffix = path.suffix if path.suffix.lower() in SUFFIXES["JPEG" if suffix == ".jpg" else "PNG"] else suffix
-    elif "image-mislabelled" in codes:
+    elif Fix.RENAME in fixes:
         suffix = SUFFIXES[kind][0]
     target = name if suffix == path.suffix else _free(path, suffix, taken)
     taken.add(target)

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.config import paths
 from pipeline.data.checks import doctor
 from pipeline.data.checks.cached_scan import scan_with_cache
+from pipeline.data.checks.duplicate_findings import SIMILAR
 from pipeline.data.checks.text_report import as_markdown
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.parsing.findings import Finding
@@ -19,8 +20,6 @@ from pipeline.data.scan.scan_cache import stamp
 from yolox_core.atomic_files import write_copy, write_json, write_text
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
-
-SIMILAR = ("image-similar", "similar-across-splits")
 
 
 def validate(source: str) -> tuple[dict[str, Any], list[Finding]]:

@@ -28,7 +28,7 @@ class ImageMetadata:
     """Of one file."""
 
     format: str  # JPEG, PNG ...
-    notes: tuple[tuple[str, str], ...]  # (code of the catalogue, what)
+    notes: tuple[tuple[str, str], ...]  # (code in the catalog, what)
 
 
 def image_metadata(data: bytes, suffix: str) -> ImageMetadata | None:

@@ -1,17 +1,17 @@
-"""Every finding that the code can make stands in the catalogue, and nothing else does."""
+"""Every finding that the code can make stands in the catalog, and nothing else does."""
 
 import ast
 from pathlib import Path
 
 from pipeline.data.checks import catalog
-from pipeline.data.checks.catalog import CATALOGUE, SEVERITIES
+from pipeline.data.checks.catalog import CATALOG, SEVERITIES
 from tests.needs import ROOT
 
 FOLDER = Path(catalog.__file__).parents[1]
 
 
 def texts() -> set[str]:
-    """Every text in the code of the data sets but the catalogue's own."""
+    """Every text in the code of the data sets but the catalog's own."""
     found = set()
     for path in FOLDER.rglob("*.py"):
         if path.name != "catalog.py":
@@ -26,28 +26,28 @@ def codes() -> set[str]:
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
-                first = node.args[0]
+                first = node.args[0] if node.args else None  # read back from a file
                 found |= {first.value} if isinstance(first, ast.Constant) else set()
     return {str(code) for code in found}
 
 
 def test_every_finding_is_explained() -> None:
     assert len(codes()) > 20
-    assert codes() <= set(CATALOGUE)
+    assert codes() <= set(CATALOG)
 
 
 def test_nothing_is_explained_that_cannot_be_found() -> None:
-    assert set(CATALOGUE) <= texts()
+    assert set(CATALOG) <= texts()
 
 
 def test_the_documentation_has_a_row_for_each() -> None:
     rows = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8").splitlines()
-    expected = [f"| `{code}` | {one.severity} | {one.means} | {one.remedy} |" for code, one in CATALOGUE.items()]
+    expected = [f"| `{code}` | {one.severity} | {one.means} | {one.remedy} |" for code, one in CATALOG.items()]
     assert [row for row in rows if row.startswith("| `")] == expected
 
 
 def test_every_check_says_how_bad_it_is_what_it_means_and_what_helps() -> None:
-    for code, check in CATALOGUE.items():
+    for code, check in CATALOG.items():
         assert check.severity in SEVERITIES, code
         assert check.means.endswith(".") and check.remedy.endswith("."), code
         assert ("--fix" not in check.remedy) or check.fixed, code
