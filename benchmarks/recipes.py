@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.cli.make_overrides import preset_settings
+from pipeline.config.overrides import preset_settings
 from pipeline.config.settings import Settings
 from pipeline.data.checks.doctor import check
 from pipeline.data.formats.read import read_dataset

@@ -3,76 +3,29 @@
 from pathlib import Path
 
 import cv2
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.config import paths
-from pipeline.data.coco.coco import read_coco
-from pipeline.data.formats.read import read_dataset
-from pipeline.registry.model_reference import locate
+from pipeline.predict.assignment import DrawnAssignment, draw
 from yolox_core.atomic_files import write_bytes
 from yolox_core.config import AssignConfig
-from yolox_core.data.collate import collate
-from yolox_core.data.dataset import EvaluationSet
-from yolox_core.data.records import DatasetRecords, ImageRecord
-from yolox_core.errors import InputError
-from yolox_core.inference.visualize import draw_assignment, points_by_level
-from yolox_core.loss.simota import SimOTA
-from yolox_core.model.weights import read_weights
-from yolox_core.ops.anchors import anchor_points, decode_boxes
 
 
 def assign(image: Path, model: str, data: Path | None, config: AssignConfig, output: Path) -> None:
-    """Draw the assignment for `image`, whose objects are looked up in `data` (or in the prepared data set)."""
-    records = _records(data)
-    record = _find(records, image)
-    weights = read_weights(locate(model))
-    network = weights.build().eval()
-    known = len(weights.spec.class_names)
-    if len(record.objects) and int(record.objects.labels_G.max()) >= known:
-        raise InputError(f"{model}: expected a model of at least {len(records.class_names)} classes, got {known}.")
-    sample = EvaluationSet(DatasetRecords(records.image_root, records.categories, [record]), weights.spec.input_size)
-    drawn = sample.load(0)
-    batch = collate([drawn])
-    points = anchor_points(weights.spec.input_size)
-    with torch.no_grad():
-        raw_BA = network(batch.images_BCHW.float())
-        assignment = SimOTA(config)(decode_boxes(raw_BA, points), raw_BA, batch.targets, points)
-    names = [records.class_names[int(label)] for label in drawn.objects.labels_G]
-    captions = [f"{index + 1} {name}" for index, name in enumerate(names)]
-    picture = draw_assignment(drawn.image, drawn.objects.boxes_G4, captions, assignment, points)
-    encoded, content = cv2.imencode(".png", picture)
+    """Write the picture to `output`, and print how many points each object got."""
+    drawn = draw(image, model, data, config)
+    encoded, content = cv2.imencode(".png", drawn.picture)
     assert encoded
     write_bytes(output, content.tobytes())
-    _print(points_by_level(assignment, points, len(names)), captions, drawn.objects.boxes_G4.tolist())
+    _print(drawn)
     print(f"{output}: written")
 
 
-def _records(data: Path | None) -> DatasetRecords:
-    if data is not None:
-        return read_dataset(data)[0]
-    if not paths.VALID_ANNOTATIONS.is_file():
-        raise InputError(f"{paths.VALID_ANNOTATIONS}: no such file. Run `dvc repro`, or name the data set with --data.")
-    return read_coco(paths.VALID_ANNOTATIONS, paths.RAW_IMAGES)
-
-
-def _find(records: DatasetRecords, image: Path) -> ImageRecord:
-    exact = [record for record in records.images if records.path(record).resolve() == image.resolve()]
-    named = [record for record in records.images if Path(record.file_name).name == image.name]
-    found = exact or named
-    if len(found) != 1:
-        raise InputError(
-            f"{image}: expected one image of that name in {records.image_root}, found {len(found)}. "
-            "Name the data set that annotates it with --data."
-        )
-    return found[0]
-
-
-def _print(counts: list[dict[int, int]], captions: list[str], boxes: list[list[float]]) -> None:
+def _print(drawn: DrawnAssignment) -> None:
+    counts = drawn.counts
     table = Table("object", "size px", *(f"stride {stride}" for stride in counts[0]) if counts else (), "points")
-    for caption, (x1, y1, x2, y2), by_stride in zip(captions, boxes, counts, strict=True):
+    for caption, (x1, y1, x2, y2), by_stride in zip(drawn.captions, drawn.boxes, counts, strict=True):
         size = f"{x2 - x1:.0f} x {y2 - y1:.0f}"
         table.add_row(escape(caption), size, *map(str, by_stride.values()), str(sum(by_stride.values())))
     Console().print(table)

@@ -1,11 +1,9 @@
 """`yolox doctor`: what is wrong with annotated images, wherever they come from, before anything is built on them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -14,22 +12,17 @@ from pipeline.config.paths import PARAMS
 from pipeline.config.settings import DataSettings, load_settings
 from pipeline.config.source_spec import SourceSettings
 from pipeline.config.user_paths import user_path
-from pipeline.data.checks import doctor
-from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.checks.catalog import CATALOG, SEVERITIES, severity
-from pipeline.data.checks.repair import repair
 from pipeline.data.checks.text_report import print_findings
 from pipeline.data.formats.copy_images import check_new
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.text import on_one_line
-from pipeline.data.prepare.merge import Part, merge
-from pipeline.data.sources.fetch import check_formats, read_sources
+from pipeline.data.sources.examine import CHANGES, Sources, examined
+from pipeline.data.sources.fetch import check_formats
 from pipeline.reports.doctor import render
-from yolox_core.atomic_files import new_folder, write_json, write_text
-from yolox_core.data.records import DatasetRecords
+from yolox_core.atomic_files import write_json, write_text
 from yolox_core.errors import InputError
 
-CHANGES = "changes.json"
 DEFAULT_INPUT = 640  # px, where no project says otherwise
 
 
@@ -64,30 +57,23 @@ def examine(
         sources, format = data.sources, format if format != "auto" else data.format
     else:
         sources = (SourceSettings(str(path), sha256=sha256),)
-    read = read_sources(sources, format)
-    findings = [finding for _, unread in read for finding in unread]
-    places = [user_path(source.path) for source in sources if user_path(source.path).is_dir()]
-    places += [part.records.image_root for part, _ in read]
+    read = Sources.read(sources, format)
     if fixed is not None:
-        for place in places:
+        for place in read.places:
             check_new(f"--fix {outputs.fixed}", fixed, place)
-    _check_outputs(outputs, places)
-    with _together([part for part, _ in read]) as records:
-        usable, wrong = doctor.examine(records, input_size or _trained_at(), *scan_with_cache(records))
-        findings += wrong
-        counts = doctor.summary(usable, findings)
-        shown = on_one_line(", ".join(source.shown for source in sources))
+    _check_outputs(outputs, read.places)
+    with examined(read, input_size or _trained_at()) as found:
         if fixed is not None:
-            with new_folder(fixed) as folder:
-                changes = repair(records, usable, findings, folder)
-                write_json(folder / CHANGES, changes)
+            changes = found.repair(fixed)
         if outputs.html is not None:
-            write_text(user_path(outputs.html), render(shown, usable, findings, counts))
+            write_text(user_path(outputs.html), render(read.shown, found.usable, found.findings, found.summary))
+    findings, counts = found.findings, found.summary
     print_findings(findings, None, "")
     _print_table(findings)
     boxes = ", ".join(f"{on_one_line(name)} {count}" for name, count in counts["boxes_per_class"].items())
     print(
-        f"{shown}: {counts['images']} usable images, {counts['boxes']} usable boxes ({boxes}); {len(findings)} findings"
+        f"{read.shown}: {counts['images']} usable images, {counts['boxes']} usable boxes ({boxes}); "
+        f"{len(findings)} findings"
     )
     if outputs.json is not None:
         listed = [asdict(finding) | {"severity": severity(finding.code)} for finding in findings]
@@ -131,18 +117,6 @@ def _trained_at() -> int:
         return DEFAULT_INPUT
     size = load_settings().train.input_size
     return size if isinstance(size, int) else max(size)
-
-
-@contextmanager
-def _together(parts: Sequence[Part]) -> Iterator[DatasetRecords]:
-    """All parts as one data set, whose images lie as `ingest` would lay them, but for that they are not copied."""
-    if len(parts) == 1:
-        yield parts[0].records
-        return
-    with TemporaryDirectory() as folder:
-        for part in parts:
-            (Path(folder) / part.name).symlink_to(part.records.image_root.resolve())
-        yield merge(parts, Path(folder))
 
 
 def _named_in_params(sha256: str | None) -> DataSettings:

@@ -6,22 +6,12 @@ What it says of a form is the largest difference from PyTorch; the loss of map i
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.predict.inputs import Still, find
+from pipeline.registry.export import export_model
 from pipeline.registry.model_reference import locate
-from yolox_core.atomic_files import new_folder, write_json
-from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError, nearest
-from yolox_core.export.comparison import describe, spread
-from yolox_core.export.formats import EXPORT_FORMATS, write_formats
+from yolox_core.export.formats import EXPORT_FORMATS
 from yolox_core.inference.runtimes import BY_SUFFIX
-from yolox_core.structures import ImageArray
-
-COMPARED = 16  # images whose outputs are compared
-CALIBRATION = 100  # images that set the integers' ranges, as export.int8_images
-NOISE_SIZE = (480, 640)  # px, of what is compared where no images are given
-RESULT = "export.json"
 
 
 def export(model: str, formats: str, output: Path, images: Path | None) -> None:
@@ -41,11 +31,7 @@ def export(model: str, formats: str, output: Path, images: Path | None) -> None:
     weights = locate(model)
     if weights.suffix.lower() in BY_SUFFIX:
         raise InputError(f"{model}: expected weights (a released folder, .pt or .pth), got a form made of them.")
-    compared = [read_image(path) for path in spread(files, COMPARED)] if files else _noise()
-    with new_folder(output) as target:
-        write_formats(weights, forms, target, spread(files, CALIBRATION) if files else [])
-        rows = describe(weights, target, forms, compared)
-        write_json(target / RESULT, {"model": model, "images_compared": len(compared), "forms": rows})
+    rows = export_model(model, weights, forms, output, files)
     for form in forms:
         print(f"{output / rows[form]['file']}: {_in_words(rows[form])}")
 
@@ -64,11 +50,6 @@ def _forms(formats: str) -> list[str]:
             near = nearest(name, EXPORT_FORMATS)
             raise InputError(f"--formats: expected some of {', '.join(EXPORT_FORMATS)}, got {name!r}. {near}")
     return names
-
-
-def _noise() -> list[ImageArray]:
-    generator = np.random.default_rng(0)
-    return [generator.integers(0, 256, (*NOISE_SIZE, 3), dtype=np.uint8) for _ in range(4)]
 
 
 def _in_words(row: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
-from pipeline.cli.make_overrides import preset_values
+from pipeline.config.overrides import preset_values
 from pipeline.config.paths import DISTRIBUTION, PACKAGE
 from pipeline.config.settings import settings_from
 from pipeline.config.source_spec import SYNTHETIC, SourceSettings

@@ -278,8 +278,9 @@ def predict(
     verbose: Annotated[bool, typer.Option("--verbose", help="A line an image, also for more than 20.")] = False,
 ) -> None:
     """Find objects in images, videos and cameras. Ctrl-C ends it and keeps what was found."""
-    from pipeline.cli.predict import Outputs, Request, Slicing
+    from pipeline.cli.predict import Request, Slicing
     from pipeline.cli.predict import predict as run
+    from pipeline.predict.outputs import Outputs
     from pipeline.predict.stream import Stretch
 
     is_sliced = slice or slice_size is not None or overlap is not None
@@ -306,13 +307,13 @@ def serve(
     """A web service with a page, by Ray Serve. Clients send the token YOLOX_SERVE_TOKEN where that is set."""
     import os
 
-    from pipeline.cli import serve as command
+    from pipeline.serving import server
     from pipeline.serving.options import Options
 
     address = address or os.environ.get("RAY_ADDRESS") or None
-    cores = threads if threads is not None else command.default_threads(max(1, replicas), address)
+    cores = threads if threads is not None else server.default_threads(max(1, replicas), address)
     options = Options(model, runtime, device, replicas, cores, watch_s, max_mib, max_megapixels, queue)
-    command.serve(options, host, port, address)
+    server.serve(options, host, port, address)
 
 
 @app.command()

@@ -70,6 +70,11 @@ def check_apart(option: str, folder: Path, words: Sequence[str], sources: Sequen
         raise InputError(f"{option} {folder}: expected a folder apart from the images, got one among them.")
 
 
+def only_cameras(sources: Sequence[Source]) -> bool:
+    """Ctrl-C is how a camera is ended; it cuts short everything else."""
+    return all(isinstance(source, Clip) and source.path is None for source in sources)
+
+
 def _named(word: str, alone: bool) -> Iterator[tuple[str, Source]]:
     """(absolute path, source) of what one word names."""
     if word.startswith(CAMERA):

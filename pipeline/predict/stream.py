@@ -11,7 +11,7 @@ from types import FrameType
 
 from pipeline.predict.inputs import Clip, Source, Still
 from pipeline.predict.slicing import SlicingPredictor
-from pipeline.predict.video import frames
+from pipeline.predict.video import expected_frames, frames
 from yolox_core.errors import InputError
 from yolox_core.inference.predictor import Predictor
 from yolox_core.structures import Detections, ImageArray
@@ -88,6 +88,18 @@ def see(
         assert isinstance(look, Look)
         yield answer if isinstance(answer, InputError) else Seen(look, *answer)
     yield from _refused(waiting)
+
+
+def expected_images(sources: Sequence[Source], stretch: Stretch) -> int | None:
+    """How many images are to come, as far as containers say; None with a camera or a bound in seconds."""
+    counts = [expected_frames(source) if isinstance(source, Clip) else 1 for source in sources]
+    clips = any(isinstance(source, Clip) for source in sources)
+    if None in counts or (clips and stretch.seconds is not None):
+        return None
+    return sum(
+        -(-(count or 0) // stretch.every) if isinstance(source, Clip) else 1
+        for source, count in zip(sources, counts, strict=True)
+    )
 
 
 def _refused(waiting: deque[Look | InputError]) -> Iterator[InputError]:

@@ -4,8 +4,11 @@ A form that strays too far is refused, and nothing is written. Integers are cali
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipeline.config import paths
 from pipeline.config.settings import ExportSettings, Settings
@@ -20,8 +23,12 @@ from yolox_core.evaluation.detect import ImageDetector, detect_all
 from yolox_core.export.comparison import describe, spread
 from yolox_core.export.formats import EXPORT_FORMATS, check_formats, load_format, write_formats
 from yolox_core.inference.predictor import Predictor
+from yolox_core.structures import ImageArray
 
 COMPARED = 16  # images whose raw outputs are compared; the maps are compared on all
+CALIBRATION = 100  # images that set the integers' ranges, as export.int8_images
+NOISE_SIZE = (480, 640)  # px, of what is compared where no images are given
+RESULT = "export.json"
 
 
 def export(settings: Settings) -> dict[str, Any]:
@@ -41,6 +48,22 @@ def export(settings: Settings) -> dict[str, Any]:
             check(form, report["forms"][form], options)
     write_json(paths.EXPORT, report)
     return report
+
+
+def export_model(
+    model: str, weights: Path, forms: Sequence[str], output: Path, files: Sequence[Path]
+) -> dict[str, Any]:
+    """Write any model's forms and export.json into the new folder `output`; returns what export.json says of each.
+
+    `files` are images to compare and calibrate on; without any, noise is compared. Without a data set there is no map:
+    what is said of a form is its largest difference from PyTorch.
+    """
+    compared = [read_image(path) for path in spread(files, COMPARED)] if files else _noise()
+    with new_folder(output) as target:
+        write_formats(weights, forms, target, spread(files, CALIBRATION) if files else [])
+        rows = describe(weights, target, forms, compared)
+        write_json(target / RESULT, {"model": model, "images_compared": len(compared), "forms": rows})
+    return rows
 
 
 def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Settings) -> dict[str, Any]:
@@ -91,3 +114,8 @@ def calibration_images(options: ExportSettings) -> list[Path]:
         return []
     training = read_coco(paths.prepared("train"), paths.RAW_IMAGES)
     return spread([training.path(image) for image in training.images], options.int8_images)
+
+
+def _noise() -> list[ImageArray]:
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (*NOISE_SIZE, 3), dtype=np.uint8) for _ in range(4)]

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
 
-from pipeline.cli.make_overrides import PRESETS, arguments, preset_settings
+from pipeline.cli.make_overrides import arguments
+from pipeline.config.overrides import PRESETS, preset_settings
 from pipeline.config.settings import load_settings
 from tests.needs import ROOT
 from yolox_core.errors import InputError

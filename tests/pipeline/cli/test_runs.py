@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.runs import FRESH_S, look, runs
+from pipeline.cli.runs import runs, sweep_progress
 from pipeline.sweep.trial import Trial, write_trial
+from pipeline.training.run_list import FRESH_S, list_runs
 from tests.yolox_core.training.small import small_job
 from yolox_core.training.engine import StepReport, train
 
@@ -45,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    states = {run.name: (run.state, run.epochs, run.kept_for) for run in look()}
+    states = {run.name: (run.state, run.epochs, run.kept_for) for run in list_runs(sweep_progress)}
     assert states == {
         BEGUN: ("interrupted", "2/4", "can go on"),
         EMPTY: ("empty", "0 epochs", None),
@@ -57,7 +58,7 @@ def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFi
     lock = project / "runs" / OLD / "lock"
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert {run.name: run.kept_for for run in look()}[OLD] == "running"
+        assert {run.name: run.kept_for for run in list_runs(sweep_progress)}[OLD] == "running"
     os.utime(lock, (0, 0))
     os.utime(lock.parent, (0, 0))
     runs(clean=True, yes=True)
@@ -68,4 +69,4 @@ def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFi
 
 def test_a_project_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert look() == []
+    assert list_runs(sweep_progress) == []

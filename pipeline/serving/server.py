@@ -1,4 +1,8 @@
-"""`yolox serve`: a model as a web service, on this machine or the cluster at RAY_ADDRESS, until told to stop."""
+"""A model as a web service, on this machine or a cluster, until SIGINT or SIGTERM.
+
+What can be refused is refused before a cluster is started: the port, the processors, the model itself. deployment.py
+is what Ray Serve then runs, app.py what answers.
+"""
 
 import ipaddress
 import os
