@@ -1,4 +1,4 @@
-"""The `yolox` command. Thin: every verb loads what it needs and calls it."""
+"""The `yolox` command. Thin: every command imports what it needs when it is run, and calls it."""
 
 import dataclasses
 from pathlib import Path
@@ -16,11 +16,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From annotated images to a registered, servable YOLOX detector. Run from the project's folder.",
+    help="From annotated images to a registered, servable YOLOX detector. Run it in the project folder.",
 )
-FORMAT = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}."
+FORMAT = f"Annotation format: {', '.join(NAMES[:-1])} or {NAMES[-1]}."
 Model = Annotated[
-    str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, .onnx, .xml, or models:/name@alias.")
+    str, typer.Option("--model", help="Model: a released folder, .pt, Megvii .pth, .onnx, .xml, or models:/name@alias.")
 ]
 
 
@@ -33,18 +33,18 @@ def main() -> None:
 @app.command()
 def doctor(
     path: Annotated[
-        str | None, typer.Argument(help="A folder, archive or address of annotated images. Default: of params.yaml.")
+        str | None, typer.Argument(help="Folder, archive or URL of annotated images. Default: from params.yaml.")
     ] = None,
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
-    json: Annotated[Path | None, typer.Option(help="Write the findings here as well.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="Of the archive; needed for one by http(s).")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
-    fix: Annotated[Path | None, typer.Option(help="Write a mended copy (COCO) into this new folder.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the findings to this JSON file.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="SHA-256 of the archive. Required for http(s) URLs.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write an HTML report with images to this file.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Write a repaired copy (COCO) to this new folder.")] = None,
     input_size: Annotated[
-        int | None, typer.Option(help="px to train at: what is too small? Default: params.yaml's.")
+        int | None, typer.Option(help="Input size (px) to check object sizes against. Default: train.input_size.")
     ] = None,
 ) -> None:
-    """Say what is wrong with annotated images. Exit code 1 with errors or warnings, 0 with notes alone."""
+    """Check annotated images for problems. Exit code 1 with errors or warnings, 0 otherwise."""
     from pipeline.cli.doctor import Outputs, examine
 
     raise typer.Exit(examine(path, format, sha256, input_size, Outputs(json, html, fix)))
@@ -52,12 +52,12 @@ def doctor(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A folder of annotated images.")],
-    out: Annotated[Path, typer.Argument(help="A new or empty folder for the copy.")],
-    to: Annotated[str, typer.Option("--to", help=f"{' or '.join(WRITABLE)}.")],
+    source: Annotated[Path, typer.Argument(help="Folder of annotated images.")],
+    out: Annotated[Path, typer.Argument(help="New or empty folder for the copy.")],
+    to: Annotated[str, typer.Option("--to", help=f"Format to write: {' or '.join(WRITABLE)}.")],
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
 ) -> None:
-    """Write a folder of annotated images in another format, with copies of the images. Prints what was left out."""
+    """Convert annotated images to another format. Copies the images, and prints what could not be converted."""
     from pipeline.cli.convert import convert as run
 
     run(source, out, to, format)
@@ -66,15 +66,15 @@ def convert(
 @app.command()
 def init(
     folder: Annotated[
-        Path | None, typer.Argument(help="The project's folder; made where it is not there. Of --upgrade: [.]")
+        Path | None, typer.Argument(help="Project folder. Created if it does not exist. With --upgrade: [.]")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Your annotated images. Default: the embedded scenes.")] = None,
+    data: Annotated[str | None, typer.Option(help="Annotated images. Default: the built-in data.")] = None,
     preset: Annotated[str | None, typer.Option(help="few-images, fine-tune or from-nothing: docs/recipes.md.")] = None,
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Bring an earlier release's dvc.yaml up to date; nothing else changes.")
+        bool, typer.Option("--upgrade", help="Update the dvc.yaml of an earlier release. Nothing else changes.")
     ] = False,
 ) -> None:
-    """Set up a project of your own: dvc.yaml, params.yaml, what git and DVC need. Then: dvc repro."""
+    """Create a project: dvc.yaml, params.yaml, and the git and DVC files. Run `dvc repro` in it next."""
     if upgrade:
         from pipeline.cli.upgrade import upgrade as run
 
@@ -98,31 +98,31 @@ def _run(stage: str) -> None:
 
 @app.command(hidden=True)
 def package() -> None:
-    """Stage of projects on an installed package: which release it is."""
+    """Run one DVC stage: record the release of the installed package."""
     _run("package")
 
 
 @app.command()
 def fingerprint() -> None:
-    """Stage by hand: what the source looks like."""
+    """Run one DVC stage: fingerprint the data source and the initial weights."""
     _run("fingerprint")
 
 
 @app.command()
 def ingest() -> None:
-    """Stage by hand: images and annotations in one form."""
+    """Run one DVC stage: import images and annotations in one format."""
     _run("ingest")
 
 
 @app.command()
 def validate() -> None:
-    """Stage by hand: check every image and box; drop and count what cannot be used."""
+    """Run one DVC stage: check every image and box, and drop what cannot be used."""
     _run("validate")
 
 
 @app.command()
 def prepare() -> None:
-    """Stage by hand: split by image content."""
+    """Run one DVC stage: split into train, validation and test by image content."""
     _run("prepare")
 
 
@@ -131,13 +131,13 @@ def train(
     workers: Annotated[int | None, typer.Option(help="Ray Train workers. Default: YOLOX_WORKERS, or 1.")] = None,
     loader_workers: Annotated[
         int | None,
-        typer.Option(help="Loading processes a worker. Default: YOLOX_LOADER_WORKERS, or 0: a thread."),
+        typer.Option(help="Data loader processes per worker. Default: YOLOX_LOADER_WORKERS, or 0 (a thread)."),
     ] = None,
-    gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Default: YOLOX_GPU, or what is there.")] = None,
+    gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Default: YOLOX_GPU, or a GPU if present.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what an earlier, equal run has left.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete this run's checkpoints and start over.")] = False,
 ) -> None:
-    """Stage by hand: train through Ray Train, or go on where training was interrupted."""
+    """Run one DVC stage: train with Ray Train. An interrupted run resumes from its last checkpoint."""
     from pipeline.cluster.ray_cluster import ComputeConfig
     from pipeline.training import driver
 
@@ -148,12 +148,12 @@ def train(
 
 @app.command()
 def submit(
-    address: Annotated[str, typer.Option(help="The cluster's dashboard, http://host:8265.")],
+    address: Annotated[str, typer.Option(help="Ray dashboard URL of the cluster, http://host:8265.")],
     workspace: Annotated[
-        Path | None, typer.Option(help="This project's folder as the cluster sees it. Default: the same path.")
+        Path | None, typer.Option(help="Path of this project on the cluster. Default: the same path as here.")
     ] = None,
 ) -> None:
-    """The train stage as a job on a Ray cluster that shares this folder. The token is RAY_AUTH_TOKEN."""
+    """Run the train stage as a job on a Ray cluster that shares this folder. Reads the token from RAY_AUTH_TOKEN."""
     from pipeline.cluster.ray_job import Submission
     from pipeline.training import driver
 
@@ -162,11 +162,11 @@ def submit(
 
 @app.command()
 def sweep(
-    plan: Annotated[bool, typer.Option("--plan", help="Check the space and say what would be done.")] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Write the last sweep's choice into params.yaml.")] = False,
-    trials: Annotated[int | None, typer.Option(help="At once. Default: YOLOX_TRIALS, or 1.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Check the space and show the trials, then exit.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the last sweep's choice to params.yaml.")] = False,
+    trials: Annotated[int | None, typer.Option(help="Trials to run concurrently. Default: YOLOX_TRIALS, or 1.")] = None,
 ) -> None:
-    """Try what `sweep` in params.yaml says, and choose by evidence; or go on where it was interrupted."""
+    """Search hyperparameters as `sweep` in params.yaml says. An interrupted sweep resumes."""
     from pipeline.cluster.ray_cluster import ComputeConfig
 
     if apply:
@@ -187,18 +187,18 @@ def sweep(
 
 @app.command()
 def evaluate() -> None:
-    """Stage by hand: measure on the held-out test split."""
+    """Run one DVC stage: evaluate on the held-out test split."""
     _run("evaluate")
 
 
 @app.command()
 def export(
     model: Annotated[str | None, typer.Option(help="Released folder, .pt, Megvii .pth, or models:/name@alias.")] = None,
-    formats: Annotated[str, typer.Option(help=f"Of --model: {', '.join(EXPORT_FORMATS)}.")] = "onnx",
-    output: Annotated[Path, typer.Option(help="Of --model: a new folder for its files.")] = Path("exported"),
-    images: Annotated[Path | None, typer.Option(help="Of --model: what to compare and calibrate on.")] = None,
+    formats: Annotated[str, typer.Option(help=f"With --model: {', '.join(EXPORT_FORMATS)}.")] = "onnx",
+    output: Annotated[Path, typer.Option(help="With --model: new folder for the exported files.")] = Path("exported"),
+    images: Annotated[Path | None, typer.Option(help="With --model: images to compare and calibrate on.")] = None,
 ) -> None:
-    """Stage by hand: the forms that params.yaml names, each held to the test images. With --model: any model."""
+    """Run one DVC stage: export the trained model and compare it on the test images. With --model: export any model."""
     if model is None:
         _run("export")
         return
@@ -209,13 +209,13 @@ def export(
 
 @app.command()
 def register() -> None:
-    """Stage by hand: run, figures and model into MLflow."""
+    """Run one DVC stage: register the run, its metrics and the model in MLflow."""
     _run("register")
 
 
 @app.command()
 def report() -> None:
-    """Stage by hand: one self-contained page."""
+    """Run one DVC stage: write the HTML report."""
     _run("report")
 
 
@@ -223,22 +223,23 @@ def report() -> None:
 def study(
     file: Annotated[
         Path | None,
-        typer.Argument(help="A question as YAML: docs/studies/README.md. Default: params.yaml's, by its DVC stage."),
+        typer.Argument(help="Study file (YAML, see docs/studies/README.md). Default: run the DVC stage on study.file."),
     ] = None,
     data: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER, for each data set of the study.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show runs and time, then stop.")] = False,
-    answer: Annotated[bool, typer.Option("--answer", help="Run nothing; write what the rows so far carry.")] = False,
-    into_mlflow: Annotated[bool, typer.Option("--import", help="Run nothing; bring the rows into MLflow.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Run without asking.")] = False,
-    rows: Annotated[Path | None, typer.Option(help="Lines of the runs. Default: runs/studies/NAME.jsonl.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The answer's folder. Default: reports/studies/NAME.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the runs and their estimated time, then exit.")] = False,
+    answer: Annotated[bool, typer.Option("--answer", help="Run nothing. Answer from existing results.")] = False,
+    into_mlflow: Annotated[bool, typer.Option("--import", help="Run nothing. Import the results into MLflow.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    rows: Annotated[Path | None, typer.Option(help="File of the results. Default: runs/studies/NAME.jsonl.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the answer. Default: reports/studies/NAME.")] = None,
     at_once: Annotated[
-        int | None, typer.Option(help="Runs side by side, each a process of one thread. Default: YOLOX_TRIALS, or 1.")
+        int | None,
+        typer.Option(help="Concurrent runs, each a process with one thread. Default: YOLOX_TRIALS, or 1."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. Default: what is there.")] = None,
-    ray: Annotated[bool, typer.Option("--ray", help="Through Ray Tune; always where RAY_ADDRESS is set.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1. Default: a GPU if there is one.")] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Run with Ray Tune. Always on if RAY_ADDRESS is set.")] = False,
 ) -> None:
-    """Ask a question: show its runs and their time, run what is missing, answer it with intervals."""
+    """Run a study: compare settings over several seeds, and report the effects with confidence intervals."""
     from pipeline.study import runner as command
 
     if file is None:
@@ -257,27 +258,29 @@ def study(
 
 @app.command()
 def predict(
-    source: Annotated[list[str], typer.Argument(help="Images, folders, globs in quotes, videos, camera:0.")],
+    source: Annotated[list[str], typer.Argument(help="Images, folders, quoted globs, videos, or camera:0.")],
     model: Model,
-    conf: Annotated[float, typer.Option(help="Lowest score, 0 to 1.")] = 0.25,
-    iou: Annotated[float, typer.Option(help="Overlap above which the weaker of two boxes is dropped, 0 to 1.")] = 0.65,
-    json: Annotated[Path | None, typer.Option(help="Write the detections here: COCO results plus names.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write them here, a row each.")] = None,
-    coco: Annotated[Path | None, typer.Option(help="Write images and detections here, as a COCO data set.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="New folder: YOLO labels, with links to the images.")] = None,
-    crops: Annotated[Path | None, typer.Option(help="New folder: each object as an image, by class.")] = None,
-    save_dir: Annotated[Path | None, typer.Option(help="Write images and videos with boxes drawn here.")] = None,
-    slice: Annotated[bool, typer.Option("--slice", help="Large images in overlapping tiles: small objects.")] = False,
-    slice_size: Annotated[int | None, typer.Option(help="A tile's side, px. Default: the model's input size.")] = None,
-    overlap: Annotated[float | None, typer.Option(help="Share of a tile that the next one sees, too. [0.2]")] = None,
-    every: Annotated[int, typer.Option(help="Of a video or camera, each so many-th frame.")] = 1,
-    seconds: Annotated[float | None, typer.Option(help="Of a video or camera, the first so many seconds.")] = None,
+    conf: Annotated[float, typer.Option(help="Score threshold, 0 to 1.")] = 0.25,
+    iou: Annotated[float, typer.Option(help="IoU threshold of non-maximum suppression, 0 to 1.")] = 0.65,
+    json: Annotated[Path | None, typer.Option(help="Write detections as JSON: COCO results plus names.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write detections as CSV, one row each.")] = None,
+    coco: Annotated[Path | None, typer.Option(help="Write images and detections as a COCO data set.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="New folder for YOLO labels and links to the images.")] = None,
+    crops: Annotated[Path | None, typer.Option(help="New folder for a crop of each object, by class.")] = None,
+    save_dir: Annotated[Path | None, typer.Option(help="Folder for images and videos with boxes drawn.")] = None,
+    slice: Annotated[bool, typer.Option("--slice", help="Sliced inference: predict on overlapping tiles.")] = False,
+    slice_size: Annotated[int | None, typer.Option(help="Tile size (px). Default: the model's input size.")] = None,
+    overlap: Annotated[float | None, typer.Option(help="Overlap of neighboring tiles as a fraction. [0.2]")] = None,
+    every: Annotated[int, typer.Option(help="Process every n-th frame of a video or camera.")] = 1,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds of a video or camera.")] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="torch, onnx or openvino. Default: torch for a folder; onnx is mostly faster.")
+        str | None, typer.Option(help="torch, onnx or openvino. Default: torch for a folder. onnx is mostly faster.")
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="A line an image, also for more than 20.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print one line per image, even for more than 20.")
+    ] = False,
 ) -> None:
-    """Find objects in images, videos and cameras. Ctrl-C ends it and keeps what was found."""
+    """Detect objects in images, videos and cameras. Ctrl-C stops and keeps the results so far."""
     from pipeline.cli.predict import Request, Slicing
     from pipeline.cli.predict import predict as run
     from pipeline.predict.outputs import Outputs
@@ -292,19 +295,19 @@ def predict(
 @app.command()
 def serve(
     model: Model,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
-    runtime: Annotated[str, typer.Option(help="onnx, openvino or torch.")] = "onnx",
-    device: Annotated[str, typer.Option(help="cpu or cuda (with --runtime torch).")] = "cpu",
-    replicas: Annotated[int, typer.Option(help="Processes that answer.")] = 1,
-    threads: Annotated[int | None, typer.Option(help="CPU cores of each. Default: all; 1 on a cluster.")] = None,
-    watch_s: Annotated[float, typer.Option(help="Seconds between two looks at an alias that may have moved.")] = 10.0,
-    max_mib: Annotated[float, typer.Option(help="Largest request.")] = 20.0,
-    max_megapixels: Annotated[float, typer.Option(help="Largest image.")] = 50.0,
-    queue: Annotated[int, typer.Option(help="Requests at once at a replica; more are answered 503.")] = 64,
+    host: Annotated[str, typer.Option(help="Address to listen on. 0.0.0.0 for all interfaces.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    runtime: Annotated[str, typer.Option(help="Runtime: onnx, openvino or torch.")] = "onnx",
+    device: Annotated[str, typer.Option(help="Device: cpu, or cuda with --runtime torch.")] = "cpu",
+    replicas: Annotated[int, typer.Option(help="Number of replicas (processes).")] = 1,
+    threads: Annotated[int | None, typer.Option(help="CPU cores per replica. Default: all; 1 on a cluster.")] = None,
+    watch_s: Annotated[float, typer.Option(help="Seconds between checks whether the alias has moved.")] = 10.0,
+    max_mib: Annotated[float, typer.Option(help="Maximum request size (MiB).")] = 20.0,
+    max_megapixels: Annotated[float, typer.Option(help="Maximum image size (megapixels).")] = 50.0,
+    queue: Annotated[int, typer.Option(help="Concurrent requests per replica. More are answered 503.")] = 64,
     address: Annotated[str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine.")] = None,
 ) -> None:
-    """A web service with a page, by Ray Serve. Clients send the token YOLOX_SERVE_TOKEN where that is set."""
+    """Serve a model over HTTP with Ray Serve. Requires the token YOLOX_SERVE_TOKEN from clients if it is set."""
     import os
 
     from pipeline.serving import server
@@ -318,27 +321,27 @@ def serve(
 
 @app.command()
 def runs(
-    clean: Annotated[bool, typer.Option("--clean", help="Remove those that nothing refers to.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Without asking.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove runs that nothing refers to.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """What lies under runs/: how far each came, what refers to it, how much room it takes."""
+    """List the runs under runs/: progress, references and disk usage."""
     from pipeline.cli.runs import runs as run
 
     run(clean, yes)
 
 
-Name = Annotated[str | None, typer.Option("--name", help="The registered model. Default: that of params.yaml.")]
+Name = Annotated[str | None, typer.Option("--name", help="Registered model. Default: registry.name of params.yaml.")]
 
 
 @app.command()
 def promote(
-    version: Annotated[str, typer.Argument(help="A number, or an alias such as challenger.")],
+    version: Annotated[str, typer.Argument(help="Version number, or an alias such as challenger.")],
     name: Name = None,
     if_cheaper: Annotated[
-        bool, typer.Option("--if-cheaper", help="Also where it needs fewer operations and is at most 0.01 map worse.")
+        bool, typer.Option("--if-cheaper", help="Also promote if it needs fewer FLOPs and loses at most 0.01 mAP.")
     ] = False,
 ) -> None:
-    """Make a version champion, if it is better on the champion's test images. Exit code 2 where it is not."""
+    """Make a version the champion if it is better on the champion's test images. Exit code 2 if it is not."""
     from pipeline.cli.promote import promote as run
 
     run(version, name, if_cheaper)
@@ -346,7 +349,7 @@ def promote(
 
 @app.command()
 def rollback(name: Name = None) -> None:
-    """Make the champion before this one champion again."""
+    """Make the previous champion the champion again."""
     from pipeline.cli.promote import rollback as run
 
     run(name)
@@ -354,9 +357,9 @@ def rollback(name: Name = None) -> None:
 
 @app.command()
 def lineage(
-    version: Annotated[str, typer.Argument(help="A number, or an alias such as champion.")], name: Name = None
+    version: Annotated[str, typer.Argument(help="Version number, or an alias such as champion.")], name: Name = None
 ) -> None:
-    """Where a version came from, and whether all of it is still there. Exit code 1 where something is lost."""
+    """Trace a version back to its code and data, and check that all of it still exists. Exit code 1 if not."""
     from pipeline.cli.lineage import lineage as run
 
     raise typer.Exit(run(version, name))
@@ -364,14 +367,14 @@ def lineage(
 
 @app.command()
 def assign(
-    image: Annotated[Path, typer.Argument(help="An annotated image.")],
-    model: Annotated[str, typer.Option("--model", help="Released folder, .pt, Megvii .pth, or models:/name@alias.")],
-    data: Annotated[Path | None, typer.Option(help="Data set that annotates it. Default: the prepared one.")] = None,
+    image: Annotated[Path, typer.Argument(help="Annotated image.")],
+    model: Annotated[str, typer.Option("--model", help="Model: a released folder, .pt, .pth, or models:/name@alias.")],
+    data: Annotated[Path | None, typer.Option(help="Data set with its annotations. Default: data/valid.")] = None,
     rule: Annotated[str | None, typer.Option(help="yolox-2021 or yolox-2023. Default: params.yaml.")] = None,
-    radius: Annotated[float | None, typer.Option(help="Centre radius in strides. Default: params.yaml.")] = None,
-    output: Annotated[Path, typer.Option(help="The picture.")] = Path("reports/assignment.png"),
+    radius: Annotated[float | None, typer.Option(help="Center radius in strides. Default: params.yaml.")] = None,
+    output: Annotated[Path, typer.Option(help="Image file to write.")] = Path("reports/assignment.png"),
 ) -> None:
-    """Draw which anchor points SimOTA gives to which object of an annotated image."""
+    """Draw which anchor points SimOTA assigns to the objects of an annotated image."""
     from pipeline.cli.assign import assign as run
 
     settings: Settings = load_settings()

@@ -57,8 +57,8 @@ def aspect_shares(splits: Splits) -> Series:
     return shares({name: np.clip(values, lowest, highest).tolist() for name, values in aspects.items()}, ASPECTS)
 
 
-def centres(splits: Splits) -> list[list[float]]:
-    """Objects by the place of their centre in the image: rows from the top, shares of the fullest cell."""
+def centers(splits: Splits) -> list[list[float]]:
+    """Objects by the place of their center in the image: rows from the top, shares of the fullest cell."""
     counts = np.zeros((CELLS, CELLS))
     for name in SPLITS:
         for image in splits[name].images:

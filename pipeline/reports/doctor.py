@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -36,7 +37,9 @@ def render(title: str, usable: DatasetRecords, findings: Sequence[Finding], coun
         }
         for code in sorted(by_code, key=lambda code: (SEVERITIES.index(severity(code)), -len(by_code[code]), code))
     ]
-    return template("doctor.html.j2").render(title=title, kinds=kinds, counts=counts, lines=LINES)
+    return template(Path(__file__).with_name("doctor.html.j2")).render(
+        title=title, kinds=kinds, counts=counts, lines=LINES
+    )
 
 
 def _pictures(

@@ -1,4 +1,4 @@
-"""Where to cut by score, which class is taken for which, and why the detector errs: as tables, from `evaluate`."""
+"""Confidence threshold, confusion matrix and error analysis as tables for the page, from what `evaluate` wrote."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ MOST_CLASSES = 20  # a wider confusion matrix cannot be read
 FIGURES = ("precision", "recall", "f1")
 BACKGROUND = "(background)"  # as in reports/confusion.csv
 CAUSES = {
-    "missed": "an object that no detection means",
-    "background": "a detection where no object is (IoU under 0.1)",
-    "wrong_class": "an object found as another class",
-    "poor_box": "the right class, but IoU from 0.1 to 0.5",
-    "both": "another class, and IoU from 0.1 to 0.5",
+    "missed": "an object without a matching detection",
+    "background": "a detection where there is no object (IoU below 0.1)",
+    "wrong_class": "an object detected as another class",
+    "poor_box": "the right class, but an IoU from 0.1 to 0.5",
+    "both": "another class, and an IoU from 0.1 to 0.5",
     "duplicate": "a second detection of an object",
 }
 

@@ -18,7 +18,7 @@ from pipeline.reports.facts import Inputs
 from pipeline.reports.plots import MANY, Series, curves, places, steps
 from yolox_core.config import STRIDES, DetectorSpec
 
-TEMPLATE = "report.html.j2"
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 Figures = list[tuple[Markup, str]]  # each with its caption
 
 
@@ -50,17 +50,17 @@ def render(inputs: Inputs, settings: Settings, evidence: Evidence) -> str:
     )
 
 
-def template(name: str) -> Template:
-    """A page's template, beside this file."""
+def template(path: Path) -> Template:
+    """The template of a page. It may include what lies beside it, and beside this file."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([path.parent, TEMPLATE.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["code"] = _code
-    return environment.get_template(name)
+    return environment.get_template(path.name)
 
 
 def _code(text: str) -> Markup:
@@ -124,14 +124,14 @@ def _learning(inputs: Inputs, settings: Settings) -> dict[str, Any]:
         ),
         "assignment": drawn(
             [
-                ("Anchor points an object by epoch", points, "anchor points", _above(points)),
+                ("Anchor points per object by epoch", points, "anchor points", _above(points)),
                 (
-                    "Objects without a point by epoch",
+                    "Objects without an anchor point by epoch",
                     training_curves.unmatched_series(history),
-                    "share of objects",
+                    "fraction of objects",
                     None,
                 ),
-                ("Points on each level by epoch", training_curves.level_series(history), "share of points", 1.0),
+                ("Anchor points by stride and epoch", training_curves.level_series(history), "fraction of points", 1.0),
             ]
         ),
     }
@@ -161,17 +161,17 @@ def _shapes(evidence: Evidence) -> Figures:
     if not sizes:
         return []
     marks = {f"stride {stride}": float(stride) for stride in STRIDES}
-    titles = ("Size of objects as the network sees them", "Width of objects by their height", "Where objects lie")
+    titles = ("Object size at the network's input", "Aspect ratio of objects", "Object locations")
     drawn = (
-        steps(sizes, title=titles[0], x="square root of the area, px", y="share", marks=marks),
-        steps(data_card.aspect_shares(evidence.splits), title=titles[1], x="width / height", y="share", marks={}),
-        places(data_card.centres(evidence.splits), title=titles[2]),
+        steps(sizes, title=titles[0], x="square root of the area, px", y="fraction", marks=marks),
+        steps(data_card.aspect_shares(evidence.splits), title=titles[1], x="width / height", y="fraction", marks={}),
+        places(data_card.centers(evidence.splits), title=titles[2]),
     )
     captions = (
-        f"{titles[0]}: share of each split's objects by the square root of their area. What is smaller than the finest "
-        "stride is hard to find.",
-        f"{titles[1]}: 1 is a square, 2 is twice as wide as high.",
-        f"{titles[2]}: their centres in the image, all splits; the fullest cell is darkest.",
+        f"{titles[0]}: fraction of each split's objects by the square root of their area. Objects smaller than the "
+        "finest stride are hard to detect.",
+        f"{titles[1]}: width over height; 2 is twice as wide as high.",
+        f"{titles[2]}: object centers in the image, all splits; the cell with most objects is darkest.",
     )
     return list(zip(map(_figure, drawn), captions, strict=True))
 
@@ -181,7 +181,7 @@ def precision_recall(inputs: Inputs) -> str:
     series = facts.precision_series(inputs.precision_recall)
     if not series:
         return ""
-    return curves(series, title="Precision over recall at IoU 0.50, by class", x="recall", y="precision", top=1.02)
+    return curves(series, title="Precision-recall curve at IoU 0.50, by class", x="recall", y="precision", top=1.02)
 
 
 def threshold_figures(inputs: Inputs, threshold: float) -> Figures:

@@ -179,7 +179,7 @@ def _page(outcome: Outcome, rows: Sequence[Mapping[str, Any]], drawn: Sequence[t
         }
         for one in sorted(outcome.finalists, key=lambda one: -one.mean)
     ]
-    return template("sweep.html.j2").render(
+    return template(Path(__file__).with_name("sweep.html.j2")).render(
         title=outcome.title,
         summary=", ".join(f"{count} {state}" for state, count in states.items() if count),
         reason=f"{outcome.choice.key}. {outcome.choice.reason}",

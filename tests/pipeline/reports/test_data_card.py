@@ -59,7 +59,7 @@ def test_the_longest_objects_count_in_the_outermost_bins(splits: dict[str, Datas
 
 def test_places(splits: dict[str, DatasetRecords]) -> None:
     """By column and row of 12: (0, 0), (1, 9), (9, 7), (1, 4), (1, 3), (11, 11); the crowd does not count."""
-    found = np.array(data_card.centres(splits))
+    found = np.array(data_card.centers(splits))
     assert {(int(column), int(row)) for row, column in np.argwhere(found)} == {
         (0, 0),
         (1, 9),

@@ -97,6 +97,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 SETTINGS = Settings(train=TrainConfig(epochs=6, warmup_epochs=1, closing_epochs=2, batch_size=8))
 
 
+HEADINGS = [
+    "Classes",
+    "Confidence threshold",
+    "Confusion matrix",
+    "Error analysis (TIDE)",
+    "Ground truth and predictions",
+    "Training curves",
+    "Data set",
+    "Training and cost",
+    "Export",
+    "Lineage",
+]
+
+
 def page_of() -> str:
     report.run(SETTINGS)
     return paths.REPORT.read_text(encoding="utf-8")
@@ -111,7 +125,7 @@ def test_the_page_stands_alone_and_repeats_itself(project: Path) -> None:
     assert all(address.startswith("http://www.w3.org/") for address in addresses)  # names of SVG, never fetched
     assert "<script" not in page and "<link" not in page
     assert page.count("data:image/jpeg;base64,") == 18 + 9  # nine pairs, and three examples of each class
-    assert "Where objects lie" in page and "Classes in one image" in page
+    assert "Object locations" in page and "Class co-occurrence" in page
     assert "box dropped" in page and "images left out" in page
     assert all(re.search(r'alt="[^"]+"', tag) for tag in re.findall(r"<img[^>]*>", page))
     assert "<b>bold" not in page and "&lt;b&gt;bold" in page
@@ -119,7 +133,9 @@ def test_the_page_stands_alone_and_repeats_itself(project: Path) -> None:
     assert "Validation mAP" not in page  # no validation split, no empty figure
     assert "over 96² px" not in page  # a size that does not occur
     assert all(phase in page for phase in ("warm-up", "mosaic", "closing"))
-    assert "Objects without a point" in page and "stride 16" in page
+    assert "Objects without an anchor point" in page and "stride 16" in page
+    headings = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+    assert headings == HEADINGS
     assert "openvino int8" in page and "0.4875" in page and "ms 1 thread" in page
     assert "<td>3.9</td>" in page  # images a second: 30 steps of 8 in 61 s
 
@@ -127,8 +143,8 @@ def test_the_page_stands_alone_and_repeats_itself(project: Path) -> None:
 def test_the_page_says_what_evaluate_wrote(project: Path) -> None:
     make()
     page, errors = page_of(), json.loads(paths.ERRORS.read_text())
-    assert f"With the score <strong>{errors['threshold']:.2f}</strong>" in page
-    assert errors["count"]["right"] > 0 and f"beside {errors['count']['right']} objects" in page
+    assert f"A threshold of <strong>{errors['threshold']:.2f}</strong>" in page
+    assert errors["count"]["right"] > 0 and f"{errors['count']['right']} objects were detected correctly" in page
     table = page[page.index('id="errors"') :]
     for cause in CAUSES:
         row = re.search(rf'<th scope="row">{cause.replace("_", " ")}</th>(.*?)</tr>', table)
