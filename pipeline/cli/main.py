@@ -1,11 +1,16 @@
 """The `yolox` command. Thin: every command imports what it needs when it is run, and calls it."""
 
+import ast
 import dataclasses
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipeline import stages
 from pipeline.config.settings import Settings, load_settings
 from pipeline.console.exit_codes import refusals
 from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
@@ -91,39 +96,7 @@ def init(
 
 def _run(stage: str) -> None:
     """A DVC stage on the params.yaml of the current folder."""
-    from importlib import import_module
-
     import_module(f"pipeline.stages.{stage}").run(load_settings())
-
-
-@app.command(hidden=True)
-def package() -> None:
-    """Run one DVC stage: record the release of the installed package."""
-    _run("package")
-
-
-@app.command()
-def fingerprint() -> None:
-    """Run one DVC stage: fingerprint the data source and the initial weights."""
-    _run("fingerprint")
-
-
-@app.command()
-def ingest() -> None:
-    """Run one DVC stage: import images and annotations in one format."""
-    _run("ingest")
-
-
-@app.command()
-def validate() -> None:
-    """Run one DVC stage: check every image and box, and drop what cannot be used."""
-    _run("validate")
-
-
-@app.command()
-def prepare() -> None:
-    """Run one DVC stage: split into train, validation and test by image content."""
-    _run("prepare")
 
 
 @app.command()
@@ -186,12 +159,6 @@ def sweep(
 
 
 @app.command()
-def evaluate() -> None:
-    """Run one DVC stage: evaluate on the held-out test split."""
-    _run("evaluate")
-
-
-@app.command()
 def export(
     model: Annotated[str | None, typer.Option(help="Released folder, .pt, Megvii .pth, or models:/name@alias.")] = None,
     formats: Annotated[str, typer.Option(help=f"With --model: {', '.join(EXPORT_FORMATS)}.")] = "onnx",
@@ -205,18 +172,6 @@ def export(
     from pipeline.cli.export import export as run
 
     run(model, formats, output, images)
-
-
-@app.command()
-def register() -> None:
-    """Run one DVC stage: register the run, its metrics and the model in MLflow."""
-    _run("register")
-
-
-@app.command()
-def report() -> None:
-    """Run one DVC stage: write the HTML report."""
-    _run("report")
 
 
 @app.command()
@@ -381,3 +336,24 @@ def assign(
     given = {"rule": rule, "center_radius": radius}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     run(image, model, data, dataclasses.replace(settings.assign, **options), output)
+
+
+def _command(stage: str) -> Callable[[], None]:
+    def run() -> None:
+        _run(stage)
+
+    return run
+
+
+def _about(stage: str) -> str:
+    """What the first line of a stage's file says of it; read and not imported, which would take seconds."""
+    source = Path(stages.__path__[0], f"{stage}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0].partition(": ")[2]
+
+
+_DEFINED = {command.callback.__name__ for command in app.registered_commands if command.callback}
+PLAIN_STAGES = {  # those without options: a file in pipeline/stages is all that they need
+    name: app.command(name, help=f"Run one DVC stage: {_about(name)}", hidden=name == "package")(_command(name))
+    for name in sorted(module.name for module in pkgutil.iter_modules(stages.__path__))
+    if name not in _DEFINED | {"entrypoint"}
+}

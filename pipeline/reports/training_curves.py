@@ -9,8 +9,6 @@ from yolox_core.loss.assign_stats import MOST_K, SIZES
 
 History = Sequence[Mapping[str, float]]  # a row an epoch, as in reports/history.csv
 
-LOSSES = ("loss", "loss/iou", "loss/objectness", "loss/class", "loss/l1")
-
 
 def phases(settings: Settings, epochs: int) -> list[Band]:
     """The parts of a run that has ended after so many epochs; patience may have brought the last one forward."""
@@ -28,8 +26,8 @@ def phases(settings: Settings, epochs: int) -> list[Band]:
 
 def loss_series(history: History) -> Series:
     """The whole loss and its parts over epochs; a part that is always zero is left out."""
-    names = {name: name.removeprefix("loss/") if name != "loss" else "all" for name in LOSSES}
-    series = {label: _points(history, name) for name, label in names.items()}
+    parts = dict.fromkeys(name for row in history for name in row if name.startswith("loss/"))
+    series = {"all": _points(history, "loss")} | {part.removeprefix("loss/"): _points(history, part) for part in parts}
     return {label: points for label, points in series.items() if any(y for _, y in points)}
 
 

@@ -1,4 +1,4 @@
-"""DVC stage `evaluate`: the trained detector on the held-out test split, which training never touches.
+"""DVC stage `evaluate`: evaluate on the held-out test split.
 
 Images go one by one through the same Predictor that people use, and pycocotools is the judge.
 """

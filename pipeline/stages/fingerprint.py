@@ -1,4 +1,4 @@
-"""Stage `fingerprint`: what the sources and the initial weights look like, cheaply enough to run every time.
+"""DVC stage `fingerprint`: fingerprint the data source and the initial weights.
 
 DVC cannot watch a folder outside the project without hashing all of it; this digest of names, sizes and times
 changes when images are added or altered, and ingest depends on it. Nothing is fetched for it.

@@ -1,4 +1,4 @@
-"""Stage `ingest`: the sources' images and annotations, in any format, as one folder of ours."""
+"""DVC stage `ingest`: import images and annotations in one format."""
 
 from pipeline.config.settings import Settings
 from pipeline.data.sources.ingest import ingest

@@ -1,4 +1,4 @@
-"""Stage `package`, of projects on an installed package alone: which release it is, so that an upgrade re-runs stages.
+"""DVC stage `package`: record the release of the installed package.
 
 In the package's own repository stages depend on the files of the code instead.
 """

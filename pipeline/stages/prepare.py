@@ -1,4 +1,4 @@
-"""Stage `prepare`: which images train, which are held out, and a digest that names exactly this data."""
+"""DVC stage `prepare`: split into train, validation and test by image content."""
 
 from pipeline.config import paths
 from pipeline.config.settings import Settings

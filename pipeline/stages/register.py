@@ -1,4 +1,4 @@
-"""DVC stage `register`: the run, its figures and the released model into MLflow; reports/registration.json says where.
+"""DVC stage `register`: register the run, its metrics and the model in MLflow.
 
 An MLflow that does not answer stops only this stage: everything before it is done and kept.
 """

@@ -1,4 +1,4 @@
-"""DVC stage `report`: one self-contained page, reports/report.html, from what all other stages left."""
+"""DVC stage `report`: write the HTML report."""
 
 from pipeline.config import paths
 from pipeline.config.settings import Settings

@@ -1,4 +1,4 @@
-"""Stage `validate`: every image and box of data/raw, checked; what cannot be used is dropped and counted."""
+"""DVC stage `validate`: check every image and box, and drop what cannot be used."""
 
 from pipeline.config import paths
 from pipeline.config.settings import Settings

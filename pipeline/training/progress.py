@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from yolox_core.training.engine import EpochReport, Started, StepReport
 
-SHOWN = {"loss/iou": "iou", "loss/objectness": "obj", "loss/class": "cls", "loss/l1": "l1"}
+SHORT = {"loss/objectness": "obj", "loss/class": "cls"}  # of parts of the loss; others by their own names
 
 
 class TrainingProgress:
@@ -60,7 +60,8 @@ class TrainingProgress:
 
     def _step(self, report: StepReport) -> None:
         self._epochs = report.last_epoch + 1
-        losses = " ".join(f"{short} {report.losses[name]:.2f}" for name, short in SHOWN.items())
+        parts = {name: value for name, value in report.losses.items() if name.startswith("loss/")}
+        losses = " ".join(f"{SHORT.get(name, name.removeprefix('loss/'))} {parts[name]:.2f}" for name in parts)
         self._bar.update(
             self._task,
             description=f"epoch {report.epoch + 1}/{self._epochs}",

@@ -69,3 +69,10 @@ def closure(name: str) -> set[str]:
         waiting.extend(own_imports(current))
         waiting.append(current.rpartition(".")[0])
     return seen
+
+
+@cache
+def texts(name: str) -> frozenset[str]:
+    """Every string that stands in a module's code, docstrings and parts of f-strings among them."""
+    nodes = ast.walk(tree(name))
+    return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
