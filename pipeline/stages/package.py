@@ -1,6 +1,7 @@
 """DVC stage `package`: record the release of the installed package.
 
-In the package's own repository stages depend on the files of the code instead.
+In projects on an installed package alone, so that an upgrade runs stages again; in the package's own repository they
+depend on the files of the code instead.
 """
 
 from importlib.metadata import version
