@@ -48,8 +48,8 @@ LISTS = {
             "yolo": (f"{FORMATS}.yolo", f"{FORMATS}.yolo_writer"),
         },
         others={
-            "coco": {"pipeline.cli.predict": "an output of predict"},
-            "csv": {"pipeline.cli.predict": "an output of predict"},
+            "coco": {"pipeline.predict.outputs": "an output of predict"},
+            "csv": {"pipeline.predict.outputs": "an output of predict"},
         },
     ),
     "export formats": OneList(
