@@ -21,6 +21,7 @@ _PUBLIC = {
     "read_weights": "model.weights",
 }
 __all__ = list(_PUBLIC)
+__path__ = [*__path__, *(f"{folder}/_renamed" for folder in __path__)]  # older names, until the next release
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ CORE = {
     "evaluation": 4,
     "export": 4,
     "training": 5,
+    "_renamed": 6,  # until the next release
 }
 PIPELINE = {
     "config": 1,
