@@ -4,19 +4,17 @@ Its files are those of this repository (pipeline/project/ links to them, a wheel
 code's files depends on the package's release instead.
 """
 
-import io
 import shlex
 import shutil
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
 
 from pipeline.config.overrides import preset_values
+from pipeline.config.params_file import YamlEditor
 from pipeline.config.paths import DISTRIBUTION, PACKAGE
 from pipeline.config.settings import settings_from
 from pipeline.config.source_spec import SYNTHETIC, SourceSettings
@@ -65,10 +63,10 @@ def shipped(name: str) -> str:
 
 def graph_text() -> str:
     """dvc.yaml of this repository, its dependencies on code replaced by one on the release."""
-    editor = yaml_editor()
     text = shipped("dvc.yaml")
-    document = editor.load(text[text.index("stages:") :])
-    for stage in document["stages"].values():
+    editor = YamlEditor(text[text.index("stages:") :])
+    stages = editor.document["stages"]
+    for stage in stages.values():
         if "deps" in stage:
             stage["deps"] = [str(PACKAGE), *(dep for dep in stage["deps"] if not dep.startswith(CODE))]
     package = {
@@ -77,23 +75,20 @@ def graph_text() -> str:
         "outs": [{str(PACKAGE): {"cache": False}}],
         "always_changed": True,
     }
-    document["stages"].insert(0, "package", package)
-    return GRAPH_HEADER + written(editor, document)[0]
+    stages.insert(0, "package", package)
+    return GRAPH_HEADER + editor.text()
 
 
 def params_text(source: str | None, preset: str | None) -> str:
     """params.yaml of this repository with the preset's values and the user's data; checked."""
-    editor = yaml_editor()
     text = shipped("params.yaml")
-    document = editor.load(HEADER + text[text.index("seed:") :])
-    del document["study"]  # its file belongs to the repository
+    editor = YamlEditor(HEADER + text[text.index("seed:") :])
+    del editor.document["study"]  # its file belongs to the repository
     values = dict(preset_values(preset)) if preset else {}
     for name, value in (values | ({"data.source": source} if source else {})).items():
-        section, _, key = name.partition(".")
-        document[section][key] = value
-    changed, plain = written(editor, document)
-    settings_from(plain)
-    return changed
+        editor.put(name, value)
+    settings_from(yaml.safe_load(editor.text()))
+    return editor.text()
 
 
 def _source(data: str | None) -> str | None:
@@ -144,20 +139,3 @@ def _replaced(text: str, told: dict[str, str]) -> str:
     for mark, value in told.items():
         text = text.replace(mark, value)
     return text
-
-
-def yaml_editor() -> YAML:
-    editor = YAML()  # as it was written: comments, quotes, order
-    editor.preserve_quotes = True
-    editor.width = 4096
-    editor.representer.add_representer(
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    return editor
-
-
-def written(editor: YAML, document: Any) -> tuple[str, Any]:
-    """The document as text, and what the text says."""
-    file = io.StringIO()
-    editor.dump(document, file)
-    return file.getvalue(), yaml.safe_load(file.getvalue())

@@ -5,7 +5,8 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from pipeline.cli.init import graph_text, written, yaml_editor
+from pipeline.cli.init import graph_text
+from pipeline.config.params_file import YamlEditor
 from pipeline.config.user_paths import user_path
 from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError
@@ -20,31 +21,32 @@ def upgrade(folder: Path) -> None:
     project of `yolox init`.
     """
     path = user_path(folder) / GRAPH
-    editor = yaml_editor()
-    project, today = _project_graph(path, editor), editor.load(graph_text())
+    editor = _project_graph(path)
+    project, today = editor.document, YamlEditor(graph_text()).document
     changes = _update_stages(project["stages"], today["stages"]) + _update_plots(project, today)
     if not changes:
         print(f"{path}: up to date already")
         return
-    write_text(path, written(editor, project)[0])
+    write_text(path, editor.text())
     print("\n".join([f"{path}: updated to this release", *(f"  {change}" for change in changes)]))
     print("Next: dvc repro")
 
 
-def _project_graph(path: Path, editor: Any) -> Any:
+def _project_graph(path: Path) -> YamlEditor:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run this in a project's folder, or make one: yolox init FOLDER.")
     try:
-        project = editor.load(path.read_text(encoding="utf-8"))
+        editor = YamlEditor(path.read_text(encoding="utf-8"))
     except (YAMLError, ValueError) as broken:
         raise InputError(f"{path}: expected YAML: {' '.join(str(broken).split())[:200]}.") from broken
+    project = editor.document
     stages = project.get("stages") if isinstance(project, dict) else None
     if not isinstance(stages, dict) or PACKAGE_STAGE not in stages:
         raise InputError(
             f"{path}: expected the graph of a project of `yolox init`, got one without the stage '{PACKAGE_STAGE}'. "
             "The package's own repository brings its graph along."
         )
-    return project
+    return editor
 
 
 def _update_stages(stages: Any, today: Any) -> list[str]:

@@ -5,8 +5,8 @@ after a failure it goes on. Its driver is on the cluster and lives on when this 
 """
 
 import asyncio
-import hashlib
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -107,7 +107,7 @@ def _start(client: "JobSubmissionClient", submission: Submission, run: str) -> s
             entrypoint=entrypoint,
             runtime_env={"working_dir": str(folder), "env_vars": variables},
             metadata={"run": run},
-            submission_id=f"{run}-{hashlib.sha256(os.urandom(16)).hexdigest()[:6]}",
+            submission_id=f"{run}-{secrets.token_hex(3)}",
         )
     return job
 

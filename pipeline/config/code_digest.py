@@ -6,11 +6,12 @@ run of this project. What only a type checker reads (`if TYPE_CHECKING:`) is lef
 """
 
 import ast
-import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pipeline.config.digests import text_sha256
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("yolox_core", "pipeline")
@@ -18,14 +19,14 @@ PACKAGES = ("yolox_core", "pipeline")
 
 def code_digest(modules: Iterable[str], root: Path = ROOT) -> str:
     """sha256 of what these modules (dotted names) and all that they import from the packages below `root` do."""
-    return _sha256("\n".join(_digest(name, root) for name in modules))
+    return text_sha256("\n".join(_digest(name, root) for name in modules))
 
 
 @cache
 def _digest(name: str, root: Path) -> str:
     plain = _Plain(root)
     tree = plain.visit(ast.parse(_file(name, root).read_text(encoding="utf-8")))
-    return _sha256("\n".join([*sorted(plain.imported), _text(tree)]))
+    return text_sha256("\n".join([*sorted(plain.imported), _text(tree)]))
 
 
 def _file(name: str, root: Path) -> Path:
@@ -95,7 +96,3 @@ def _fields(node: ast.AST) -> Iterator[str]:
     for name, value in ast.iter_fields(node):
         if name not in ("ctx", "kind", "type_comment", "type_ignores") and value is not None and value != []:
             yield f"{name}={_text(value)}"
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()

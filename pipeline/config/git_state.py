@@ -3,10 +3,11 @@
 None where something is absent: a folder without git is no error.
 """
 
-import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.config.digests import file_sha256
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,13 @@ def project_state(root: Path = Path()) -> ProjectState:
     return ProjectState(
         commit=commit or None,
         dirty=bool(changes) if commit and changes is not None else None,
-        dvc_lock_sha256=sha256(lock) if lock.is_file() else None,
+        dvc_lock_sha256=file_sha256(lock) if lock.is_file() else None,
     )
 
 
 def has_commit(commit: str, root: Path = Path()) -> bool:
     """Whether the repository around `root` has this commit."""
     return _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git(root: Path, *arguments: str) -> str | None:

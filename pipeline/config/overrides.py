@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import paths
+from pipeline.config.params_file import flattened, read_params
 from pipeline.config.settings import Settings, load_settings, settings_from
 from yolox_core.errors import InputError, nearest
 
@@ -25,7 +25,7 @@ def preset_settings(preset: str, given: list[str]) -> Settings:
 def merged(settings: list[tuple[str, Any]]) -> Settings:
     """params.yaml with these settings in the place of its own; InputError where that is illegal."""
     load_settings()  # a broken params.yaml is told as such
-    plain: dict[str, Any] = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {}
+    plain = read_params()
     for key, value in settings:
         _put(plain, key.split("."), value)
     return settings_from(plain)
@@ -37,7 +37,7 @@ def preset_values(name: str) -> Iterator[tuple[str, Any]]:
     if not path.is_file():
         known = [entry.stem for entry in PRESETS.glob("*.yaml")]
         raise InputError(f"PRESET: expected one of {', '.join(sorted(known))}, got {name!r}. {nearest(name, known)}")
-    yield from _flat(yaml.safe_load(path.read_text(encoding="utf-8")), "")
+    yield from flattened(read_params(path))
 
 
 def parsed(setting: str) -> tuple[str, Any]:
@@ -58,14 +58,6 @@ def in_hydra(value: Any) -> str:
             raise InputError(f"{value!r}: expected no '${{' and no final backslash. Write it into params.yaml by hand.")
         return '"' + value.replace('"', '\\"') + '"'
     return json.dumps(value, ensure_ascii=False)
-
-
-def _flat(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _put(plain: dict[str, Any], keys: list[str], value: Any) -> None:

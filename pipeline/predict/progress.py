@@ -1,9 +1,9 @@
 """What a person sees while images are predicted: what was found and what was passed over, besides the count."""
 
-from pipeline.console.progress_bar import Counting
+from pipeline.console.progress_bar import ImageCount
 
 
-class PredictProgress(Counting):
+class PredictProgress(ImageCount):
     """Counts images, objects and what was passed over; use as a context. total: images to come, None: not known."""
 
     def __init__(self, total: int | None, shown: bool) -> None:

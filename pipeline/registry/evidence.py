@@ -4,7 +4,6 @@ Kept with the run under evidence/<weights>, so that two versions can be compared
 Images are known by their content and their objects, whatever they are called, so equal digests mean the same test.
 """
 
-import hashlib
 import json
 import tempfile
 from collections import defaultdict
@@ -14,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config.git_state import sha256
+from pipeline.config.digests import file_sha256, text_sha256
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.registry.resolve import PREFIX, WEIGHTS_TAG
 from yolox_core.atomic_files import write_json
@@ -44,12 +43,12 @@ class HeldOut:
         """One for each image: equal keys mean equal pixels and equal truth."""
         names = self.records.class_names
         texts = [f"{self.content[record.file_name]}\t{described(record, names)}" for record in self.records.images]
-        return [hashlib.sha256(text.encode("utf-8")).hexdigest() for text in texts]
+        return [text_sha256(text) for text in texts]
 
     @property
     def digest(self) -> str:
         """One name for all of them, whatever their order and their file names."""
-        return hashlib.sha256("\n".join(sorted(self.keys)).encode("ascii")).hexdigest()
+        return text_sha256("\n".join(sorted(self.keys)))
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ def _place(weights_sha256: str) -> str:
 
 def _digest_of(folder: Path) -> str:
     files = [folder / name for name in (ANNOTATIONS, CONTENT, DETECTIONS)]
-    lines = [f"{file.name}\t{sha256(file) if file.is_file() else None}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode("ascii")).hexdigest()
+    lines = [f"{file.name}\t{file_sha256(file) if file.is_file() else None}" for file in files]
+    return text_sha256("\n".join(lines))
 
 
 def _read_files(folder: Path) -> Evidence:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.git_state import has_commit, sha256
+from pipeline.config.digests import file_sha256
+from pipeline.config.git_state import has_commit
 from pipeline.registry import evidence
 from pipeline.registry.dvc_cache import lost_data
 from pipeline.registry.model_reference import RANDOM, weights_digest
@@ -138,7 +139,7 @@ def _data_links(version: "ModelVersion", uri: str) -> list[Link]:
         return [Link(LOCK, "not recorded", checked=False), Link("data", _short(data), checked=False)]
     with tempfile.TemporaryDirectory(prefix="yolox-lineage-") as folder:
         lock = _kept(evidence.run_of(version), Path(folder), uri)
-        if lock is None or sha256(lock) != digest:
+        if lock is None or file_sha256(lock) != digest:
             lost = "its run does not have it" if lock is None else "the run's file is another one"
             return [Link(LOCK, _short(digest), lost), Link("data", _short(data), f"its {LOCK} is lost")]
         return [Link(LOCK, _short(digest)), Link("data", _short(data), lost_data(lock, data))]

@@ -1,10 +1,10 @@
 """What `--model` may be: a released folder, a .pt, a Megvii .pth, an .onnx, an .xml, or models:/name@alias."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.digests import file_sha256, text_sha256
 from pipeline.config.user_paths import user_path
 from pipeline.registry.resolve import PREFIX, lookup, registered_digest, resolve
 from yolox_core.config import ModelConfig
@@ -65,17 +65,8 @@ def weights_digest(reference: str | None) -> str | None:
         return registered_digest(reference)
     path = user_path(reference)
     if path.is_file():
-        return _file_sha256(path)
+        return file_sha256(path)
     if path.is_dir():
         files = sorted(entry for entry in path.iterdir() if entry.is_file())
-        return _sha256("\n".join(f"{entry.name}\t{_file_sha256(entry)}" for entry in files))
+        return text_sha256("\n".join(f"{entry.name}\t{file_sha256(entry)}" for entry in files))
     raise InputError(f"model.weights: expected a weights file, got {reference!r}: no such file. Check the path.")
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()

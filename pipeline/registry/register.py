@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.git_state import sha256
+from pipeline.config.digests import file_sha256
 from pipeline.registry import evidence
 from pipeline.registry.pyfunc_packaging import package
 from pipeline.registry.resolve import PREFIX, WEIGHTS_FILE, WEIGHTS_TAG, resolve, versions
@@ -73,7 +73,7 @@ def register(release: Release) -> Registration:
     weights = release.folder / WEIGHTS_FILE
     if not weights.is_file():
         raise InputError(f"{weights}: no such file. Run the export stage first: `dvc repro export`.")
-    uri, digest = tracking_uri(), sha256(weights)
+    uri, digest = tracking_uri(), file_sha256(weights)
     client = connect(uri, advice=f"Start it or unset MLFLOW_TRACKING_URI, {AGAIN}")
     with refused_by(uri):
         run_id = attach(client, release.run, uri)

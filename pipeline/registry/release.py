@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.config import paths
 from pipeline.config.git_state import project_state
+from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
 from pipeline.registry.evidence import Evidence, HeldOut
@@ -61,7 +60,7 @@ def release(settings: Settings) -> Release:
             run_dir=paths.RUNS / run_name,
             experiment=settings.registered_name,
             run_name=run_name,
-            params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {},
+            params=read_params(),
             tags=tags,
             history_csv=paths.HISTORY,
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
-from pipeline.config.git_state import sha256
+from pipeline.config.digests import file_sha256
 from pipeline.registry.store import DATABASE, connect, is_default, is_missing, shown, tracking_uri
 from yolox_core.errors import InputError, nearest
 
@@ -145,7 +145,7 @@ def _released_folder(model: Path, version: "ModelVersion", reference: str) -> Pa
             f"artifacts, got {len(found)}."
         )
     weights, expected = found[0].with_name(WEIGHTS_FILE), version.tags.get(WEIGHTS_TAG)
-    if expected is not None and (not weights.is_file() or sha256(weights) != expected):
+    if expected is not None and (not weights.is_file() or file_sha256(weights) != expected):
         raise InputError(
             f"{reference}: {WEIGHTS_FILE} of version {version.version} is not what was registered. "
             "Its files were changed or lost; register the model again."

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config.params_file import flattened
 from pipeline.registry.run_history import Row, next_epoch, read_rows, send_rows, timed
 from pipeline.registry.store import artifact_location, connect, is_missing, load_mlflow, shown, tracking_uri
 from yolox_core.atomic_files import write_json
@@ -26,6 +27,7 @@ __all__ = ["RunLog", "RunSpec", "attach", "tracking_uri"]
 
 STATE = "mlflow_run.json"
 WAITING_ROWS = 64  # epochs kept in memory; more are read back from the history
+LONGEST_PARAM = 6000  # characters, of MLflow
 GOODBYE_S = 30.0  # how long the end of a training waits for MLflow
 _log = logging.getLogger(__name__)
 
@@ -195,15 +197,9 @@ def _describe(client: "MlflowClient", run_id: str, spec: RunSpec) -> None:
     client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in spec.tags.items()])
 
 
-def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested parameters under dotted names, as text."""
-    entries: dict[str, str] = {}
-    for key, value in params.items():
-        if isinstance(value, Mapping) and value:
-            entries |= flat(value, f"{prefix}{key}.")
-        else:
-            entries[f"{prefix}{key}"] = str(value)[:6000]  # MLflow's longest parameter
-    return entries
+def flat(params: Mapping[str, Any]) -> dict[str, str]:
+    """Nested parameters under dotted names, as text of at most MLflow's length."""
+    return {name: str(value)[:LONGEST_PARAM] for name, value in flattened(params)}
 
 
 def _remember(run_dir: Path, run_id: str, uri: str, epochs: int) -> None:

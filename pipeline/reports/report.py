@@ -3,18 +3,15 @@
 facts.py reads their files, example_images.py draws, page.py lays it out; here they come together.
 """
 
-from typing import Any
-
-import yaml
-
 from pipeline.config import paths
 from pipeline.config.git_state import project_state
+from pipeline.config.params_file import flattened, read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
 from pipeline.data.prepare.repeat_factors import without_repeats
 from pipeline.data.prepare.split import SPLITS
 from pipeline.reports.example_images import Picture, draw_pair, pick, score_images
-from pipeline.reports.facts import Facts, read_inputs, read_json
+from pipeline.reports.facts import read_inputs, read_json
 from pipeline.reports.page import Evidence, render
 from yolox_core.atomic_files import write_text
 from yolox_core.config import DetectorSpec
@@ -30,7 +27,7 @@ def write_report(settings: Settings) -> str:
     evidence = Evidence(
         spec=spec,
         state=project_state(),
-        params=parameters(yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")) or {}),
+        params=[(name, "–" if value is None else str(value)) for name, value in flattened(read_params())],
         splits=splits,
         pictures=pictures(spec, splits["test"], inputs.errors["threshold"]),
         cost=size_of(spec),
@@ -44,14 +41,3 @@ def pictures(spec: DetectorSpec, truth: DatasetRecords, threshold: float) -> lis
     """The worst, middle and best test images, with what scores at least `threshold`."""
     scores = score_images(truth, read_json(paths.DETECTIONS), threshold)
     return [draw_pair(paths.RAW_IMAGES, group, score, spec) for group, score in pick(scores)]
-
-
-def parameters(plain: dict[str, Any], prefix: str = "") -> Facts:
-    """params.yaml as dotted names and values, in the file's order."""
-    facts: Facts = []
-    for key, value in plain.items():
-        if isinstance(value, dict) and value:
-            facts += parameters(value, f"{prefix}{key}.")
-        else:
-            facts.append((f"{prefix}{key}", "–" if value is None else str(value)))
-    return facts

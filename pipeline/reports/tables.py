@@ -1,12 +1,10 @@
 """The evaluation as files of reports/: metrics.json, detections.json, errors.json, tables by class and threshold."""
 
-import csv
-import io
 import math
-from pathlib import Path
 from typing import Any
 
 from pipeline.config import paths
+from pipeline.reports.csv_text import csv_text
 from yolox_core.atomic_files import write_json, write_text
 from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation import error_types
@@ -41,13 +39,13 @@ def write_reports(truth: DatasetRecords, detections: list[dict[str, Any]]) -> di
 
 def _write_classes(measured: Measurement) -> None:
     rows = [[c.name, c.images, c.boxes, c.map, c.map_50, c.ar_100] for c in measured.classes]
-    _write_csv(paths.PER_CLASS, ["class", "images", "boxes", "map", "map_50", "ar_100"], rows)
+    write_text(paths.PER_CLASS, csv_text(["class", "images", "boxes", "map", "map_50", "ar_100"], rows))
     curve = [
         [c.name, recall, precision]
         for c in measured.classes
         for recall, precision in zip(RECALLS, c.precision_at_recall.tolist(), strict=True)
     ]
-    _write_csv(paths.PRECISION_RECALL, ["class", "recall", "precision"], curve)
+    write_text(paths.PRECISION_RECALL, csv_text(["class", "recall", "precision"], curve))
 
 
 def _write_thresholds(truth: DatasetRecords, measured: Measurement, found: list[MatchedImage], overall: Curve) -> None:
@@ -60,14 +58,14 @@ def _write_thresholds(truth: DatasetRecords, measured: Measurement, found: list[
         for name, values in (("precision", of.precision_T), ("recall", of.recall_T), ("f1", of.f1_T))
     }
     rows = zip(THRESHOLDS, *columns.values(), strict=True)
-    _write_csv(paths.THRESHOLD, ["threshold", *columns], [list(row) for row in rows])
+    write_text(paths.THRESHOLD, csv_text(["threshold", *columns], [list(row) for row in rows]))
 
 
 def _write_confusion(truth: DatasetRecords, found: list[MatchedImage], score: float) -> None:
     names = [*truth.class_names, BACKGROUND]
     counts = confusion(found, len(truth.class_names), score)
     rows = [[names[true], names[said], int(counts[true, said])] for true, said in zip(*counts.nonzero(), strict=True)]
-    _write_csv(paths.CONFUSION, ["truth", "found", "count"], rows)
+    write_text(paths.CONFUSION, csv_text(["truth", "found", "count"], rows))
 
 
 def _write_errors(truth: DatasetRecords, found: list[MatchedImage], overall: Curve) -> None:
@@ -80,11 +78,3 @@ def _write_errors(truth: DatasetRecords, found: list[MatchedImage], overall: Cur
         "cost_map_50": error_types.costs(found, len(truth.class_names)),
     }
     write_json(paths.ERRORS, report)
-
-
-def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -3,11 +3,10 @@
 The same rows give the same bytes. What the rows do not carry is called "not shown", with what can be ruled out.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.reports.csv_text import csv_text
 from pipeline.reports.plots import Interval, as_file, intervals, paired
 from pipeline.study.analysis import CONFIDENCE, Effect, Table, table
 from pipeline.study.design import Study, letters
@@ -28,8 +27,10 @@ def write_answer(study: Study, stands: Standing, folder: Path) -> Path:
         raise InputError(f"{study.name}: expected at least two seeds with every cell, got fewer. Run more of it.")
     found = {name: effects(study, rows, name) for name, rows in whole.items()}
     tables = {name: table(study, rows, name) for name, rows in whole.items()}
-    write_text(folder / "effects.csv", _csv(EFFECT_COLUMNS, _effect_lines(found)))
-    write_text(folder / "cells.csv", _csv(("data", "cell", *study.factors, "seed", study.metric), _cell_lines(tables)))
+    write_text(folder / "effects.csv", csv_text(EFFECT_COLUMNS, _effect_lines(found)))
+    write_text(
+        folder / "cells.csv", csv_text(("data", "cell", *study.factors, "seed", study.metric), _cell_lines(tables))
+    )
     for name in whole:
         write_text(folder / f"{name}_effects.svg", as_file(_effects_picture(study, name, found[name])))
         write_text(folder / f"{name}_cells.svg", as_file(_cells_picture(study, name, tables[name])))
@@ -123,11 +124,3 @@ def _cell_lines(tables: Mapping[str, Table]) -> Iterator[Sequence[object]]:
         for at, cell in enumerate(given.cells):
             for seed, figures in zip(given.seeds, given.figures, strict=True):
                 yield (name, letters(cell), *cell.values(), seed, float(figures[at]))
-
-
-def _csv(columns: Sequence[str], lines: Iterator[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(lines)
-    return text.getvalue()

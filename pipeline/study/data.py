@@ -1,10 +1,10 @@
 """The images of a study: a folder that is named where it is run, or rendered scenes; and a digest that tells them."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.config.digests import text_sha256
 from pipeline.config.settings import SyntheticSettings
 from pipeline.data.formats.read import read_dataset
 from pipeline.data.synthetic.scenes import GENERATOR_VERSION, render
@@ -74,4 +74,4 @@ def _digest_of_before(records: DatasetRecords, content: Mapping[str, str]) -> st
         for objects in [image.objects]
     )
     named = "\n".join([*records.class_names, *lines])
-    return hashlib.sha256(named.encode("utf-8")).hexdigest()[:DIGEST_LENGTH]
+    return text_sha256(named)[:DIGEST_LENGTH]

@@ -7,9 +7,7 @@ aliases it with their interaction (Box, Hunter, Hunter: Statistics for Experimen
 
 import copy
 import dataclasses
-import hashlib
 import itertools
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,6 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
+from pipeline.config.digests import value_sha256
 from pipeline.config.settings import Settings, SyntheticSettings, settings_from
 from yolox_core.errors import InputError, nearest
 
@@ -46,7 +45,7 @@ class Run:
     @property
     def digest(self) -> str:
         """What tells its parameters from those of another version of the study."""
-        return hashlib.sha256(json.dumps(self.params, sort_keys=True).encode()).hexdigest()[:16]
+        return value_sha256(self.params)[:16]
 
     @property
     def settings(self) -> Settings:
@@ -80,7 +79,7 @@ class Study:
     def choice_digest(self, data: str) -> str:
         """What tells how images are chosen, and measured, from another version of the study."""
         told = [dataclasses.asdict(self.data[data]), list(self.test_sizes)]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return value_sha256(told)[:16]
 
     def cells(self) -> list[dict[str, Level]]:
         """The factorial's cells, then those of `extra` that are not among them."""

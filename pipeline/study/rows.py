@@ -6,7 +6,6 @@ losses by epoch are in the lines alone.
 """
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.digests import value_sha256
+from pipeline.config.params_file import flattened
+from pipeline.reports.csv_text import csv_of_rows
 from pipeline.study.design import Run, Study
 from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError
@@ -123,29 +125,16 @@ def append(path: Path, row: Row) -> None:
 
 def digest(row: Row) -> str:
     """What tells a row from every other: the sha256 of all that it says."""
-    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
+    return value_sha256(row)[:16]
 
 
 def write_table(path: Path, rows: Iterable[Row], mlflow_runs: Mapping[str, str]) -> None:
-    """runs.csv: a line a row; `mlflow_runs` maps digests of rows to the ids of their runs."""
-    flat = [
-        dict(flattened(row)) | {ROW_DIGEST: digest(row), MLFLOW_RUN: mlflow_runs.get(digest(row), "")} for row in rows
-    ]
-    columns = list(dict.fromkeys(name for row in flat for name in row))
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    table.writeheader()
-    table.writerows(flat)
-    write_text(path, text.getvalue())
-
-
-def flattened(row: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every single value under its dotted name; lists (losses by epoch) are left out."""
-    for name, value in row.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{name}.")
-        elif not isinstance(value, list):
-            yield f"{prefix}{name}", value
+    """runs.csv: a line a row without its lists (losses by epoch); `mlflow_runs`: ids of runs by digests of rows."""
+    flat = []
+    for row in rows:
+        single = {name: value for name, value in flattened(row) if not isinstance(value, (list, Mapping))}
+        flat.append({**single, ROW_DIGEST: digest(row), MLFLOW_RUN: mlflow_runs.get(digest(row), "")})
+    write_text(path, csv_of_rows(flat))
 
 
 def _table_rows(text: str) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pipeline.study.answer import write_answer
 from pipeline.study.data import folders_of, named_folders
 from pipeline.study.design import Study, letters, read_study
 from pipeline.study.executor import Execute, Processes, default_device, run_missing, told
-from pipeline.study.into_mlflow import into_mlflow
+from pipeline.study.mlflow_import import into_mlflow
 from pipeline.study.rows import Standing, standing
 from pipeline.training.run_lock import run_lock
 from yolox_core.errors import InputError

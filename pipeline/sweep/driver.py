@@ -8,11 +8,9 @@ import dataclasses
 import signal
 import sys
 
-import yaml
-
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address, cluster
-from pipeline.config import paths
 from pipeline.config.git_state import project_state
+from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.sweep.mlflow_log import SweepLog
 from pipeline.sweep.read_space import read_space
@@ -25,7 +23,7 @@ from yolox_core.atomic_files import new_folder
 
 def sweep_space(settings: Settings, compute: ComputeConfig | None = None) -> None:
     """Search, compare, write reports/sweep, and tell MLflow."""
-    plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    plain = read_params()
     space = read_space(settings, plain)
     compute = compute or ComputeConfig.from_environment()
     check_address(compute)

@@ -1,7 +1,5 @@
 """A sweep's results: a table, the choice as YAML, pictures, and a page with all of it."""
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ import yaml
 from markupsafe import Markup
 
 from pipeline.reports import plots
+from pipeline.reports.csv_text import csv_of_rows
 from pipeline.reports.page import template
 from pipeline.sweep.selection import Choice, Finalist
 from pipeline.sweep.trial import Trial, in_order
@@ -39,7 +38,7 @@ class Outcome:
 def write(outcome: Outcome, folder: Path) -> None:
     """trials.csv, best.yaml, pictures, report.html."""
     rows = table(outcome)
-    write_text(folder / "trials.csv", _csv(rows))
+    write_text(folder / "trials.csv", csv_of_rows(rows))
     write_text(folder / "best.yaml", yaml.safe_dump(best(outcome), sort_keys=False, allow_unicode=True))
     drawn = figures(outcome)
     for name, (_, svg) in drawn.items():
@@ -149,14 +148,6 @@ def _at(trial: Trial, epochs: int) -> float:
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
 
 
 def _page(outcome: Outcome, rows: Sequence[Mapping[str, Any]], drawn: Sequence[tuple[str, str]]) -> str:

@@ -7,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pipeline.cluster.ray_cluster import ComputeConfig, cores
 from pipeline.config import paths
+from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.prepare.split import position
@@ -37,7 +36,7 @@ VAL_SEED = 17  # another cut than that of the test split
 
 def describe(settings: Settings, compute: ComputeConfig) -> str:
     """What would be done, after all that can be checked was checked."""
-    plain = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    plain = read_params()
     space, sweep = read_space(settings, plain), settings.sweep
     epochs = space.settings({}).train.epochs
     stopped = f", ASHA from epoch {grace_epochs(settings, space)} on" if sweep.early_stopping else ""

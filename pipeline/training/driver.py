@@ -5,9 +5,7 @@ is already complete is only released again. The driver starts the workers (ray_t
 writes the run's files and MLflow, and holds nothing that a worker needs.
 """
 
-import csv
 import dataclasses
-import hashlib
 import json
 import secrets
 import shutil
@@ -19,16 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address, cluster
 from pipeline.cluster.ray_job import Submission, submit
 from pipeline.config import paths
+from pipeline.config.digests import file_sha256
 from pipeline.config.git_state import project_state
+from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
 from pipeline.registry.model_reference import STARTED_FROM, initial_weights, origin, origin_tags
 from pipeline.registry.run_log import RunLog
+from pipeline.reports.csv_text import csv_of_rows
 from pipeline.training.checkpoint_sync import CheckpointSync
 from pipeline.training.identity import identity, records_digest
 from pipeline.training.progress import TrainingProgress
@@ -138,7 +137,7 @@ def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfi
         folder,
         experiment=settings.registered_name,
         run_name=folder.name,
-        params=yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8")),
+        params=read_params(),
         tags=project_state().tags() | origin_tags({STARTED_FROM: started_from}),
     )
     facts = _Facts(folder, compute, started_from)
@@ -225,8 +224,8 @@ def release_run(folder: Path) -> None:
     with new_folder(paths.TRAINED) as target:
         release(target, weights.build(), weights.spec)
     write_history(folder, content["history"])  # a driver that was killed at the very end has not written its last row
-    write_history_csv(content["history"])
-    digest = hashlib.sha256((paths.TRAINED / WEIGHTS_FILE).read_bytes()).hexdigest()
+    write_text(paths.HISTORY, csv_of_rows(content["history"]))  # for `dvc plots`
+    digest = file_sha256(paths.TRAINED / WEIGHTS_FILE)
     write_json(
         paths.TRAINING,
         {
@@ -235,29 +234,12 @@ def release_run(folder: Path) -> None:
             "released": "best" if source == best else "last",
             "best_epoch": content["progress"]["best_epoch"],
             "weights_sha256": digest,
-            "history_sha256": hashlib.sha256((folder / "history.jsonl").read_bytes()).hexdigest(),
+            "history_sha256": file_sha256(folder / "history.jsonl"),
             "train_seconds": round(train_seconds(folder), 1),
             **_known_summary(folder),
         },
     )
     print(f"train: run {folder.name}, weights {digest[:12]}")
-
-
-def write_history_csv(rows: list[dict[str, Any]]) -> None:
-    """reports/history.csv, for `dvc plots`: a column for each figure, empty where an epoch has none."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines: list[str] = []
-    writer = csv.DictWriter(_Lines(lines), fieldnames=columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(paths.HISTORY, "".join(lines))
-
-
-class _Lines:
-    """A file that collects what is written."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self.write = lines.append
 
 
 def is_complete(folder: Path, recipe: Recipe) -> bool:

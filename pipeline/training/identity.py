@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.config.code_digest import code_digest
+from pipeline.config.digests import value_sha256
 from yolox_core.data.records import DatasetRecords
 
 ENGINE = ("yolox_core.training.engine",)
@@ -40,4 +41,4 @@ def records_digest(records: DatasetRecords, content: Mapping[str, str]) -> str:
 def identity(recipe: Mapping[str, Any], records: Mapping[str, str], weights: str | None, **more: Any) -> str:
     """A short name of the run that these make; `records` are digests by split, `more` whatever else tells it apart."""
     parts = {"recipe": recipe, "records": records, "weights": weights, "code": engine_digest(), **more}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
+    return value_sha256(parts)[:HASH_LENGTH]

@@ -1,44 +1,32 @@
 """What a person sees while training runs: a live bar on a terminal, a line an epoch elsewhere."""
 
-from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pipeline.console.progress_bar import ProgressBar
 from yolox_core.training.engine import EpochReport, Started, StepReport
 
 SHORT = {"loss/objectness": "obj", "loss/class": "cls"}  # of parts of the loss; others by their own names
 
 
-class TrainingProgress:
-    """Shows the engine's reports; use as a context."""
+class TrainingProgress(ProgressBar):
+    """Shows the engine's reports."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        columns = ("[progress.description]{task.description}", "{task.fields[figures]}")
-        self._bar = Progress(
-            TextColumn(columns[0]),
+        super().__init__(
+            TextColumn("[progress.description]{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f}%"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn(columns[1]),
-            console=self.console,
-            disable=not self.console.is_terminal,
+            TextColumn("{task.fields[figures]}"),
+            task="starting",
+            total=None,
+            figures="",
         )
-        self._task = self._bar.add_task("starting", total=None, figures="")
         self._epochs = 0
-
-    def __enter__(self) -> "TrainingProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def show(self, report: Any) -> None:
         """One report of the engine."""

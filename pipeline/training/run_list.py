@@ -3,13 +3,12 @@
 A sweep lies there as well. How far it came says the caller's `sweep_progress`, since sweeps stand above trainings.
 """
 
-import fcntl
 import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.config import paths
 from pipeline.config.settings import load_settings
 from pipeline.training.driver import plan
+from pipeline.training.run_lock import lock_if_free
 from yolox_core.config import Recipe
 from yolox_core.errors import InputError
 from yolox_core.training import checkpoint
@@ -53,7 +53,7 @@ def list_runs(sweep_progress: SweepProgress) -> list[Run]:
 def remove(run: Run) -> bool:
     """Remove a run's folder; False, and it stays, where it is needed by now."""
     folder = paths.RUNS / run.name
-    with _locked(folder) as free:
+    with lock_if_free(folder) as free:
         if not free or run.name in _needed():
             return False
         folder.rename(trash := folder.with_name(f".{run.name}"))
@@ -96,20 +96,8 @@ def _progress(folder: Path, sweep_progress: SweepProgress) -> tuple[str, str]:
 def _is_locked(lock: Path) -> bool:
     if not lock.is_file():
         return False
-    with _locked(lock.parent) as free:
+    with lock_if_free(lock.parent) as free:
         return not free
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Whether nobody else holds the run's lock; where that is so it is held for the block."""
-    with (folder / "lock").open("a") as file:  # for writing: a network drive locks no other file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # held by another, or nobody can tell
-            yield False
-        else:
-            yield True
 
 
 def _needed() -> dict[str, str]:

@@ -1,10 +1,13 @@
-"""One process at a time in a run folder."""
+"""One process at a time in a run's folder.
 
-import fcntl
-import time
+The operating system frees the lock of a process that was killed; the file stays, since removing it would let two in.
+"""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from yolox_core.errors import InputError
 
@@ -15,14 +18,27 @@ LOCK_TIMEOUT_S = 120.0
 def run_lock(run: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     """Hold the run's lock: after a driver was killed its workers may live for seconds more, and must end first."""
     run.mkdir(parents=True, exist_ok=True)
-    with (run / "lock").open("w") as lock:
-        deadline = time.monotonic() + within_s
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InputError(f"{run}: another process is training this run. Wait for it, or end it.") from None
-                time.sleep(0.5)
+    lock = FileLock(run / "lock", poll_interval=0.5)
+    try:
+        lock.acquire(timeout=within_s)
+    except Timeout:
+        raise InputError(f"{run}: another process is training this run. Wait for it, or end it.") from None
+    try:
         yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def lock_if_free(run: Path) -> Iterator[bool]:
+    """Whether nobody else holds the run's lock; where that is so it is held for the block."""
+    lock = FileLock(run / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except OSError:  # held by another, or nobody can tell
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -9,7 +9,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from pipeline.console.progress_bar import Counting
+from pipeline.console.progress_bar import ImageCount
 from pipeline.data.checks.duplicate_findings import alike
 from pipeline.data.scan.duplicate_cache import Pair
 from pipeline.data.scan.image_scan import ImageScan, scan_images
@@ -25,7 +25,7 @@ def scan_with_cache(records: DatasetRecords) -> tuple[list[ImageScan], list[Pair
     path = Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
     cache = _open_cache(path)
     with cache or nullcontext():
-        with Counting(len(records.images)) as progress:
+        with ImageCount(len(records.images)) as progress:
             seen = scan_images(records, cache, progress)
         found = alike(records.images, seen, cache)
     if cache is not None and cache.failed is not None:

@@ -4,7 +4,6 @@ split.py holds the rules of the split, repeat_factors.py how often an image is s
 found, and the manifest says what came of it.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.config import paths
+from pipeline.config.digests import text_sha256
 from pipeline.config.settings import SplitSettings
 from pipeline.data.checks.duplicate_findings import groups_of
 from pipeline.data.coco.coco import read_coco, write_coco
@@ -62,7 +62,7 @@ def data_digest(parts: Mapping[str, DatasetRecords], content: Mapping[str, str])
     lines = []
     for name, part in parts.items():
         lines += [f"{name}\t{_line(record, part, content)}" for record in part.images]
-    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8")).hexdigest()[:DIGEST_LENGTH]
+    return text_sha256("\n".join(sorted(lines)))[:DIGEST_LENGTH]
 
 
 def _repeated(training: DatasetRecords) -> dict[str, int]:

@@ -5,7 +5,6 @@ trusted. Whoever fills a place holds its lock, so that two commands at once do t
 process. `data/sources` may be deleted at any time.
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from pipeline.config.source_spec import SourceSettings
 from yolox_core.atomic_files import write_json, write_text
@@ -65,6 +66,5 @@ class Place:
         for name in IGNORES:
             if not (CACHE / name).exists():
                 write_text(CACHE / name, "*\n")
-        with (self.root / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with FileLock(self.root / "lock"):
             yield

@@ -3,7 +3,6 @@
 Folders are read where they lie. Everything else is brought into the cache first (`cache.py`), only what is new.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -12,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipeline.config.digests import file_sha256, text_sha256
 from pipeline.config.settings import DataSettings
 from pipeline.config.source_spec import SourceSettings, unique_names
 from pipeline.config.user_paths import source_folder, user_path
-from pipeline.console.source_progress import Shown
+from pipeline.console.progress_bar import Transfer
 from pipeline.data.formats.annotation_formats import check_format
 from pipeline.data.formats.read import read_dataset
 from pipeline.data.parsing.findings import Finding
@@ -42,16 +42,16 @@ class Digest:
 def digest_of(source: SourceSettings) -> Digest:
     """Look at a source without fetching it. InputError where there is none."""
     if source.is_web:
-        return Digest(_sha256(f"web\t{source.sha256}"), 1)
+        return Digest(text_sha256(f"web\t{source.sha256}"), 1)
     if source.is_remote:
         remote = Remote.of(source)
         if source.is_archive:
-            return Digest(_sha256(remote.archive().state), 1)
+            return Digest(text_sha256(remote.archive().state), 1)
         files = remote.folder()
-        return Digest(_sha256(_listed(files)), len(files))
+        return Digest(text_sha256(_listed(files)), len(files))
     path = source_folder(source.local_path)
     if source.is_archive and not path.is_dir():
-        return Digest(_sha256(_local_state(path)), 1)
+        return Digest(text_sha256(_local_state(path)), 1)
     return _folder_digest(path)
 
 
@@ -103,7 +103,7 @@ def bring(source: SourceSettings) -> Path:
 def _bring_folder(source: SourceSettings, place: Place) -> None:
     remote = Remote.of(source)
     files = remote.folder()
-    state: State = {"listing": _sha256(_listed(files))}
+    state: State = {"listing": text_sha256(_listed(files))}
     if place.state != state:
         place.distrust()
         copy_folder(remote, files, place.files)
@@ -135,9 +135,9 @@ def _bring_archive(source: SourceSettings, place: Place) -> None:
     try:
         if remote and file:
             Budget(place.root, source.shown).spend(file.size or 0)
-            with Shown(source.shown, 0, file.size) as shown:
-                remote.fetch(file, path, shown)
-        sha256 = _file_sha256(path)
+            with Transfer(source.shown, 0, file.size) as transfer:
+                remote.fetch(file, path, transfer)
+        sha256 = file_sha256(path)
         if source.sha256 not in (None, sha256):
             raise another(source, sha256)
         state = {"sha256": sha256, "seen": seen}
@@ -173,7 +173,7 @@ def _folder_digest(folder: Path) -> Digest:
                 lines.append(f"{name}\tabsent")
                 continue
             lines.append(f"{name}\t{state.st_size}\t{state.st_mtime_ns}")
-    return Digest(_sha256("\n".join(lines)), len(lines))
+    return Digest(text_sha256("\n".join(lines)), len(lines))
 
 
 def _listed(files: Mapping[str, RemoteFile]) -> str:
@@ -188,20 +188,11 @@ def _local_state(path: Path) -> str:
     return f"{state.st_size}\t{state.st_mtime_ns}"
 
 
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
 def source_digest(data: DataSettings) -> tuple[str, int]:
     """(digest, number of files) of the sources; InputError where one of them is not there."""
     if not data.sources:
         drawn: dict[str, Any] = {"generator": GENERATOR_VERSION, "images": data.synthetic.images}
-        return _sha256(json.dumps({**drawn, "seed": data.synthetic.seed})), data.synthetic.images
+        return text_sha256(json.dumps({**drawn, "seed": data.synthetic.seed})), data.synthetic.images
     digests = [digest_of(source) for source in data.sources]
     files = sum(digest.files for digest in digests)
-    return digests[0].text if len(digests) == 1 else _sha256("\n".join(digest.text for digest in digests)), files
+    return digests[0].text if len(digests) == 1 else text_sha256("\n".join(digest.text for digest in digests)), files

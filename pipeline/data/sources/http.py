@@ -3,7 +3,6 @@
 Proxies of the environment are used. Only http and https are spoken, whatever a redirect says.
 """
 
-import hashlib
 import http.client
 import time
 import urllib.error
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from pipeline.config.digests import file_sha256
 from pipeline.config.source_spec import WEB, SourceSettings
-from pipeline.console.source_progress import Shown
+from pipeline.console.progress_bar import Transfer
 from pipeline.data.sources.limits import Budget
 from yolox_core.errors import InputError
 
@@ -30,7 +30,7 @@ def download(source: SourceSettings, path: Path) -> None:
     """Bring the archive to `path`, which may hold a first part of it. InputError where it is not the one named."""
     anew = not path.exists()
     for attempt in range(1, TRIES + 1):
-        if path.exists() and _sha256(path) == source.sha256:
+        if path.exists() and file_sha256(path) == source.sha256:
             return
         try:
             anew = _fetch(source, path) or anew
@@ -39,7 +39,7 @@ def download(source: SourceSettings, path: Path) -> None:
                 raise _unreached(source, path, failed) from failed
             time.sleep(PAUSE_S * 2 ** (attempt - 1))
             continue
-        found = _sha256(path)
+        found = file_sha256(path)
         if found == source.sha256:
             return
         path.unlink()
@@ -81,11 +81,11 @@ def _copy(answer: IO[bytes], file: IO[bytes], source: SourceSettings, path: Path
     if total is not None:
         budget.spend(total - held)  # said before the first byte
         budget = Budget(path.parent, source.shown)
-    with Shown(source.shown, held, total) as shown:
+    with Transfer(source.shown, held, total) as transfer:
         while chunk := answer.read(CHUNK):
             budget.spend(len(chunk), files=0)
             file.write(chunk)
-            shown.advance(len(chunk))
+            transfer.advance(len(chunk))
     if total is not None and file.tell() < total:
         raise ConnectionError(f"cut at {file.tell()} of {total} bytes")
 
@@ -125,8 +125,3 @@ def _unreached(source: SourceSettings, path: Path, failed: Exception) -> InputEr
     held = path.stat().st_size if path.exists() else 0
     kept = f" {held} bytes are kept; the next try goes on from there." if held else " Check address and network."
     return InputError(f"{source.shown}: expected an archive, got {type(failed).__name__} ({reason}).{kept}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

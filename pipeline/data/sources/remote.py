@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.config.source_spec import SourceSettings
-from pipeline.console.source_progress import Shown
+from pipeline.console.progress_bar import Transfer
 from pipeline.data.sources.limits import Budget
 from pipeline.data.sources.safe_names import inner_name
 from yolox_core.atomic_files import write_text
@@ -94,7 +94,7 @@ class Remote:
                 )
             return files
 
-    def fetch(self, file: RemoteFile, path: Path, shown: Shown) -> None:
+    def fetch(self, file: RemoteFile, path: Path, transfer: Transfer) -> None:
         """Copy one file to `path`, whole or not at all."""
         digest = hashlib.sha256(path.name.encode()).hexdigest()[:16]  # a name may be as long as names can be
         partial = path.with_name(f".{digest}.partial")
@@ -104,7 +104,7 @@ class Remote:
                 while chunk := there.read(CHUNK):
                     room.spend(len(chunk), files=0)
                     here.write(chunk)
-                    shown.advance(len(chunk))
+                    transfer.advance(len(chunk))
             size = partial.stat().st_size
             if file.size is not None and size != file.size:
                 raise InputError(
@@ -149,12 +149,12 @@ def copy_folder(remote: Remote, files: Mapping[str, RemoteFile], folder: Path) -
 def _fetch_all(remote: Remote, files: Mapping[str, RemoteFile], folder: Path, journal: Path) -> None:
     writing = threading.Lock()
     total = sum(file.size or 0 for file in files.values()) or None
-    with Shown(remote.source.shown, 0, total) as shown, journal.open("a", encoding="utf-8") as log:
+    with Transfer(remote.source.shown, 0, total) as transfer, journal.open("a", encoding="utf-8") as log:
 
         def fetch(name: str) -> None:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            remote.fetch(files[name], path, shown)
+            remote.fetch(files[name], path, transfer)
             with writing:
                 log.write(_line(name, files[name]))
                 log.flush()

@@ -1,12 +1,12 @@
 """`yolox runs` tells a finished, an interrupted and a running run apart, and removes only what nobody needs."""
 
-import fcntl
 import json
 import os
 import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipeline.cli.runs import runs, sweep_progress
 from pipeline.sweep.trial import Trial, write_trial
@@ -56,8 +56,7 @@ def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFi
         RELEASED: ("complete", "4/4", "released"),
     }
     lock = project / "runs" / OLD / "lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with FileLock(lock):
         assert {run.name: run.kept_for for run in list_runs(sweep_progress)}[OLD] == "running"
     os.utime(lock, (0, 0))
     os.utime(lock.parent, (0, 0))

@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.registry.store import connect, tracking_uri
 from pipeline.study.design import read_study
-from pipeline.study.into_mlflow import into_mlflow
-from pipeline.study.mlflow_import import DIGEST_TAG, PARENT_TAG
+from pipeline.study.mlflow_import import DIGEST_TAG, PARENT_TAG, into_mlflow
 from pipeline.study.rows import digest, read_rows
 from tests.needs import ROOT
 

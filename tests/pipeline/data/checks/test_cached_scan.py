@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.console import progress_bar
-from pipeline.console.progress_bar import Counting
+from pipeline.console.progress_bar import ImageCount
 from pipeline.data.checks import cached_scan
 from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.formats.read import read_dataset
@@ -61,7 +61,7 @@ def test_a_line_now_and_then_with_rate_and_time_left(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(progress_bar.time, "monotonic", lambda: now[0])
-    with Counting(12_000) as progress:
+    with ImageCount(12_000) as progress:
         now[0] += 60.0  # until it was known which
         progress.skip(6_000)
         for _ in range(25):
@@ -76,7 +76,7 @@ def test_a_line_now_and_then_with_rate_and_time_left(
 
 def test_on_a_terminal_the_bar_ends_full(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with Counting(1_000) as progress:
+    with ImageCount(1_000) as progress:
         progress.skip(400)
         for _ in range(600):
             progress.step()
@@ -88,7 +88,7 @@ def test_without_a_known_total_there_is_no_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress_bar, "EVERY_S", 0.0)
-    with Counting(None) as progress:
+    with ImageCount(None) as progress:
         progress.step()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("1 images, ") and "left" not in line
