@@ -16,13 +16,12 @@ from yolox_core.inference.predictor import Predictor
 def build(released: str) -> FastAPI:
     """The same decoding, network and boxes as the service; no limits, no queue, no metrics."""
     predictor = Predictor.load(released, runtime="onnx")
-    spec = predictor.spec
     app = FastAPI()
 
     @app.post("/predict")
     def predict(image: UploadFile) -> list[dict[str, Any]]:
         (found,) = predictor.predict([decode_image(image.file.read(), "image")])
-        return found.to_json("", 0, spec.class_names, spec.category_ids)
+        return found.to_json("", 0)
 
     return app
 

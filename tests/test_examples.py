@@ -47,8 +47,8 @@ def image(tmp_path: Path) -> Path:
 
 def test_predict_image(example: Example, model: Path, image: Path) -> None:
     first, *objects = example("predict_image", model, image)
-    assert re.fullmatch(r"Found\(\d+ objects: .*\)", first)
-    assert f"Found({len(objects)} objects" in first and objects[0].startswith(SPEC.class_names)
+    assert re.fullmatch(r"Detections\(\d+ objects: .*\)", first)
+    assert f"Detections({len(objects)} objects" in first and objects[0].startswith(SPEC.class_names)
 
 
 def test_count_in_video(example: Example, model: Path, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_crops(example: Example, model: Path, image: Path, tmp_path: Path) -> No
 def test_train_in_python(example: Example, tmp_path: Path) -> None:
     first, second, found = example("train_in_python", tmp_path / "run")
     assert first.startswith("epoch 0: loss ") and second.startswith("epoch 1: loss ")
-    assert found.startswith("Found(")
+    assert found.startswith("Detections(")
     assert example("train_in_python", tmp_path / "run") == []  # complete: nothing is left to do
     shutil.rmtree(tmp_path / "run")
 

@@ -6,13 +6,19 @@ Boxes are float32 xyxy, absolute pixels of the network input unless a name says 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from yolox_core.config import DetectorSpec
+
+if TYPE_CHECKING:
+    import supervision
+
+SHOWN = 5  # detections in a repr
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -146,29 +152,58 @@ class Assignment:
     most_positives: int  # no image has more; known without waiting for the device
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Detections:
-    """What was found in one image, best first, in pixels of that source image."""
+    """What was found in one image, best first. N objects."""
 
-    boxes_N4_source: FloatArray
-    scores_N: FloatArray  # objectness x class probability, 0 to 1
-    labels_N: IntArray  # class index
+    boxes: FloatArray  # [N, 4] x1, y1, x2, y2 in pixels of the image that was given
+    scores: FloatArray  # [N] objectness x class probability, 0 to 1
+    labels: IntArray  # [N] index into the model's class names
+    spec: DetectorSpec  # of the model that found them
+
+    @property
+    def names(self) -> npt.NDArray[np.str_]:
+        """[N] the class names themselves."""
+        return np.array([self.spec.class_names[label] for label in self.labels], dtype=np.str_)
 
     def __len__(self) -> int:
-        return len(self.scores_N)
+        return len(self.scores)
 
-    def to_json(
-        self, file_name: str, image_id: int, class_names: tuple[str, ...], category_ids: tuple[int, ...]
-    ) -> list[dict[str, Any]]:
-        """COCO results plus names; boxes as [x, y, width, height] in source pixels."""
+    def __repr__(self) -> str:
+        """`Detections(2 objects: dog 0.86 [132, 207, 325, 543]; ...)`."""
+        objects = f"{len(self)} object{'' if len(self) == 1 else 's'}"
+        rest = f"; and {len(self) - SHOWN} more" if len(self) > SHOWN else ""
+        return f"Detections({objects}: {self.in_words(SHOWN)}{rest})" if len(self) else "Detections(nothing)"
+
+    def in_words(self, most: int | None = None) -> str:
+        """`dog 0.86 [132, 207, 325, 543]; ...`: boxes as corners, rounded."""
+        parts = [
+            f"{name} {score:.2f} [{', '.join(str(round(float(side))) for side in box)}]"
+            for name, score, box in list(zip(self.names, self.scores, self.boxes, strict=True))[:most]
+        ]
+        return "; ".join(parts) or "nothing"
+
+    def to_json(self, file_name: str = "", image_id: int = 1, *_: object) -> list[dict[str, Any]]:
+        """COCO results plus names; boxes as [x, y, width, height] in source pixels.
+
+        What comes after is passed over: models that were registered by earlier releases give names and ids here.
+        """
         return [
             {
                 "file_name": file_name,
                 "image_id": image_id,
-                "category_id": category_ids[int(label)],
-                "category_name": class_names[int(label)],
+                "category_id": self.spec.category_ids[label],
+                "category_name": self.spec.class_names[label],
                 "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
                 "score": float(score),
             }
-            for (x1, y1, x2, y2), score, label in zip(self.boxes_N4_source, self.scores_N, self.labels_N, strict=True)
+            for (x1, y1, x2, y2), score, label in zip(self.boxes, self.scores, self.labels, strict=True)
         ]
+
+    def to_supervision(self) -> "supervision.Detections":
+        """For supervision's annotators, zones and trackers."""
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes, confidence=self.scores, class_id=self.labels, data={"class_name": self.names}
+        )

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from pipeline.predict.detections import Found, in_words
 from pipeline.predict.file_outputs import Output
 from pipeline.predict.inputs import Clip, find, only_cameras
 from pipeline.predict.outputs import Outputs
@@ -12,7 +11,6 @@ from pipeline.predict.progress import PredictProgress
 from pipeline.predict.slicing import SlicingPredictor
 from pipeline.predict.stream import Detecting, Seen, Stretch, expected_images, interruptible, see
 from pipeline.registry.model_reference import locate
-from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import check_threshold
 from yolox_core.inference.predictor import Predictor
@@ -70,7 +68,7 @@ def predict(request: Request) -> int:
                     take(answer)
                 progress.seen(len(answer.found))
                 if request.verbose or not many:
-                    print(_line(answer, detecting.predictor.spec), flush=True)
+                    print(_line(answer), flush=True)
         early = stopped() and not only_cameras(sources)
     if many or early:
         progress.summary(". Interrupted: the rest was not looked at." if early else "")
@@ -90,6 +88,6 @@ def _check_stretch(stretch: Stretch) -> None:
         raise InputError(f"--seconds: expected a time above 0, got {stretch.seconds}.")
 
 
-def _line(seen: Seen, spec: DetectorSpec) -> str:
+def _line(seen: Seen) -> str:
     at = f" frame {seen.look.frame} ({seen.look.time_s} s)" if seen.look.place else ""
-    return f"{seen.look.name}{at}: {in_words(Found.of(seen.found, spec))}"
+    return f"{seen.look.name}{at}: {seen.found.in_words()}"

@@ -23,17 +23,16 @@ COLUMNS = (
 )
 
 
-def entries(seen: Seen, spec: DetectorSpec) -> list[dict[str, Any]]:
+def entries(seen: Seen) -> list[dict[str, Any]]:
     """COCO results plus names; of a clip, the frame and its time as well."""
-    rows = seen.found.to_json(seen.look.name, seen.look.image_id, spec.class_names, spec.category_ids)
-    return [{**row, **seen.look.place} for row in rows]
+    return [{**row, **seen.look.place} for row in seen.found.to_json(seen.look.name, seen.look.image_id)]
 
 
 @contextmanager
 def json_file(path: Path, spec: DetectorSpec) -> Iterator[Output]:
     """A list of detections, as `write_json` would write it."""
     with new_text(path) as file, _list(file) as add:
-        yield lambda seen: add(entries(seen, spec))
+        yield lambda seen: add(entries(seen))
 
 
 @contextmanager
@@ -44,7 +43,7 @@ def csv_file(path: Path, spec: DetectorSpec) -> Iterator[Output]:
         table.writeheader()
 
         def add(seen: Seen) -> None:
-            for entry in entries(seen, spec):
+            for entry in entries(seen):
                 table.writerow({**entry, **dict(zip(("x", "y", "width", "height"), entry["bbox"], strict=True))})
 
         yield add
@@ -65,7 +64,7 @@ def coco_file(path: Path, spec: DetectorSpec) -> Iterator[Output]:
             def add(seen: Seen) -> None:
                 nonlocal count
                 add_images([_image(seen)])
-                add_annotations([_annotation(entry, count + at) for at, entry in enumerate(entries(seen, spec), 1)])
+                add_annotations([_annotation(entry, count + at) for at, entry in enumerate(entries(seen), 1)])
                 count += len(seen.found)
 
             yield add

@@ -56,7 +56,7 @@ def labels_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
 def _label_lines(seen: Seen) -> Iterator[str]:
     """`class cx cy width height`, as shares of the image."""
     height, width = seen.image.shape[:2]
-    for label, (x1, y1, x2, y2) in zip(seen.found.labels_N, seen.found.boxes_N4_source.tolist(), strict=True):
+    for label, (x1, y1, x2, y2) in zip(seen.found.labels, seen.found.boxes.tolist(), strict=True):
         shares = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         yield f"{label} {' '.join(f'{share:.8f}' for share in shares)}\n"
 
@@ -77,8 +77,8 @@ def crops_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
 
         def add(seen: Seen) -> None:
             stem = PurePath(seen.look.picture).with_suffix("")
-            boxes = seen.found.boxes_N4_source.round().astype(int).tolist()
-            for number, (label, (x1, y1, x2, y2)) in enumerate(zip(seen.found.labels_N, boxes, strict=True), 1):
+            boxes = seen.found.boxes.round().astype(int).tolist()
+            for number, (label, (x1, y1, x2, y2)) in enumerate(zip(seen.found.labels, boxes, strict=True), 1):
                 if x2 > x1 and y2 > y1:
                     place = folder / _as_folder(spec.class_names[int(label)]) / f"{stem}_{number}.jpg"
                     write_bytes(place, _encoded(seen.image[y1:y2, x1:x2], ".jpg"))
@@ -100,7 +100,7 @@ def drawn_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
 
         def add(seen: Seen) -> None:
             nonlocal current, write
-            look, picture = seen.look, _drawn(seen, spec)
+            look, picture = seen.look, _drawn(seen)
             if look.source is not current:
                 open_clip.close()
                 current, write = look.source, None
@@ -115,13 +115,10 @@ def drawn_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
         yield add
 
 
-def _drawn(seen: Seen, spec: DetectorSpec) -> ImageArray:
+def _drawn(seen: Seen) -> ImageArray:
     found = seen.found
-    captions = [
-        f"{spec.class_names[int(label)]} {score:.2f}"
-        for label, score in zip(found.labels_N, found.scores_N, strict=True)
-    ]
-    return draw_boxes(seen.image, found.boxes_N4_source, found.labels_N.tolist(), captions)
+    captions = [f"{name} {score:.2f}" for name, score in zip(found.names, found.scores, strict=True)]
+    return draw_boxes(seen.image, found.boxes, found.labels.tolist(), captions)
 
 
 @contextmanager

@@ -13,20 +13,21 @@ import numpy as np
 import torch
 
 from pipeline.config.user_paths import user_path
-from pipeline.predict.detections import Found
 from pipeline.predict.slicing import SlicingPredictor
 from pipeline.registry.model_reference import locate
 from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
 from yolox_core.inference.predictor import Predictor as CorePredictor
 from yolox_core.inference.predictor import Source
-from yolox_core.structures import ImageArray
+from yolox_core.structures import Detections, ImageArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
     # a file's path, a file's bytes, pixels as OpenCV has them (uint8 BGR [height, width, 3]), or a Pillow image
     Picture = str | Path | bytes | ImageArray | PillowImage
+
+Found = Detections  # its name of before, for one release
 
 
 class Predictor:
@@ -63,10 +64,10 @@ class Predictor:
         return slicing
 
     @overload
-    def __call__(self, images: "list[Picture]") -> list[Found]: ...
+    def __call__(self, images: "list[Picture]") -> list[Detections]: ...
     @overload
-    def __call__(self, images: "Picture") -> Found: ...
-    def __call__(self, images: "Picture | list[Picture]") -> Found | list[Found]:
+    def __call__(self, images: "Picture") -> Detections: ...
+    def __call__(self, images: "Picture | list[Picture]") -> Detections | list[Detections]:
         """What is in one image; for a list of images a list. InputError for the first that cannot be read."""
         found = []
         for answer in self.stream(images if isinstance(images, list) else [images]):
@@ -75,14 +76,13 @@ class Predictor:
             found.append(answer[1])
         return found if isinstance(images, list) else found[0]
 
-    def stream(self, images: "Iterable[Picture]") -> Iterator[tuple[ImageArray, Found] | InputError]:
+    def stream(self, images: "Iterable[Picture]") -> Iterator[tuple[ImageArray, Detections] | InputError]:
         """(BGR pixels, what is in them) of any number of images, in bounded memory; reading overlaps with the network.
 
         In the place of an image that cannot be read comes its InputError; the others go on. What is no image at all
         (a number, say) ends it with an InputError.
         """
-        for answer in self._core.stream(map(_source, images), self._confidence, self._nms_iou):
-            yield answer if isinstance(answer, InputError) else (answer[0], Found.of(answer[1], self.spec))
+        yield from self._core.stream(map(_source, images), self._confidence, self._nms_iou)
 
 
 def _source(picture: "Picture") -> Source:

@@ -86,16 +86,14 @@ def merge(
     """Detections of all tiles in pixels of the image: parts of cut objects left out, then NMS within each class."""
     from torchvision.ops import batched_nms  # here: it brings torch's compiler along
 
-    boxes_N4 = np.concatenate(
-        [found.boxes_N4_source + np.array([x, y, x, y], np.float32) for (x, y, _, _), found in seen]
-    )
-    scores_N = np.concatenate([found.scores_N for _, found in seen])
-    labels_N = np.concatenate([found.labels_N for _, found in seen])
-    cut_N = np.concatenate([_is_cut(found.boxes_N4_source, tile, image, edge_px) for tile, found in seen])
+    boxes_N4 = np.concatenate([found.boxes + np.array([x, y, x, y], np.float32) for (x, y, _, _), found in seen])
+    scores_N = np.concatenate([found.scores for _, found in seen])
+    labels_N = np.concatenate([found.labels for _, found in seen])
+    cut_N = np.concatenate([_is_cut(found.boxes, tile, image, edge_px) for tile, found in seen])
     whole = np.flatnonzero(~_is_part(boxes_N4, labels_N, cut_N))
     best = batched_nms(*(torch.from_numpy(rows[whole]) for rows in (boxes_N4, scores_N, labels_N)), nms_iou).numpy()
     kept = whole[best]
-    return Detections(boxes_N4[kept], scores_N[kept], labels_N[kept])
+    return Detections(boxes_N4[kept], scores_N[kept], labels_N[kept], seen[0][1].spec)
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:

@@ -183,11 +183,10 @@ async def _detected(service: Service, model: Model, upload: Upload) -> dict[str,
         "total": (ended - began) * 1e3,
     }
     service.meter.detected(model, answered.found, times_ms)
-    spec = model.predictor.spec
     return {
         "model": _named(model),
         "image": {"width": image.shape[1], "height": image.shape[0]},
-        "detections": answered.found.to_json("", 0, spec.class_names, spec.category_ids),
+        "detections": answered.found.to_json("", 0),
         "time_ms": {name: round(value, 2) for name, value in times_ms.items()},
     }
 

@@ -180,9 +180,8 @@ class RayMeter:
     def detected(self, model: Model, found: Detections, times_ms: dict[str, float]) -> None:
         """An image was looked at."""
         self._images.inc(1, {"version": model.version})
-        names = model.predictor.spec.class_names
-        for label in found.labels_N:
-            self._objects.inc(1, {"class": names[int(label)]})
+        for name in found.names.tolist():
+            self._objects.inc(1, {"class": name})
         for part, spent_ms in times_ms.items():
             self._part_s.observe(spent_ms / 1e3, {"part": part})
 

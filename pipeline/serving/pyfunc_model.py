@@ -36,9 +36,8 @@ class Detector(PythonModel):
         return [self._detections(row, image, thresholds) for row, image in enumerate(model_input["image"])]
 
     def _detections(self, row: int, image: object, thresholds: dict[str, float | None]) -> list[dict[str, Any]]:
-        spec = self._predictor.spec
         (found,) = self._predictor.predict([decode_image(_encoded(image, row), f"row {row}")], **thresholds)
-        return found.to_json("", row, spec.class_names, spec.category_ids)
+        return found.to_json("", row)
 
 
 def _encoded(image: object, row: int) -> bytes:

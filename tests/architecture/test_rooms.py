@@ -95,9 +95,9 @@ VENDORS = {
     "threadpoolctl": ("pipeline.data.scan.near_duplicates",),
     "PIL": ("pipeline.data.scan.image_metadata", "pipeline.predict.predictor"),
     "supervision": (
-        "pipeline.predict.detections",
         "pipeline.predict.folder_outputs",
         "yolox_core.inference.visualize",
+        "yolox_core.structures",
     ),
     "fastapi": ("pipeline.serving",),
     "starlette": ("pipeline.serving",),

@@ -80,9 +80,9 @@ def test_boxes_of_the_reference(weights: Path, tmp_path: Path, number: int) -> N
     assert len(expected) > 0
 
     (found,) = Predictor.load(weights).predict([image], CONFIDENCE, NMS_IOU)
-    assert found.labels_N.tolist() == expected[:, 5].tolist()
-    np.testing.assert_allclose(found.scores_N, expected[:, 4], atol=1e-4, rtol=0)
-    np.testing.assert_allclose(found.boxes_N4_source, expected[:, :4], atol=0.01, rtol=0)
+    assert found.labels.tolist() == expected[:, 5].tolist()
+    np.testing.assert_allclose(found.scores, expected[:, 4], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(found.boxes, expected[:, :4], atol=0.01, rtol=0)
 
     out = tmp_path / "found.json"
     options = ["--model", str(weights), "--conf", str(CONFIDENCE), "--iou", str(NMS_IOU), "--json", str(out)]

@@ -6,6 +6,7 @@ distribution of the affine map and boxes through it follow Megvii-BaseDetection/
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -52,6 +53,11 @@ def letterbox(image: ImageArray, size: Size) -> tuple[ImageArray, float]:
     """Fit an HWC uint8 image into `size`, aspect kept, top left, padded; with network pixels per source pixel."""
     source = (image.shape[0], image.shape[1])
     return padded(resized(image, fitted_size(source, size)), size), fit_scale(source, size)
+
+
+def network_input(letterboxed: Sequence[ImageArray]) -> FloatArray:
+    """HWC uint8 images of one size -> float32 [B, 3, H, W], as a network takes them."""
+    return np.stack([image.transpose(2, 0, 1) for image in letterboxed]).astype(np.float32)
 
 
 def random_affine(config: AugmentConfig, size: Size, rng: np.random.Generator) -> Matrix:

@@ -20,10 +20,9 @@ class ImageDetector(Protocol):
 
 def detect_all(predictor: ImageDetector, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
     """Detections of every image, one by one, as DESIGN's JSON."""
-    spec = predictor.spec
     found: list[dict[str, Any]] = []
     for image in truth.images:
         pixels = read_image(truth.image_root / image.file_name)
         (detections,) = predictor.predict([pixels], config.confidence, config.nms_iou)
-        found += detections.to_json(image.file_name, image.image_id, spec.class_names, spec.category_ids)
+        found += detections.to_json(image.file_name, image.image_id)
     return found

@@ -47,8 +47,8 @@ def evaluate(
         leaving = leave()
         if leaving:
             break
-        for image_id, found in zip(batch.image_ids, detect(model, batch, config, device), strict=True):
-            own += found.to_json(names[image_id], image_id, spec.class_names, spec.category_ids)
+        for image_id, found in zip(batch.image_ids, detect(model, batch, spec, config, device), strict=True):
+            own += found.to_json(names[image_id], image_id)
     if any(world.gather([leaving])):
         raise GivenUp
     everything = world.gather(own)
@@ -57,9 +57,11 @@ def evaluate(
 
 
 @torch.no_grad()
-def detect(model: nn.Module, batch: Batch, config: EvaluateConfig, device: torch.device) -> Iterator[Detections]:
+def detect(
+    model: nn.Module, batch: Batch, spec: DetectorSpec, config: EvaluateConfig, device: torch.device
+) -> Iterator[Detections]:
     """One batch through a model in eval mode -> detections of each image, in its own source pixels."""
     images = batch.images_BCHW.to(device, non_blocking=True).float().contiguous(memory_format=torch.channels_last)
     decoded_BA = decode(model(images), (images.shape[2], images.shape[3]))
     for decoded_A, scale, source_size in zip(decoded_BA, batch.scales, batch.source_sizes, strict=True):
-        yield to_source(select(decoded_A, config.confidence, config.nms_iou), scale, source_size)
+        yield to_source(select(decoded_A, config.confidence, config.nms_iou), scale, source_size, spec)

@@ -59,9 +59,9 @@ def _difference(reference: Predictor, form: Predictor | NmsModel, images: Iterab
             continue
         spec = form.spec
         ours, its = (model.predict([image], spec.confidence, spec.nms_iou)[0] for model in (reference, form))
-        if sorted(ours.labels_N) != sorted(its.labels_N):
+        if sorted(ours.labels) != sorted(its.labels):
             return None
-        largest = max([largest, *(_apart(ours, its, label) for label in np.unique(ours.labels_N))])
+        largest = max([largest, *(_apart(ours, its, label) for label in np.unique(ours.labels))])
     return largest
 
 
@@ -69,10 +69,10 @@ def _apart(ours: Detections, its: Detections, label: int) -> float:
     """The largest difference of one class's detections, each beside the nearest box: scores that tie change places."""
     from scipy.optimize import linear_sum_assignment
 
-    mine, theirs = ours.labels_N == label, its.labels_N == label
-    boxes_NM = np.abs(ours.boxes_N4_source[mine][:, None] - its.boxes_N4_source[theirs]).max(axis=2)
+    mine, theirs = ours.labels == label, its.labels == label
+    boxes_NM = np.abs(ours.boxes[mine][:, None] - its.boxes[theirs]).max(axis=2)
     mine_K, theirs_K = linear_sum_assignment(boxes_NM)
-    scores_K = np.abs(ours.scores_N[mine][mine_K] - its.scores_N[theirs][theirs_K])
+    scores_K = np.abs(ours.scores[mine][mine_K] - its.scores[theirs][theirs_K])
     return float(max(boxes_NM[mine_K, theirs_K].max(), scores_K.max()))
 
 

@@ -13,7 +13,7 @@ import torch
 
 from yolox_core.atomic_files import write_bytes
 from yolox_core.config import DetectorSpec
-from yolox_core.data.geometry import letterbox
+from yolox_core.data.geometry import letterbox, network_input
 from yolox_core.inference.postprocess import to_source
 from yolox_core.inference.runtimes import onnx_session, onnx_spec
 from yolox_core.structures import Detections, FloatArray, ImageArray, IntArray
@@ -139,8 +139,7 @@ class NmsModel:
         found: list[Detections] = []
         for image in images:
             fitted, scale = letterbox(image, self.spec.input_size)
-            batch = fitted.transpose(2, 0, 1)[None].astype(np.float32)
-            ((boxes, scores, labels),) = self.run(batch, confidence=confidence, nms_iou=nms_iou)
+            ((boxes, scores, labels),) = self.run(network_input([fitted]), confidence=confidence, nms_iou=nms_iou)
             rows_N7 = np.column_stack((boxes, scores, np.ones_like(scores), labels.astype(np.float32)))
-            found.append(to_source(torch.from_numpy(rows_N7), scale, image.shape[:2]))
+            found.append(to_source(torch.from_numpy(rows_N7), scale, image.shape[:2], self.spec))
         return found

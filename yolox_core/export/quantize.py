@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from yolox_core.atomic_files import write_bytes
-from yolox_core.data.geometry import letterbox
+from yolox_core.data.geometry import letterbox, network_input
 from yolox_core.structures import FloatArray, ImageArray
 
 if TYPE_CHECKING:
@@ -91,8 +89,7 @@ def _reader(images: Iterable[ImageArray], size: tuple[int, int]) -> Any:
 
     def fed() -> Iterator[dict[str, FloatArray]]:
         for image in images:
-            fitted, _ = letterbox(image, size)
-            yield {"images": fitted.transpose(2, 0, 1)[None].astype(np.float32)}
+            yield {"images": network_input([letterbox(image, size)[0]])}
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped
         feeds = fed()

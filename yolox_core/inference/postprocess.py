@@ -7,6 +7,7 @@ objectness x class probability, and NMS works within a class.
 import torch
 from torch import Tensor
 
+from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
 from yolox_core.ops.anchors import anchor_points, decode_boxes
 from yolox_core.structures import Detections
@@ -37,15 +38,16 @@ def select(decoded_A: Tensor, confidence: float, nms_iou: float) -> Tensor:
     return rows[order]
 
 
-def to_source(rows_N7: Tensor, scale: float, source_size: tuple[int, int]) -> Detections:
+def to_source(rows_N7: Tensor, scale: float, source_size: tuple[int, int], spec: DetectorSpec) -> Detections:
     """Selected rows in network pixels -> detections in pixels of the source image (height, width), clipped to it."""
     boxes = rows_N7[:, :4] / scale
     height, width = source_size
     limit = boxes.new_tensor([width, height, width, height])
     return Detections(
-        boxes_N4_source=torch.minimum(boxes.clamp(min=0), limit).cpu().numpy(),
-        scores_N=(rows_N7[:, 4] * rows_N7[:, 5]).cpu().numpy(),
-        labels_N=rows_N7[:, 6].long().cpu().numpy(),
+        boxes=torch.minimum(boxes.clamp(min=0), limit).cpu().numpy(),
+        scores=(rows_N7[:, 4] * rows_N7[:, 5]).cpu().numpy(),
+        labels=rows_N7[:, 6].long().cpu().numpy(),
+        spec=spec,
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from yolox_core.data.geometry import letterbox
+from yolox_core.data.geometry import letterbox, network_input
 from yolox_core.data.image_io import decode_image, read_image
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import check_threshold, select, to_source
@@ -55,10 +55,9 @@ class Predictor:
 
         Thresholds default to the model's own; InputError where one is outside 0 to 1.
         """
-        finish = self._finish(confidence, nms_iou)
-        if not images:
-            return []
-        return finish(self._runtime.decode, [self._fit(image) for image in images])
+        thresholds = self._thresholds(confidence, nms_iou)
+        fitted = [self._fit(image) for image in images]
+        return self._detections(self._runtime.decode, fitted, [thresholds] * len(fitted)) if fitted else []
 
     def predict_each(
         self,
@@ -74,16 +73,11 @@ class Predictor:
         checked = [self._thresholds(*pair) for pair in thresholds]
         fitted = [self._fit(image) for image in images]
         if one_core and self._runtime.single_core is not None:
-            return [
-                _detections(self._one_core(_batch([one.letterboxed]))[0], one, pair)
-                for one, pair in zip(fitted, checked, strict=True)
-            ]
-        found: list[Detections] = []
-        for start in range(0, len(fitted), self.batch):
-            group = slice(start, start + self.batch)
-            decoded_BA = self._runtime.decode(_batch([one.letterboxed for one in fitted[group]]))
-            found += map(_detections, decoded_BA, fitted[group], checked[group])
-        return found
+            run, share = self._one_core, 1
+        else:
+            run, share = self._runtime.decode, self.batch
+        groups = [slice(start, start + share) for start in range(0, len(fitted), share)]
+        return [found for group in groups for found in self._detections(run, fitted[group], checked[group])]
 
     @property
     def many_at_once(self) -> bool:
@@ -106,33 +100,22 @@ class Predictor:
         Reading, decoding and fitting overlap with the network; ONNX Runtime and OpenVINO run an image on each core.
         In the place of an image that cannot be read comes its InputError; the others go on.
         """
-        finish = self._finish(confidence, nms_iou)
-        return self._alone(images, finish) if self._runtime.single_core else self._batched(images, finish)
+        thresholds = self._thresholds(confidence, nms_iou)
+        return (self._alone if self._runtime.single_core else self._batched)(images, thresholds)
 
     def decoded(self, image: ImageArray) -> FloatArray:
         """What the network says of one image before any selection: [A, 4+1+C], boxes xyxy in network px."""
-        return self._runtime.decode(_batch([self._fit(image).letterboxed]))[0].numpy()
+        return _decoded(self._runtime.decode, [self._fit(image)])[0].numpy()
 
-    def with_input_size(self, size: tuple[int, int]) -> "Predictor":
-        """The same model at another input size (height, width) px, multiples of 32."""
-        for side in size:
-            if side < 32 or side % 32:
-                raise InputError(f"input size: expected multiples of 32 px, got {list(size)}.")
-        if self._runtime.fixed_size:
-            fixed = list(self.spec.input_size)
-            raise InputError(
-                f"input size: this model was exported for {fixed}. Take its PyTorch form, or export again."
-            )
-        spec = dataclasses.replace(self.spec, input_size=size)
-        return Predictor(dataclasses.replace(self._runtime, spec=spec))
-
-    def _alone(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
+    def _alone(self, images: Iterable[Source], thresholds: "Thresholds") -> Generator[Answer, None, None]:
         """Each image from file to boxes on one core, as many at a time as there are cores."""
         run = self._one_core
 
         def whole(source: Source) -> Answer:
             fitted = self._read(source)
-            return fitted if isinstance(fitted, InputError) else (fitted.image, finish(run, [fitted])[0])
+            if isinstance(fitted, InputError):
+                return fitted
+            return fitted.image, self._detections(run, [fitted], [thresholds])[0]
 
         yield from _ahead(whole, images)
 
@@ -142,7 +125,7 @@ class Predictor:
         assert self._runtime.single_core is not None
         return self._runtime.single_core()
 
-    def _batched(self, images: Iterable[Source], finish: "Finish") -> Generator[Answer, None, None]:
+    def _batched(self, images: Iterable[Source], thresholds: "Thresholds") -> Generator[Answer, None, None]:
         """Batches of images that were read and fitted while the one before was run."""
         prepared = _ahead(self._read, images, self._runtime.batch)
         problem: Exception | None = None
@@ -155,7 +138,8 @@ class Predictor:
             if not group:
                 break
             readable = [fitted for fitted in group if not isinstance(fitted, InputError)]
-            found = iter(finish(self._runtime.decode, readable) if readable else [])
+            pairs = [thresholds] * len(readable)
+            found = iter(self._detections(self._runtime.decode, readable, pairs) if readable else [])
             for fitted in group:
                 yield fitted if isinstance(fitted, InputError) else (fitted.image, next(found))
         if problem is not None:
@@ -170,17 +154,14 @@ class Predictor:
     def _fit(self, image: ImageArray) -> "Fitted":
         return Fitted(image, *letterbox(checked(image), self.spec.input_size))
 
-    def _finish(self, confidence: float | None, nms_iou: float | None) -> "Finish":
-        """From fitted images to detections, with thresholds that have been checked."""
-        thresholds = self._thresholds(confidence, nms_iou)
-
-        def finish(run: Decoder, batch: list[Fitted]) -> list[Detections]:
-            decoded_BA = run(_batch([fitted.letterboxed for fitted in batch]))
-            return [
-                _detections(decoded_A, fitted, thresholds) for decoded_A, fitted in zip(decoded_BA, batch, strict=True)
-            ]
-
-        return finish
+    def _detections(
+        self, run: Decoder, batch: "Sequence[Fitted]", thresholds: "Sequence[Thresholds]"
+    ) -> list[Detections]:
+        """From fitted images, run together, to what is in each, by thresholds of its own that have been checked."""
+        return [
+            to_source(select(decoded_A, *pair), one.scale, one.image.shape[:2], self.spec)
+            for decoded_A, one, pair in zip(_decoded(run, batch), batch, thresholds, strict=True)
+        ]
 
     def _thresholds(self, confidence: float | None, nms_iou: float | None) -> "Thresholds":
         """Those given, or the model's own; InputError where one is outside 0 to 1."""
@@ -201,11 +182,6 @@ class Fitted:
 
 
 Thresholds = tuple[float, float]  # confidence, nms_iou
-Finish = Callable[[Decoder, list[Fitted]], list[Detections]]
-
-
-def _detections(decoded_A: Tensor, fitted: Fitted, thresholds: Thresholds) -> Detections:
-    return to_source(select(decoded_A, *thresholds), fitted.scale, fitted.image.shape[:2])
 
 
 def read_source(source: Source) -> ImageArray:
@@ -225,9 +201,8 @@ def checked(image: ImageArray) -> ImageArray:
     return image
 
 
-def _batch(letterboxed: Sequence[ImageArray]) -> Tensor:
-    """[H, W, 3] uint8 images of one size -> float32 [B, 3, H, W]."""
-    return torch.from_numpy(np.stack([image.transpose(2, 0, 1) for image in letterboxed]).astype(np.float32))
+def _decoded(run: Decoder, batch: Sequence[Fitted]) -> Tensor:
+    return run(torch.from_numpy(network_input([fitted.letterboxed for fitted in batch])))
 
 
 def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterator[R]:

@@ -35,7 +35,6 @@ class Runtime:
     decode: Decoder  # one call at a time, with all cores
     single_core: Callable[[], Decoder] | None = None  # many calls at a time, a core each; None: not worth it
     batch: int = 1  # images a call of `decode` takes best
-    fixed_size: bool = False  # of the input: exported for it
 
 
 def open_runtime(path: Path, runtime: str | None, device: torch.device | str, threads: int = 0) -> Runtime:
@@ -87,7 +86,7 @@ def _onnx(path: Path, threads: int) -> Runtime:
     opened = onnx_session(path, 1)
     spec = onnx_spec(opened, path)
     _require_predictions([output.name for output in opened.get_outputs()], path)
-    return Runtime(spec, _once_needed(lambda: decoder(threads)), lambda: decoder(1), fixed_size=True)
+    return Runtime(spec, _once_needed(lambda: decoder(threads)), lambda: decoder(1))
 
 
 def onnx_session(path: Path, threads: int) -> Any:
@@ -143,7 +142,7 @@ def _openvino(path: Path, threads: int) -> Runtime:
     one_image = model.clone()
     one_image.reshape([1, 3, *spec.input_size])  # an unknown batch costs it a third
     together = _once_needed(lambda: decoder("LATENCY"))
-    return Runtime(spec, together, lambda: decoder("THROUGHPUT", one_image), fixed_size=True)
+    return Runtime(spec, together, lambda: decoder("THROUGHPUT", one_image))
 
 
 def _once_needed(make: Callable[[], Decoder]) -> Decoder:

@@ -46,10 +46,10 @@ def test_a_program_of_the_page(folder: Path, program: str) -> None:
         got.append((SPEC.class_names.index(name), float(score), *ast.literal_eval(box)))
     predictor = Predictor.load(folder / "weights")
     (expected,) = predictor.predict([cv2.imread(str(folder / "photo.png"))], *thresholds)
-    assert len(expected.scores_N) > 3
+    assert len(expected.scores) > 3
     order = np.argsort([-row[1] for row in got], kind="stable")
     rows = np.array(got)[order]
-    np.testing.assert_array_equal(rows[:, 0], expected.labels_N)
-    np.testing.assert_allclose(rows[:, 1], expected.scores_N, atol=1e-4)
+    np.testing.assert_array_equal(rows[:, 0], expected.labels)
+    np.testing.assert_allclose(rows[:, 1], expected.scores, atol=1e-4)
     limit = np.array([150, 90, 150, 90])  # this project's boxes end at the image's edge
-    np.testing.assert_allclose(np.clip(rows[:, 2:], 0, limit), expected.boxes_N4_source, atol=0.02)
+    np.testing.assert_allclose(np.clip(rows[:, 2:], 0, limit), expected.boxes, atol=0.02)

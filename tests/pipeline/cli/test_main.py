@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cli import assign
 from tests.needs import ROOT
-from tests.pipeline.cli.commands_project import SPEC, Yolox, break_image
+from tests.pipeline.cli.commands_project import Yolox, break_image
 from tests.pipeline.data import folders
 from yolox_core.data.image_io import read_image
 from yolox_core.inference.predictor import Predictor
@@ -31,7 +31,7 @@ def test_predict_writes_what_the_predictor_finds(yolox: Yolox, model: Path, sour
     predictor, expected = Predictor.load(model), []
     for image_id, path in enumerate(sorted(images.iterdir()), start=1):
         (found,) = predictor.predict([read_image(path)], 1e-5, 0.65)
-        expected += found.to_json(path.name, image_id, SPEC.class_names, SPEC.category_ids)
+        expected += found.to_json(path.name, image_id)
         assert f"{path.name}: " in ended.out
         assert read_image(Path("drawn") / path.name).shape == read_image(path).shape
     assert expected and json.loads(Path("out/found.json").read_text()) == expected

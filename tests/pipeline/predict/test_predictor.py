@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import Found, Predictor
+from pipeline import Detections, Found, Predictor
 from tests.needs import ROOT
 from tests.pipeline.cli.commands_project import SPEC
 from tests.pipeline.data import folders
 from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
 from yolox_core.inference.predictor import Predictor as CorePredictor
-from yolox_core.structures import Detections
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def image(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-def same(one: Found, other: Found) -> bool:
+def same(one: Detections, other: Detections) -> bool:
     return len(one) > 0 and all(
         np.array_equal(getattr(one, name), getattr(other, name)) for name in ("boxes", "scores", "labels", "names")
     )
@@ -41,10 +40,10 @@ def test_every_kind_of_image_gives_the_same(model: Path, image: Path) -> None:
     with Image.open(image) as opened:
         assert same(found, predictor(opened))
     (expected,) = CorePredictor.load(model).predict([pixels])
-    assert np.array_equal(found.boxes, expected.boxes_N4_source)
+    assert np.array_equal(found.boxes, expected.boxes)
     assert found.boxes.dtype == np.float32 and found.boxes.shape == (len(found), 4)
     assert found.names.tolist() == [SPEC.class_names[label] for label in found.labels]
-    assert found.to_json("photo.png") == expected.to_json("photo.png", 1, SPEC.class_names, SPEC.category_ids)
+    assert found.to_json("photo.png") == expected.to_json("photo.png", 1)
 
 
 def test_a_pillow_image_is_turned_as_its_exif_says(model: Path, image: Path, tmp_path: Path) -> None:
@@ -96,16 +95,20 @@ def test_what_cannot_be_read(model: Path, image: Path, tmp_path: Path) -> None:
         predictor(odd)
 
 
+def test_the_name_of_before_works() -> None:
+    assert Found is Detections
+
+
 def test_it_reads_well() -> None:
     row = np.array([[10, 20, 30, 40]], np.float32)
-    found = Found.of(Detections(row, np.array([0.86], np.float32), np.array([1])), SPEC)
-    assert repr(found) == "Found(1 object: dog 0.86 [10, 20, 30, 40])"
-    many = Detections(row.repeat(7, axis=0), np.full(7, 0.5, np.float32), np.zeros(7, np.int64))
-    assert repr(Found.of(many, SPEC)).startswith("Found(7 objects: cat 0.50 ")
-    assert repr(Found.of(many, SPEC)).endswith("; and 2 more)")
-    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
-    assert repr(Found.of(nothing, SPEC)) == "Found(nothing)"
-    assert not Found.of(nothing, SPEC).names.size
+    found = Detections(row, np.array([0.86], np.float32), np.array([1]), SPEC)
+    assert repr(found) == "Detections(1 object: dog 0.86 [10, 20, 30, 40])"
+    many = Detections(row.repeat(7, axis=0), np.full(7, 0.5, np.float32), np.zeros(7, np.int64), SPEC)
+    assert repr(many).startswith("Detections(7 objects: cat 0.50 ")
+    assert repr(many).endswith("; and 2 more)")
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), SPEC)
+    assert repr(nothing) == "Detections(nothing)"
+    assert not nothing.names.size
 
 
 def test_the_package_alone_loads_no_detector() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.predict.slicing import SlicingPredictor, Tile, merge, tiles
 from tests.needs import shared_file
+from tests.pipeline.cli.commands_project import SPEC
 from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
 from yolox_core.inference.predictor import Predictor
@@ -36,14 +37,14 @@ def test_a_small_image_is_one_tile() -> None:
 
 def found(*rows: tuple[float, float, float, float, float, int]) -> Detections:
     table = np.array(rows, np.float32).reshape(-1, 6)
-    return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int64))
+    return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int64), SPEC)
 
 
 LEFT, RIGHT, IMAGE = (0, 0, 100, 100), (80, 0, 180, 100), (100, 180)
 
 
 def boxes(*seen: tuple[Tile, Detections]) -> list[list[float]]:
-    return merge(list(seen), IMAGE, 0.65).boxes_N4_source.tolist()
+    return merge(list(seen), IMAGE, 0.65).boxes.tolist()
 
 
 def test_a_part_at_an_edge_goes_even_where_it_is_surer() -> None:
@@ -76,7 +77,7 @@ def test_nothing_anywhere() -> None:
 
 @pytest.fixture(scope="module")
 def coco() -> Predictor:
-    return Predictor.load(shared_file("weights", "yolox_nano_coco.pth")).with_input_size((416, 416))
+    return Predictor.load(shared_file("weights", "yolox_nano_coco.pth"))
 
 
 def small(number: int, side: int) -> ImageArray:
@@ -96,12 +97,12 @@ def test_small_objects_are_found_only_in_tiles(coco: Predictor) -> None:
     (answer,) = SlicingPredictor(coco).stream([canvas], 0.25, 0.65)
     assert not isinstance(answer, InputError)
     cat = coco.spec.class_names.index("cat")
-    assert cat not in whole.labels_N
-    boxes_N4 = answer[1].boxes_N4_source[answer[1].labels_N == cat]
+    assert cat not in whole.labels
+    boxes_N4 = answer[1].boxes[answer[1].labels == cat]
     centers = (boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2
     there = [(np.abs(centers - [x + 60, y + 60]) < 60).all(axis=1).any() for x, y in places]
     assert sum(there) >= 6  # at this size it is sure of most
-    assert (np.diff(answer[1].scores_N) <= 0).all()
+    assert (np.diff(answer[1].scores) <= 0).all()
 
 
 def test_a_large_object_stays_one(coco: Predictor) -> None:
@@ -111,7 +112,7 @@ def test_a_large_object_stays_one(coco: Predictor) -> None:
     (answer,) = SlicingPredictor(coco).stream([large], 0.25, 0.65)
     assert len(whole) > 0 and not isinstance(answer, InputError)
     # the best of the whole image is still there
-    assert (np.abs(answer[1].boxes_N4_source - whole.boxes_N4_source[0]).max(axis=1) < 1).any()
+    assert (np.abs(answer[1].boxes - whole.boxes[0]).max(axis=1) < 1).any()
 
 
 def test_an_image_of_one_tile_gives_what_it_gives_without(coco: Predictor) -> None:
@@ -119,7 +120,7 @@ def test_an_image_of_one_tile_gives_what_it_gives_without(coco: Predictor) -> No
     (plain,) = coco.predict([image], 0.1, 0.5)
     (answer,) = SlicingPredictor(coco).stream([image], 0.1, 0.5)
     assert not isinstance(answer, InputError)
-    assert len(plain) and np.array_equal(answer[1].boxes_N4_source, plain.boxes_N4_source)
+    assert len(plain) and np.array_equal(answer[1].boxes, plain.boxes)
 
 
 def test_what_cannot_be_read_comes_in_its_place(coco: Predictor, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 {"id": len(annotations) + place + 1, "image_id": number + 1, "iscrowd": 0, "area": w * h}
                 | {"bbox": [x, y, w, h], "category_id": SPEC.category_ids[label]}
                 for place, (label, (x, y, w, h)) in enumerate(
-                    zip(found.labels_N.tolist(), corners_to_sides(found.boxes_N4_source), strict=True)
+                    zip(found.labels.tolist(), corners_to_sides(found.boxes), strict=True)
                 )
             ]
         categories = [

@@ -78,12 +78,12 @@ def test_an_image_on_a_core_of_its_own_has_the_boxes_of_one_on_all(project: Path
     pixels = [np.random.default_rng(seed).integers(0, 256, (70, 90, 3), dtype=np.uint8) for seed in range(4)]
     questions = [Question(model, image, 1e-6, 0.5) for image in pixels]
     alone = [answer(question).found for question in questions]
-    assert model.predictor.many_at_once and all(len(found.scores_N) for found in alone)
+    assert model.predictor.many_at_once and all(len(found.scores) for found in alone)
     with ThreadPoolExecutor(4) as pool:
         beside_others = [told.found for told in pool.map(lambda question: answer(question, one_core=True), questions)]
     for one, other in zip(alone, beside_others, strict=True):
-        np.testing.assert_allclose(one.scores_N, other.scores_N, atol=1e-5)
-        np.testing.assert_allclose(one.boxes_N4_source, other.boxes_N4_source, atol=0.01)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=0.01)
 
 
 def test_a_number_or_a_folder_stays(project: Path) -> None:

@@ -53,8 +53,7 @@ IMAGES = [encoded(0, 50, 80), encoded(1, 64, 64), encoded(2, 120, 30)]
 def test_boxes_equal_those_of_the_predictor(folder: Path, model: PyFuncModel) -> None:
     predictor = Predictor.load(folder / "released")
     expected = [
-        predictor.predict([decode_image(image, "test")])[0].to_json("", row, SPEC.class_names, SPEC.category_ids)
-        for row, image in enumerate(IMAGES)
+        predictor.predict([decode_image(image, "test")])[0].to_json("", row) for row, image in enumerate(IMAGES)
     ]
     assert model.predict(pandas.DataFrame({"image": IMAGES})) == expected
     assert all(expected)  # a comparison of nothing would prove nothing

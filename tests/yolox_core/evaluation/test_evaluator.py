@@ -37,11 +37,11 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> DatasetRecords:
     images = []
     for image in records.images:
         (found,) = predictor.predict([read_image(records.path(image))], 0.2, CONFIG.nms_iou)
-        boxes = found.boxes_N4_source[::2].copy()
+        boxes = found.boxes[::2].copy()
         boxes[::3] += np.float32(5)
         count = len(boxes)
         assert count > 3
-        objects = Objects(boxes, found.labels_N[::2], np.zeros(count, np.bool_))
+        objects = Objects(boxes, found.labels[::2], np.zeros(count, np.bool_))
         images.append(dataclasses.replace(image, objects=objects, image_id=50 - image.image_id))
     categories = tuple(map(Category, SPEC.category_ids, SPEC.class_names))
     return DatasetRecords(records.image_root, categories, images)
@@ -63,7 +63,7 @@ def test_one_worker_measures_what_the_predictor_finds(truth: DatasetRecords) -> 
     found = []
     for image in truth.images:
         (detections,) = predictor.predict([read_image(truth.path(image))], CONFIG.confidence, CONFIG.nms_iou)
-        found += detections.to_json(image.file_name, image.image_id, SPEC.class_names, SPEC.category_ids)
+        found += detections.to_json(image.file_name, image.image_id)
     assert measure(truth, found).metrics == pytest.approx(metrics, abs=1e-6)
 
 

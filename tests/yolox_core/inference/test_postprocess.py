@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from yolox_core.config import DetectorSpec, ModelConfig
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import decode, select, to_source
 
+SPEC = DetectorSpec(ModelConfig(2, width=0.125), ("cat", "dog"), (3, 18), (64, 64))
 Row = tuple[list[float], float, list[float]]  # box xyxy, objectness, class probabilities
 
 
@@ -48,19 +50,20 @@ def test_best_first() -> None:
 
 
 def test_nothing_above_the_threshold_is_an_empty_result() -> None:
-    found = to_source(select(decoded((BOX, 0.1, [0.1, 0.2])), 0.5, 0.65), 0.5, (100, 100))
+    found = to_source(select(decoded((BOX, 0.1, [0.1, 0.2])), 0.5, 0.65), 0.5, (100, 100), SPEC)
     assert len(found) == 0
-    assert found.boxes_N4_source.shape == (0, 4)
-    assert found.scores_N.shape == found.labels_N.shape == (0,)
-    assert found.to_json("a.jpg", 1, ("cat", "dog"), (1, 2)) == []
+    assert found.boxes.shape == (0, 4)
+    assert found.scores.shape == found.labels.shape == (0,)
+    assert found.to_json("a.jpg") == []
 
 
 def test_scaled_back_and_clipped_to_the_source() -> None:
     rows = select(decoded(([-5.0, 10.0, 30.0, 80.0], 1.0, [0.0, 0.6])), 0.1, 0.65)
-    found = to_source(rows, 0.5, (120, 50))  # height, width
-    assert found.boxes_N4_source.tolist() == [[0.0, 20.0, 50.0, 120.0]]
-    assert found.scores_N.tolist() == pytest.approx([0.6])
-    (entry,) = found.to_json("a.jpg", 7, ("cat", "dog"), (3, 18))
+    found = to_source(rows, 0.5, (120, 50), SPEC)  # height, width
+    assert found.boxes.tolist() == [[0.0, 20.0, 50.0, 120.0]]
+    assert found.scores.tolist() == pytest.approx([0.6])
+    (entry,) = found.to_json("a.jpg", 7)
+    assert [entry] == found.to_json("a.jpg", 7, ("cat", "dog"), (3, 18)), "as models registered before call it"
     assert entry.pop("score") == pytest.approx(0.6)
     assert entry == {
         "file_name": "a.jpg",
