@@ -18,7 +18,7 @@ LONGEST_NAME = 60  # characters of a name that its partial file repeats: file sy
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `path` in one step, making its folder where needed; what is no file (a pipe, a device) is written into."""
-    with _new_file(path) as partial:
+    with new_file(path) as partial:
         partial.write_bytes(content)
 
 
@@ -34,7 +34,7 @@ def write_json(path: Path, document: Any) -> None:
 
 def write_copy(path: Path, source: Path) -> None:
     """Write what `source` holds in one step; where the file system lets two share bytes, nothing is copied."""
-    with _new_file(path) as partial:
+    with new_file(path) as partial:
         copy_file(source, partial)
 
 
@@ -57,12 +57,12 @@ def copy_file(source: Path, target: Path) -> None:
 @contextmanager
 def new_text(path: Path) -> Iterator[TextIO]:
     """A UTF-8 text to write bit by bit; it takes the place of `path` at the end, or vanishes if the body fails."""
-    with _new_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+    with new_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path) -> Iterator[Path]:
     """Where to write what takes the place of `path` at the end; `path` itself where that is no file."""
     path = path.resolve()  # a link stays one
     if path.exists() and not path.is_file() and not path.is_dir():

@@ -83,9 +83,7 @@ def run_one(
             threads=threads,
         )
         history = [report.history for report in train(job) if isinstance(report, EpochReport)][-1]
-        saved = checkpoint.newest(Path(checkpoints)).path
-        assert saved is not None
-        model = read_weights(saved).build().eval().to(device)
+        model = read_weights(checkpoint.in_order(Path(checkpoints))[0]).build().eval().to(device)
     trained_s = time.perf_counter() - began
 
     def measured(truth: DatasetRecords, size: Size) -> dict[str, float]:

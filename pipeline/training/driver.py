@@ -32,7 +32,7 @@ from pipeline.training.checkpoint_sync import CheckpointSync
 from pipeline.training.identity import identity, records_digest
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
-from pipeline.training.run_folder import add_timing, train_seconds, write_history
+from pipeline.training.run_folder import add_timing, read_history, train_seconds, write_history
 from pipeline.training.run_lock import run_lock
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.atomic_files import new_folder, write_json, write_text
@@ -59,7 +59,7 @@ def train(
     sync = CheckpointSync(config.checkpoints, folder / "checkpoints") if config.checkpoints else None
     if sync and not fresh:
         sync.download()
-    if fresh or not is_complete(folder, Recipe.from_dict(config.recipe)):
+    if fresh or not is_complete(folder):
         config = dataclasses.replace(
             config, initial=initial_weights(settings.model.weights, Recipe.from_dict(config.recipe).model)
         )
@@ -76,7 +76,7 @@ def train(
             submit(submission, folder.name)
         if sync:
             sync.download()
-            if not is_complete(folder, Recipe.from_dict(config.recipe)):
+            if not is_complete(folder):
                 raise InputError(
                     f"{config.checkpoints}: the run's last checkpoint has not arrived there. Run again: it goes on "
                     "from the newest that has."
@@ -211,28 +211,30 @@ class _Facts:
 
 def release_run(folder: Path) -> None:
     """Copy the model to use out of the run: the best by validation map, or the last EMA where nothing was measured."""
-    last = checkpoint.newest(folder / "checkpoints")
-    content = last.content
-    if content is None or last.path is None:
+    checkpoints = folder / "checkpoints"
+    progress = checkpoint.progress(checkpoints)
+    if progress is None:
         raise InputError(
             f"{folder}: expected the run's checkpoints, got none. A submitted job trains in the cluster's workspace "
             "(YOLOX_WORKSPACE), which must be this folder, shared."
         )
-    best = folder / "checkpoints" / checkpoint.BEST
-    source = best if content["progress"]["best_epoch"] is not None else last.path
-    weights = read_weights(source)
+    is_best = progress.best_epoch is not None
+    weights = read_weights(checkpoints / (checkpoint.BEST if is_best else progress.checkpoint))
     with new_folder(paths.TRAINED) as target:
         release(target, weights.build(), weights.spec)
-    write_history(folder, content["history"])  # a driver that was killed at the very end has not written its last row
-    write_text(paths.HISTORY, csv_of_rows(content["history"]))  # for `dvc plots`
+    history = read_history(folder)
+    if len(history) != progress.epoch:  # a driver that was killed at the very end has not written its last row
+        history = checkpoint.read(checkpoints / progress.checkpoint)["history"]
+        write_history(folder, history)
+    write_text(paths.HISTORY, csv_of_rows(history))  # for `dvc plots`
     digest = file_sha256(paths.TRAINED / WEIGHTS_FILE)
     write_json(
         paths.TRAINING,
         {
             "run": folder.name,
-            "epochs": content["progress"]["epoch"],
-            "released": "best" if source == best else "last",
-            "best_epoch": content["progress"]["best_epoch"],
+            "epochs": progress.epoch,
+            "released": "best" if is_best else "last",
+            "best_epoch": progress.best_epoch,
             "weights_sha256": digest,
             "history_sha256": file_sha256(folder / "history.jsonl"),
             "train_seconds": round(train_seconds(folder), 1),
@@ -242,13 +244,10 @@ def release_run(folder: Path) -> None:
     print(f"train: run {folder.name}, weights {digest[:12]}")
 
 
-def is_complete(folder: Path, recipe: Recipe) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether the run's newest checkpoint is that of its last epoch."""
-    content = checkpoint.newest(folder / "checkpoints").content
-    if content is None:
-        return False
-    progress = content["progress"]
-    return bool(progress["epoch"] >= progress["closing_start"] + recipe.train.closing_epochs)
+    progress = checkpoint.progress(folder / "checkpoints")
+    return progress is not None and progress.complete
 
 
 def _known_summary(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,12 @@ def write_history(run: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_text(run / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def read_history(run: Path) -> list[dict[str, Any]]:
+    """The rows of history.jsonl; none where there is no such file."""
+    path = run / "history.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
 def add_timing(run: Path, epoch: int, timing: dict[str, float]) -> None:
     """timing.jsonl: how long each epoch took; lines of repeated epochs are kept."""
     with (run / "timing.jsonl").open("a", encoding="utf-8") as file:

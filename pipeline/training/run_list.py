@@ -18,7 +18,6 @@ from pipeline.config import paths
 from pipeline.config.settings import load_settings
 from pipeline.training.driver import plan
 from pipeline.training.run_lock import lock_if_free
-from yolox_core.config import Recipe
 from yolox_core.errors import InputError
 from yolox_core.training import checkpoint
 
@@ -79,18 +78,13 @@ def _run(folder: Path, needed: dict[str, str], sweep_progress: SweepProgress) ->
 def _progress(folder: Path, sweep_progress: SweepProgress) -> tuple[str, str]:
     if (folder / "trials").is_dir():
         return ("running" if _is_locked(folder / "lock") else "sweep"), sweep_progress(folder / "trials")
-    content = checkpoint.newest(folder / "checkpoints").content
-    done = planned = 0
-    if content is not None:
-        progress = content["progress"]
-        done = progress["epoch"]
-        planned = progress["closing_start"] + Recipe.from_dict(content["recipe"]).train.closing_epochs
-    shown = f"{done}/{planned}" if content else "0 epochs"
+    progress = checkpoint.progress(folder / "checkpoints")
+    shown = f"{progress.epoch}/{progress.epochs}" if progress else "0 epochs"
     if _is_locked(folder / "lock"):
         return "running", shown
-    if content is None:
+    if progress is None:
         return ("damaged" if any(folder.glob("checkpoints/*.pt")) else "empty"), shown
-    return ("complete" if done >= planned else "interrupted"), shown
+    return ("complete" if progress.complete else "interrupted"), shown
 
 
 def _is_locked(lock: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from yolox_core.atomic_files import write_bytes
 from yolox_core.config import ONNX_SPEC_KEY, STRIDES, DetectorSpec
 from yolox_core.inference.postprocess import decode
 from yolox_core.inference.runtimes import PREDICTIONS, import_openvino, read_openvino
@@ -59,9 +60,7 @@ def export_onnx(released: Path, target: Path) -> None:
     proto = program.model_proto
     _describe(proto, weights.spec)
     onnx.checker.check_model(proto)
-    temporary = target.with_suffix(".part")
-    temporary.write_bytes(proto.SerializeToString())
-    os.replace(temporary, target)
+    write_bytes(target, proto.SerializeToString())
 
 
 def _describe(proto: "ModelProto", spec: DetectorSpec) -> None:

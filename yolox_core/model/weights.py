@@ -5,7 +5,6 @@ says what network it belongs to; `load_weights` copies what fits into a model an
 """
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from yolox_core.atomic_files import new_file, write_text
 from yolox_core.config import SIZES, DetectorSpec, ModelConfig
 from yolox_core.errors import InputError
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
@@ -151,14 +151,10 @@ def release(folder: Path, model: nn.Module, spec: DetectorSpec) -> None:
     """Write a released model's safetensors and model.json into `folder` (made if absent), each atomically."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    temporary = folder / f".{WEIGHTS_FILE}.part"
-    save_file(state, temporary, metadata={"format": "pt"})
-    os.replace(temporary, folder / WEIGHTS_FILE)
-    temporary = folder / f".{SPEC_FILE}.part"
-    temporary.write_text(json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / SPEC_FILE)
+    with new_file(folder / WEIGHTS_FILE) as partial:
+        save_file(state, partial, metadata={"format": "pt"})
+    write_text(folder / SPEC_FILE, json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
 
 def _read_released(folder: Path) -> Weights:

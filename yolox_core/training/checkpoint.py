@@ -2,23 +2,28 @@
 
 One file an epoch, and one where a run leaves within an epoch, of plain containers and tensors (loadable with
 weights_only=True), written beside and renamed, so that a file under its final name is whole. The newest two and the
-best are kept. Training goes on while a file is written: what it changes meanwhile was copied first.
+best are kept. Training goes on while a file is written: what it changes meanwhile was copied first. A small file
+beside them says how far the run is, for those who need no tensors.
 """
 
 import errno
+import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from yolox_core.atomic_files import new_file, write_json
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.errors import InputError
 from yolox_core.model.weights import read_plain
@@ -29,6 +34,7 @@ FORMAT_VERSION = 1
 KEPT = 2
 NAME = re.compile(r"epoch_\d{5}(_step_\d{6})?\.pt")  # their order by name is their order in time
 BEST = "best.pt"
+PROGRESS = "progress.json"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # what a user can mend
 
 
@@ -116,8 +122,58 @@ def _store(content: dict[str, Any], path: Path, is_best: bool) -> None:
     if is_best:  # first: a run that is killed between the two repeats the epoch and writes the same again
         _write(content, path.parent / BEST)
     _write(content, path)
+    with _mendable(path.parent / PROGRESS):
+        write_json(path.parent / PROGRESS, asdict(Progress.of(path, content)))
     for old in in_order(path.parent)[KEPT:]:
         old.unlink()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, by one of its checkpoints."""
+
+    checkpoint: str  # name of its file
+    epoch: int  # epochs done
+    epochs: int  # of the whole run; patience may have made them fewer
+    step: int  # optimizer steps done
+    step_in_epoch: int
+    closing_start: int
+    best_epoch: int | None  # None: nothing was measured, or nothing found
+    complete: bool
+
+    @classmethod
+    def of(cls, path: Path, content: Mapping[str, Any]) -> "Progress":
+        """What the checkpoint at `path` says."""
+        names = ("epoch", "step", "step_in_epoch", "closing_start", "best_epoch")
+        said = {name: content["progress"][name] for name in names}
+        epochs = said["closing_start"] + content["recipe"]["train"]["closing_epochs"]
+        return cls(path.name, epochs=epochs, complete=said["epoch"] >= epochs, **said)
+
+
+def progress(folder: Path) -> Progress | None:
+    """How far the run is whose checkpoints lie in `folder`; None where none can be read.
+
+    progress.json says so where it speaks of the newest checkpoint and that is whole. Where it does not (a process was
+    killed between the two, a file is damaged, the run is older than progress.json) the checkpoint decides.
+    """
+    try:
+        written = Progress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        written = None
+    path = next(iter(in_order(folder)), None)
+    if written and path and written.checkpoint == path.name and _is_whole(path):
+        return written
+    found = newest(folder)
+    return Progress.of(found.path, found.content) if found.path and found.content else None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether its bytes are those that were written: torch's files are ZIP archives, which hold checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 @dataclass(frozen=True)
@@ -168,17 +224,19 @@ def in_order(folder: Path) -> list[Path]:
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
-    """InputError where the disk has no room; what was there before stays as it was."""
-    temporary = path.with_suffix(".part")
+    """What was there before stays as it was where this fails."""
+    with _mendable(path), new_file(path) as partial, partial.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _mendable(path: Path) -> Iterator[None]:
+    """InputError where the disk has no room for `path`."""
     try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        yield
     except (OSError, RuntimeError) as failed:
-        with suppress(OSError):
-            temporary.unlink()
         # torch closes its archive after a failed write, and fails again: the system's word is beneath its own
         beneath = failed if isinstance(failed, OSError) else failed.__context__
         if not isinstance(beneath, OSError) or beneath.errno not in NO_ROOM:

@@ -1,14 +1,20 @@
 """A tiny detector on a few rendered scenes, for tests of training."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
 from pipeline.data.synthetic.scenes import render
 from yolox_core.config import AugmentConfig, DetectorSpec, ModelConfig, Recipe, TrainConfig
 from yolox_core.data.records import DatasetRecords
-from yolox_core.training.engine import TrainingJob
+from yolox_core.training import engine
+from yolox_core.training.engine import EpochReport, TrainingJob
 
 TRAINED, MEASURED = 10, 4
 
@@ -54,3 +60,24 @@ def small_recipe(classes: int = 5, augment: dict[str, Any] | None = None, **trai
             }
         ),
     )
+
+
+def last(job: TrainingJob) -> EpochReport:
+    """Train to the end."""
+    reports = [report for report in engine.train(job) if isinstance(report, EpochReport)]
+    return reports[-1]
+
+
+@contextmanager
+def counted_loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """The files that torch.load reads in the block."""
+    read: list[Path] = []
+    load = torch.load
+
+    def counting(path: Path, **options: Any) -> Any:
+        read.append(path)
+        return load(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", counting)
+        yield read

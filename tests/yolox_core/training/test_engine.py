@@ -12,25 +12,14 @@ import pytest
 import torch
 
 from tests.waiting import until
-from tests.yolox_core.training.small import scenes, small_job, small_recipe
+from tests.yolox_core.training.small import last, scenes, small_job, small_recipe
 from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.model.weights import Weights, read_weights
 from yolox_core.model.yolox import build_model, check_freezing
 from yolox_core.training import checkpoint
-from yolox_core.training.engine import EpochReport, Left, Started, StepReport, TrainingDiverged, TrainingJob, train
+from yolox_core.training.engine import EpochReport, Left, Started, StepReport, TrainingDiverged, train
 from yolox_core.training.state import TrainingState
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("scenes")
-
-
-def last(job: TrainingJob) -> EpochReport:
-    """Train to the end."""
-    reports = [report for report in train(job) if isinstance(report, EpochReport)]
-    return reports[-1]
 
 
 def state_of(path: Path | None) -> dict[str, torch.Tensor]:
@@ -44,11 +33,6 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
     assert first.keys() == second.keys()
     different = [name for name in first if not torch.equal(first[name], second[name])]
     assert not different
-
-
-@pytest.fixture(scope="session")
-def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> EpochReport:
-    return last(small_job(data, checkpoints=tmp_path_factory.mktemp("undisturbed")))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +145,7 @@ def test_only_the_newest_two_and_the_best_are_kept(data: Path, tmp_path: Path) -
         for epoch in (1, 2, 3, 4):
             state.epoch = epoch
             saver.save(state, job.recipe, job.spec, threads=1, is_best=epoch == 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "epoch_00003.pt", "epoch_00004.pt"]
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["best.pt", "epoch_00003.pt", "epoch_00004.pt"]
     assert checkpoint.read(tmp_path / "best.pt")["progress"]["epoch"] == 2
 
 
