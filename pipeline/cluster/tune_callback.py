@@ -1,4 +1,8 @@
-"""Passes the events of Ray Tune's trials to a listener in the driver's process: Tune pickles its callbacks."""
+"""Passes the events of Ray Tune's trials to a listener in the driver's process.
+
+Tune pickles its callbacks, so a callback cannot hold what it reports to: it holds the folder of Tune's own state, and
+the listener is looked up by it here. Sweeps and studies both follow their trials this way.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,25 +13,24 @@ from ray import tune
 
 
 class TrialListener(Protocol):
-    """Hears what Tune's callback tells, by Tune's names of trials."""
+    """Is notified of trials, by Tune's ids."""
 
     def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
-        """With what was drawn for it; again where its process died."""
+        """It starts, with what was drawn for it; again where its process died."""
 
     def advanced(self, tune_id: str, result: Mapping[str, Any]) -> None:
-        """With what it reported."""
+        """It has reported a result."""
 
     def ended(self, tune_id: str, lost: bool) -> None:
-        """By itself, stopped, or because its process died too often."""
+        """It is over: by itself, stopped, or `lost` because its process died too often."""
 
 
-# Who listens, by the place of Tune's books: Tune pickles its callback.
-_LISTENERS: dict[str, TrialListener] = {}
+_LISTENERS: dict[str, TrialListener] = {}  # by the folder of Tune's state
 
 
 @contextmanager
 def listening(place: Path, listener: TrialListener) -> Iterator[None]:
-    """`TuneCallback(str(place))` tells this one, for the block."""
+    """`TuneCallback(str(place))` reports to this listener, for the block."""
     _LISTENERS[str(place)] = listener
     try:
         yield
@@ -36,7 +39,7 @@ def listening(place: Path, listener: TrialListener) -> Iterator[None]:
 
 
 class TuneCallback(tune.Callback):
-    """Passes on what Tune tells."""
+    """Passes Tune's events on to the listener of its folder."""
 
     def __init__(self, place: str) -> None:
         self._place = place

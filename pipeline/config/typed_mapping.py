@@ -1,4 +1,8 @@
-"""A mapping read from YAML as typed, frozen dataclasses: unknown keys and wrong types are refused by name."""
+"""A mapping read from YAML as typed, frozen dataclasses.
+
+Unknown keys and wrong types are refused with the parameter's full name, what was expected and the nearest known name.
+settings.py says what params.yaml may hold.
+"""
 
 import dataclasses
 import reprlib

@@ -1,4 +1,8 @@
-"""What `--model` may be: a released folder, a .pt, a Megvii .pth, an .onnx, an .xml, or models:/name@alias."""
+"""Model references, as in `--model` and `model.weights`: from a reference to files, and to a digest of them.
+
+A reference is a released folder, a .pt, a Megvii .pth, an .onnx, an .xml, or models:/name@alias; resolve.py fetches the
+last kind from MLflow. Which weights a run started from is recorded here, too, for lineage.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""What the stages before `register` left, as one release to register."""
+"""The files that the stages before `register` wrote, gathered as one release to register.
+
+Each file is read with a check of its shape, and a damaged or missing one names the stage that writes it. register.py
+sends the release to MLflow.
+"""
 
 import json
 from pathlib import Path
@@ -30,11 +34,7 @@ FILES = (
     paths.ERRORS,
     paths.EXPORT,
 )
-
-
 SPEC = paths.RELEASED / "model.json"
-
-
 # who writes what this file reads
 STAGES = {
     SPEC: "export",

@@ -1,4 +1,8 @@
-"""The evaluation as files of reports/: metrics.json, detections.json, errors.json, tables by class and threshold."""
+"""The evaluation as files of reports/: metrics.json, detections.json, errors.json, and tables as CSV.
+
+The tables are by class, by recall, by confidence threshold and by pair of classes (confusion). `dvc plots` draws them,
+the report shows them, register sends them to MLflow.
+"""
 
 import math
 from typing import Any
@@ -14,12 +18,8 @@ from yolox_core.evaluation.matching import MatchedImage, match_detections
 from yolox_core.evaluation.pr_curve import THRESHOLDS, Curve, curve
 
 RECALLS = [index / 100 for index in range(101)]  # where COCO samples precision
-
-
 BACKGROUND = "(background)"  # in confusion.csv, where on one side there is no object
-
-
-DIGITS = 6
+DIGITS = 6  # of a table's numbers
 
 
 def write_reports(truth: DatasetRecords, detections: list[dict[str, Any]]) -> dict[str, float]:

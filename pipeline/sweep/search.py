@@ -1,4 +1,8 @@
-"""The sweep itself: its data cut, its trials, its finalists and their outcome."""
+"""One sweep: its data split, its trials, its finalists and their outcome.
+
+All of it is a function of what lies in the sweep's folder, so that each step can be repeated after an interruption.
+ray_tune.py runs the trials, selection.py chooses, driver.py runs a sweep from start to report.
+"""
 
 import dataclasses
 import json

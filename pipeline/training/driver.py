@@ -182,33 +182,6 @@ def asked_to_end() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Facts:
-    """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
-
-    def __init__(self, folder: Path, compute: ComputeConfig, started_from: dict[str, Any] | None) -> None:
-        self.folder, self.compute, self.started_from = folder, compute, started_from
-        self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")
-
-    def add(self, report: Any) -> None:
-        if isinstance(report, Started):
-            write_history(self.folder, report.history)
-            if report.load_report:
-                self.initial = report.load_report.to_dict()
-            self._write()
-        elif isinstance(report, EpochReport):
-            write_history(self.folder, report.history)
-            add_timing(self.folder, report.row["epoch"], report.timing)
-
-    def _write(self) -> None:
-        summary = {
-            "workers": self.compute.workers,
-            "device": "cuda" if self.compute.gpu else "cpu",
-            "initial_weights": self.initial,
-            STARTED_FROM: self.started_from,
-        }
-        write_json(self.folder / "summary.json", summary)
-
-
 def release_run(folder: Path) -> None:
     """Copy the model to use out of the run: the best by validation map, or the last EMA where nothing was measured."""
     checkpoints = folder / "checkpoints"
@@ -248,6 +221,33 @@ def is_complete(folder: Path) -> bool:
     """Whether the run's newest checkpoint is that of its last epoch."""
     progress = checkpoint.progress(folder / "checkpoints")
     return progress is not None and progress.complete
+
+
+class _Facts:
+    """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
+
+    def __init__(self, folder: Path, compute: ComputeConfig, started_from: dict[str, Any] | None) -> None:
+        self.folder, self.compute, self.started_from = folder, compute, started_from
+        self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")
+
+    def add(self, report: Any) -> None:
+        if isinstance(report, Started):
+            write_history(self.folder, report.history)
+            if report.load_report:
+                self.initial = report.load_report.to_dict()
+            self._write()
+        elif isinstance(report, EpochReport):
+            write_history(self.folder, report.history)
+            add_timing(self.folder, report.row["epoch"], report.timing)
+
+    def _write(self) -> None:
+        summary = {
+            "workers": self.compute.workers,
+            "device": "cuda" if self.compute.gpu else "cpu",
+            "initial_weights": self.initial,
+            STARTED_FROM: self.started_from,
+        }
+        write_json(self.folder / "summary.json", summary)
 
 
 def _known_summary(folder: Path) -> dict[str, Any]:

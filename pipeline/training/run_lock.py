@@ -1,6 +1,8 @@
-"""One process at a time in a run's folder.
+"""The lock of a run folder: one process at a time trains in it.
 
-The operating system frees the lock of a process that was killed; the file stays, since removing it would let two in.
+After a driver was killed its workers live for seconds more and still write checkpoints; whoever trains the run next
+waits for them here. The first worker of a training holds it, as do a sweep, a trial and a study. The operating system
+frees the lock of a process that was killed; the file stays, since removing it would let two in.
 """
 
 from collections.abc import Iterator

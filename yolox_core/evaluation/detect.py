@@ -1,4 +1,8 @@
-"""A detector over the images of a data set, one by one."""
+"""Runs a detector over the images of a data set, one by one, and returns COCO results.
+
+One image at a time, as `yolox predict` and the web service do it, so that the figures of record do not depend on a
+batch. evaluator.py is the batched way of the training loop.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -19,7 +23,7 @@ class ImageDetector(Protocol):
 
 
 def detect_all(predictor: ImageDetector, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
-    """Detections of every image, one by one, as DESIGN's JSON."""
+    """Detections of every image, one by one: COCO results plus the class name and the file name."""
     found: list[dict[str, Any]] = []
     for image in truth.images:
         pixels = read_image(truth.image_root / image.file_name)

@@ -1,4 +1,7 @@
-"""Findings as text: lines for a terminal, a Markdown page."""
+"""Findings as text: lines for a terminal, and the Markdown page that DVC tracks.
+
+Printed by validate, `yolox doctor` and `yolox convert`; the HTML page is made by pipeline/reports/doctor.py.
+"""
 
 from collections.abc import Sequence
 from typing import Any

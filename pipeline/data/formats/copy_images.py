@@ -1,4 +1,7 @@
-"""Copies the images of a data set into a folder of ours."""
+"""Copies the images of a data set into a folder of ours, and checks that such a folder may be written.
+
+Used wherever a data set is written anew: by ingest, `yolox convert` and `yolox doctor --fix`. Sources are only read.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""A finding: what is wrong with a data set, and where."""
+"""A finding: one thing that is wrong with a data set, and where.
+
+Readers and checks return findings instead of raising, so that one bad file does not hide the others. Their codes are
+listed with severity and remedy in pipeline/data/checks/catalog.py.
+"""
 
 from dataclasses import dataclass
 

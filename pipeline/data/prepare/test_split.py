@@ -1,4 +1,4 @@
-"""The held-out test split, as prepare has written it."""
+"""The held-out test split as prepare has written it, for the stages that measure on it: evaluate and export."""
 
 from pipeline.config import paths
 from pipeline.data.coco.coco import read_coco
