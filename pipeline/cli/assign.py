@@ -18,11 +18,12 @@ def assign(image: Path, model: str, data: Path | None, config: AssignConfig, out
     encoded, content = cv2.imencode(".png", drawn.picture)
     assert encoded
     write_bytes(output, content.tobytes())
-    _print(drawn)
+    print_points(drawn)
     print(f"{output}: written")
 
 
-def _print(drawn: DrawnAssignment) -> None:
+def print_points(drawn: DrawnAssignment) -> None:
+    """A table of the objects: how many points each got, by stride."""
     counts = drawn.counts
     table = Table("object", "size px", *(f"stride {stride}" for stride in counts[0]) if counts else (), "points")
     for caption, (x1, y1, x2, y2), by_stride in zip(drawn.captions, drawn.boxes, counts, strict=True):

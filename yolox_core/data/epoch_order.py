@@ -4,7 +4,7 @@ import numpy as np
 
 from yolox_core.structures import IntArray
 
-ORDER_STREAM = 2  # fourth word of the seed; see plan.py
+ORDER_STREAM = 2  # fourth word of the seed; see epoch_plan.py
 
 
 def epoch_order(count: int, epoch: int, seed: int) -> IntArray:

@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 SIZE_STEP = 32  # px; the coarsest stride
 # Fourth word of the seeds drawn here. Samples use (seed, epoch, position), which numpy pads with zeros: words of
 # their own keep these streams apart from those and from each other.
-SIZE_STREAM = 1  # ORDER_STREAM, in order.py, is 2
+SIZE_STREAM = 1  # ORDER_STREAM, in epoch_order.py, is 2
 
 
 @dataclass(frozen=True)

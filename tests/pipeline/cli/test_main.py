@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from pipeline.cli import assign
+from pipeline.predict.assignment import DrawnAssignment
 from tests.needs import ROOT
 from tests.pipeline.cli.commands_project import Yolox, break_image
 from tests.pipeline.data import folders
@@ -91,6 +93,9 @@ def test_doctor_writes_a_page_and_a_mended_copy_and_leaves_the_source(yolox: Yol
 
 
 def test_assign_prints_class_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assign._print([{8: 1}, {8: 2}], ["1 a[/b]", "2 [red]c"], [[0, 0, 8, 8]] * 2)
+    drawn = DrawnAssignment(
+        np.zeros((8, 8, 3), np.uint8), ["1 a[/b]", "2 [red]c"], [[0, 0, 8, 8]] * 2, [{8: 1}, {8: 2}]
+    )
+    assign.print_points(drawn)
     printed = capsys.readouterr().out
     assert "1 a[/b]" in printed and "2 [red]c" in printed
