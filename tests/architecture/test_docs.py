@@ -10,12 +10,13 @@ from tests.architecture.imports import modules
 from tests.needs import ROOT
 
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "infra/**/*.md", "benchmarks/*.md", "tests/**/*.md")
+SETTINGS = ("params.yaml", "dvc.yaml", "pipeline/*/dvc.yaml", "Makefile", "pyproject.toml", "infra/**/*.yaml", "examples/*")
 FILE = re.compile(r"(?<![\w./-])((?:pipeline|yolox_core|tests|benchmarks|examples|infra)/[\w./-]*\w\.[a-z]\w*)")
 MODULE = re.compile(r"(?<![\w./-])((?:pipeline|yolox_core)(?:\.[a-z_]+)+)\b(?!\.?/)")
 
 
 def pages() -> list[Path]:
-    return sorted({path for pattern in PAGES for path in ROOT.glob(pattern)})
+    return sorted({path for pattern in (*PAGES, *SETTINGS) for path in ROOT.glob(pattern)})
 
 
 def absent(text: str) -> Iterator[str]:

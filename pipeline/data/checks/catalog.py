@@ -41,7 +41,7 @@ class Check:
         return self.fix not in (Fix.NOTHING, Fix.ANNOTATED_SIZE)
 
 
-_AGAIN = "`--fix` writes it again as plain 8-bit colour."
+_AGAIN = "`--fix` writes it again as plain 8-bit color."
 _DROPPED = "Mend the annotation; `--fix` writes the set without it."
 
 CATALOG: dict[str, Check] = {
@@ -115,10 +115,10 @@ CATALOG: dict[str, Check] = {
     "image-animated": Check("warning", "Several pictures in one file; only the first is used.", _AGAIN, Fix.REWRITE),
     "image-enormous": Check("warning", "It takes much memory and time to decode.", "Shrink or cut it beforehand."),
     "image-16-bit": Check("note", "Used with 8 bits a channel: dark scenes may lose detail.", _AGAIN, Fix.REWRITE),
-    "image-cmyk": Check("note", "Made for print; other programs may show other colours.", _AGAIN, Fix.REWRITE),
-    "image-palette": Check("note", "Few colours; used as if it were plain.", _AGAIN, Fix.REWRITE),
+    "image-cmyk": Check("note", "Made for print; other programs may show other colors.", _AGAIN, Fix.REWRITE),
+    "image-palette": Check("note", "Few colors; used as if it were plain.", _AGAIN, Fix.REWRITE),
     "image-alpha": Check("note", "Its transparency is dropped: what was invisible may show.", _AGAIN, Fix.REWRITE),
-    "image-grayscale": Check("note", "Used, as three equal channels.", "Nothing; expect colour to matter less."),
+    "image-grayscale": Check("note", "Used, as three equal channels.", "Nothing; expect color to matter less."),
     "image-rotated": Check(
         "note",
         "Turned upright by its EXIF tag; tools that ignore it see it turned.",
