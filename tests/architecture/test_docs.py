@@ -10,7 +10,15 @@ from tests.architecture.imports import modules
 from tests.needs import ROOT
 
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "infra/**/*.md", "benchmarks/*.md", "tests/**/*.md")
-SETTINGS = ("params.yaml", "dvc.yaml", "pipeline/*/dvc.yaml", "Makefile", "pyproject.toml", "infra/**/*.yaml", "examples/*")
+SETTINGS = (
+    "params.yaml",
+    "dvc.yaml",
+    "pipeline/*/dvc.yaml",
+    "Makefile",
+    "pyproject.toml",
+    "infra/**/*.yaml",
+    "examples/*",
+)
 FILE = re.compile(r"(?<![\w./-])((?:pipeline|yolox_core|tests|benchmarks|examples|infra)/[\w./-]*\w\.[a-z]\w*)")
 MODULE = re.compile(r"(?<![\w./-])((?:pipeline|yolox_core)(?:\.[a-z_]+)+)\b(?!\.?/)")
 
