@@ -2,14 +2,16 @@
 
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = (
-    "tests/integration/",  # one finished pipeline, and never two Ray clusters at once
-    "tests/pipeline/registry/",  # one training
-)
+TOGETHER = {
+    "tests/integration/": "integration",  # one finished pipeline, and never two Ray clusters at once
+    "tests/compatibility/test_project.py": "integration",  # a Ray cluster
+    "tests/pipeline/registry/": "registry",  # one training
+}
 
 
 class Spread(LoadFileScheduling):
-    """A unit of work is a file, or one of the folders above."""
+    """A unit of work is a file, or what has one name above."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+        together = (unit for place, unit in TOGETHER.items() if nodeid.startswith(place))
+        return next(together, super()._split_scope(nodeid))
