@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pipeline.data.checks.catalog import CATALOG, SEVERITIES, Check
-from pipeline.data.prepare.split import SPLITS
+from pipeline.data.parsing.split_names import SPLITS
 from pipeline.reports.error_tables import Cell
 from pipeline.reports.example_images import jpeg
 from pipeline.reports.plots import Series

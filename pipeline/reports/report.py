@@ -8,8 +8,8 @@ from pipeline.config.git_state import project_state
 from pipeline.config.params_file import flattened, read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
+from pipeline.data.parsing.split_names import SPLITS
 from pipeline.data.prepare.repeat_factors import without_repeats
-from pipeline.data.prepare.split import SPLITS
 from pipeline.reports.example_images import Picture, draw_pair, pick, score_images
 from pipeline.reports.facts import read_inputs, read_json
 from pipeline.reports.page import Evidence, render

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.prepare.split import SPLITS
+from pipeline.data.parsing.split_names import SPLITS
 from pipeline.reports.plots import Series
 from yolox_core.data.records import DatasetRecords
 

@@ -13,12 +13,12 @@ import torch
 from torch.multiprocessing import ProcessRaisedException
 
 from pipeline.data.synthetic.scenes import render
+from tests.yolox_core.batches import training_batches
 from tests.yolox_core.processes import in_processes
 from yolox_core.collectives import World
 from yolox_core.config import AugmentConfig, ModelConfig, Recipe, TrainConfig
 from yolox_core.data.dataset import TrainingSet
 from yolox_core.data.epoch_plan import epoch_plan, shard, training_sizes
-from yolox_core.data.loader import training_batches
 from yolox_core.data.records import DatasetRecords
 from yolox_core.loss.simota import SimOTA
 from yolox_core.model.yolox import build_model

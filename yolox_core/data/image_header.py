@@ -33,13 +33,9 @@ def image_size(path: Path) -> tuple[int, int]:
         data = path.read_bytes()
     except OSError as failed:
         raise InputError(f"{path}: unreadable image: {failed.strerror}.") from failed
-    size = None
-    if data.startswith(_SOI):
-        size = _jpeg_size(data)
-    elif data.startswith(_PNG) and len(data) >= 24 and b"eXIf" not in data:
-        width, height = struct.unpack(">II", data[16:24])
-        size = height, width
-    return size or _decoded_size(data, path)
+    # a PNG may say that it is to be turned, and so may other formats
+    is_upright = data.startswith(_SOI) or (data.startswith(_PNG) and b"eXIf" not in data)
+    return (declared_size(data) if is_upright else None) or _decoded_size(data, path)
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:

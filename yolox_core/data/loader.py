@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from yolox_core.data.collate import collate
-from yolox_core.data.dataset import EvaluationSet, SampleKey, TrainingSet
+from yolox_core.data.dataset import EvaluationSet
 from yolox_core.errors import InputError
 from yolox_core.structures import Batch, Sample
 
@@ -111,14 +111,6 @@ class Loader(Generic[Key]):
         except RuntimeError as error:
             error.add_note(f"loader: {processes.num_workers} worker processes, {self._timeout_s:.0f} s allowed a batch")
             raise
-
-
-def training_batches(
-    dataset: TrainingSet, keys: Sequence[Sequence[SampleKey]], workers: int
-) -> Generator[Batch, None, None]:
-    """The batches of `keys`, with a loader of their own; a training run of many epochs keeps one `Loader` instead."""
-    with Loader(dataset, workers) as loader:
-        yield from loader.batches(keys)
 
 
 def evaluation_batches(

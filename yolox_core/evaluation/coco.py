@@ -17,18 +17,8 @@ from yolox_core.data.records import DatasetRecords
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
 
-# position in COCOeval.stats -> our name
-STATS = {
-    0: "map",
-    1: "map_50",
-    2: "map_75",
-    3: "map_small",
-    4: "map_medium",
-    5: "map_large",
-    6: "ar_1",
-    7: "ar_10",
-    8: "ar_100",
-}
+# the first of COCOeval.stats, in their order
+STATS = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large", "ar_1", "ar_10", "ar_100")
 IOU_50 = 0  # position of IoU .5 among COCO's ten thresholds
 ALL_SIZES, MOST_DETECTIONS = 0, -1
 
@@ -66,7 +56,7 @@ def measure(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    metrics = {name: float(evaluation.stats[index]) for index, name in STATS.items() if evaluation.stats[index] > -1}
+    metrics = {name: float(stat) for name, stat in zip(STATS, evaluation.stats, strict=False) if stat > -1}
     classes = _classes(truth, evaluation.eval["precision"], evaluation.eval["recall"])
     metrics |= {f"class/{figures.name}/map": figures.map for figures in classes}
     return Measurement(metrics, classes)

@@ -166,14 +166,8 @@ def _put_right(book: Ledger, matched: Sequence[MatchedImage], code: int) -> Ledg
 
 
 def _kept(book: Ledger, kept_N: BoolArray) -> Ledger:
-    return replace(
-        book,
-        scores_N=book.scores_N[kept_N],
-        labels_N=book.labels_N[kept_N],
-        right_N=book.right_N[kept_N],
-        cause_N=book.cause_N[kept_N],
-        object_N=book.object_N[kept_N],
-    )
+    of_detections = ("scores_N", "labels_N", "right_N", "cause_N", "object_N")
+    return replace(book, **{name: getattr(book, name)[kept_N] for name in of_detections})
 
 
 def _average_precision(scores_N: DoubleArray, right_N: BoolArray, objects: int) -> float:

@@ -36,13 +36,8 @@ class MatchedImage:
     def above(self, score: float) -> "MatchedImage":
         """The same with only those detections that score at least so much."""
         kept = int((self.scores_D >= score).sum())
-        return replace(
-            self,
-            scores_D=self.scores_D[:kept],
-            labels_D=self.labels_D[:kept],
-            overlap_DG=self.overlap_DG[:kept],
-            found_D=self.found_D[:kept],
-        )
+        of_detections = ("scores_D", "labels_D", "overlap_DG", "found_D")
+        return replace(self, **{name: getattr(self, name)[:kept] for name in of_detections})
 
 
 def match_detections(truth: DatasetRecords, detections: Sequence[dict[str, Any]]) -> list[MatchedImage]:

@@ -5,7 +5,6 @@ Preprocessing and post-processing are those of training's evaluation, so that wh
 
 import dataclasses
 import functools
-import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -127,23 +126,24 @@ class Predictor:
 
     def _batched(self, images: Iterable[Source], thresholds: "Thresholds") -> Generator[Answer, None, None]:
         """Batches of images that were read and fitted while the one before was run."""
-        prepared = _ahead(self._read, images, self._runtime.batch)
-        problem: Exception | None = None
-        while problem is None:
-            group: list[Fitted | InputError] = []
-            try:
-                group.extend(itertools.islice(prepared, self._runtime.batch))
-            except Exception as raised:  # what was read before it is answered first
-                problem = raised
-            if not group:
-                break
-            readable = [fitted for fitted in group if not isinstance(fitted, InputError)]
-            pairs = [thresholds] * len(readable)
-            found = iter(self._detections(self._runtime.decode, readable, pairs) if readable else [])
-            for fitted in group:
-                yield fitted if isinstance(fitted, InputError) else (fitted.image, next(found))
-        if problem is not None:
-            raise problem
+        group: list[Fitted | InputError] = []
+        try:
+            for fitted in _ahead(self._read, images, self.batch):
+                group.append(fitted)
+                if len(group) == self.batch:
+                    whole, group = group, []
+                    yield from self._answers(whole, thresholds)
+        except Exception:  # what was read before it is answered first
+            yield from self._answers(group, thresholds)
+            raise
+        yield from self._answers(group, thresholds)
+
+    def _answers(self, group: "list[Fitted | InputError]", thresholds: "Thresholds") -> Iterator[Answer]:
+        readable = [fitted for fitted in group if not isinstance(fitted, InputError)]
+        pairs = [thresholds] * len(readable)
+        found = iter(self._detections(self._runtime.decode, readable, pairs) if readable else [])
+        for fitted in group:
+            yield fitted if isinstance(fitted, InputError) else (fitted.image, next(found))
 
     def _read(self, source: Source) -> "Fitted | InputError":
         try:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from yolox_core.atomic_files import new_file, write_text
-from yolox_core.config import SIZES, DetectorSpec, ModelConfig
+from yolox_core.config import SIZES, DetectorSpec, ModelConfig, bottlenecks
 from yolox_core.errors import InputError
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 from yolox_core.model.yolox import YOLOX
@@ -209,28 +209,19 @@ def _from_megvii(path: Path, state: Mapping[str, Tensor]) -> Weights:
     )
     classes = _first_side(state, "head.cls_preds.0.weight", path)
     depthwise = any(".dconv." in name for name in state)
-    known = {SIZES[size][:3]: SIZES[size] for size in SIZES}
-    size = next(
-        (
-            entry
-            for entry in known.values()
-            if entry[0] == width and round(3 * entry[1]) == blocks and entry[2] == depthwise
-        ),
-        None,
-    )
-    depth = size[1] if size else blocks / 3
-    side = size[3] if size else 640
+    # what the file does not say is that of the published size, where it is one
+    depth, side = blocks / 3, 640
+    for known_width, known_depth, known_depthwise, known_side in SIZES.values():
+        if (known_width, bottlenecks(known_depth), known_depthwise) == (width, blocks, depthwise):
+            depth, side = known_depth, known_side
     try:
         model = ModelConfig(classes, width, depth, depthwise)
     except InputError as impossible:
         raise InputError(f"{path}: not a YOLOX checkpoint: {impossible}") from impossible
-    spec = DetectorSpec(
-        model=model,
-        class_names=COCO_NAMES if classes == len(COCO_NAMES) else tuple(f"class_{index}" for index in range(classes)),
-        category_ids=COCO_CATEGORY_IDS if classes == len(COCO_NAMES) else tuple(range(1, classes + 1)),
-        input_size=(side, side),
-    )
-    return _fitting(Weights(spec, dict(state), str(path)))
+    names, ids = tuple(f"class_{index}" for index in range(classes)), tuple(range(1, classes + 1))
+    if classes == len(COCO_NAMES):
+        names, ids = COCO_NAMES, COCO_CATEGORY_IDS
+    return _fitting(Weights(DetectorSpec(model, names, ids, (side, side)), dict(state), str(path)))
 
 
 def _fitting(weights: Weights) -> Weights:

@@ -156,7 +156,8 @@ def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
     state = TrainingState.fresh(model, job.recipe)
     if content:
         checkpoint.restore(state, content)
-    steps = len(epoch_plan(len(job.training.images), job.recipe.train.batch_size, 0, 0, _one_size(job), closing=True))
+    one_size = training_sizes(job.recipe.train.input_size, None)
+    steps = len(epoch_plan(len(job.training.images), job.recipe.train.batch_size, 0, 0, one_size, closing=True))
     return state, Started(state.epoch, steps, load_report, found.passed_over, tuple(state.history))
 
 
@@ -368,7 +369,3 @@ def _check_batch(recipe: Recipe, world: World) -> None:
             f"train.batch_size: expected a multiple of the {world.size} workers, got {recipe.train.batch_size}. "
             "Change it, or the number of workers."
         )
-
-
-def _one_size(job: TrainingJob) -> TrainingSizes:
-    return training_sizes(job.recipe.train.input_size, None)

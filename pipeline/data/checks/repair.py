@@ -12,7 +12,7 @@ from pipeline.data.checks.catalog import CATALOG, Fix
 from pipeline.data.checks.duplicate_findings import DUPLICATES, groups_of, sides
 from pipeline.data.coco.coco import write_coco
 from pipeline.data.parsing.findings import Finding
-from pipeline.data.parsing.split_names import HELD_OUT
+from pipeline.data.parsing.split_names import held_out
 from pipeline.data.scan.image_metadata import SUFFIXES, image_metadata
 from yolox_core.data.image_io import decode_image, read_bytes
 from yolox_core.data.records import DatasetRecords, ImageRecord
@@ -74,13 +74,9 @@ def _copies_left_out(usable: DatasetRecords, findings: Sequence[Finding]) -> dic
     place = {name: at for at, name in enumerate(side)}
     left_out: dict[str, str] = {}
     for group in groups_of([finding.images for finding in findings if _is_copy(finding)]):
-        kept = min(group, key=lambda name: (-_held_out(side[name]), place[name]))
+        kept = min(group, key=lambda name: (-held_out(side[name]), place[name]))
         left_out |= {name: kept for name in group if name != kept}
     return left_out
-
-
-def _held_out(side: str | None) -> int:
-    return HELD_OUT.index(side) if side in HELD_OUT else -1
 
 
 def _write(source: Path, name: str, fixes: set[Fix], folder: Path, taken: set[str]) -> str:

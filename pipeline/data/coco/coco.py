@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pipeline.data.coco.columns import Columns, columns_of, joined
 from pipeline.data.coco.json_stream import KEYS, Document, open_document
 from pipeline.data.coco.segmentation import box_of_segmentation
-from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.parsing.split_names import split_of_word
@@ -145,7 +145,7 @@ def parse(
             lost = f"expected an image {entry['file_name']!r}, got none"
             findings.append(Finding("missing-image", place, lost, f"its {len(mine)} boxes dropped"))
             continue
-        height, width = _size(entry)
+        height, width = size_of(entry.get("height"), entry.get("width"))
         image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
         annotation = on_one_line(_text(entry, "annotation") or ("" if own else f"{where}: image {key}"))
         own_split = split_of_word(_text(entry, "split")) or split
@@ -287,9 +287,3 @@ def _problem(
 def _text(entry: Mapping[str, Any], key: str) -> str:
     value = entry.get(key)
     return value if isinstance(value, str) else ""
-
-
-def _size(entry: Mapping[str, Any]) -> tuple[int, int]:
-    """(height, width) px; 0 where the entry does not say."""
-    numbers = finite_numbers((entry.get("height"), entry.get("width")))
-    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)

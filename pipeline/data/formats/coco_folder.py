@@ -15,7 +15,7 @@ from pipeline.data.coco import coco
 from pipeline.data.coco.json_stream import Document, open_document
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import HELD_OUT, split_of_file
+from pipeline.data.parsing.split_names import held_out, split_of_file
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.structures import IntArray, Objects
@@ -74,7 +74,7 @@ def _once_each(images: list[ImageRecord]) -> tuple[list[ImageRecord], list[Findi
         first = of_name.setdefault(record.file_name, record)
         if first is record:
             continue
-        split = max(first.split, record.split, key=lambda side: HELD_OUT.index(side) if side in HELD_OUT else -1)
+        split = max(first.split, record.split, key=held_out)
         of_name[record.file_name] = replace(
             first,
             split=split,

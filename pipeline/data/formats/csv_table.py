@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.data.formats.csv_columns import Columns, columns_of
-from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import split_of_file, split_of_word
+from pipeline.data.parsing.split_names import held_out, split_of_file, split_of_word
 from pipeline.data.parsing.text import shown
 from yolox_core.data.image_io import IMAGE_SUFFIXES
 from yolox_core.data.records import DatasetRecords
 
 _HEAD = 16 * 1024  # characters that are looked at to tell a table of boxes from any other
 _DELIMITERS = ",;\t"
-_HELD_OUT_FIRST = ("test", "val", "train", None)  # an image in two splits must not be trained on
 _SHARES = 0.9  # of a table's numbers lie in 0..1 where they are shares: a box of one pixel is nobody's object
 
 
@@ -127,8 +126,8 @@ def _row(
         return None
     if columns.split is not None and columns.split < len(texts):
         split = split_of_word(texts[columns.split]) or split
-    sizes = finite_numbers(texts[column] if column < len(texts) else "" for column in columns.size or ())
-    size = (int(sizes[0]), int(sizes[1])) if sizes else (0, 0)
+    sides = (texts[column] if column < len(texts) else "" for column in columns.size or ())
+    size = size_of(*sides) if columns.size else (0, 0)
     row = _Row(where, image, label, None, size, split)
     if not any(written):
         return row
@@ -164,7 +163,7 @@ def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool) -
     """Add one table's rows of an image to what other tables say of it."""
     entry = found.images.setdefault(image, Annotated(rows[0].where, rows[0].size, rows[0].split))
     splits = {entry.split, *(row.split for row in rows)}
-    entry.split = min(splits, key=_HELD_OUT_FIRST.index)
+    entry.split = max(splits, key=held_out)
     if len(splits - {None}) > 1:
         what = f"{image} is in {' and '.join(sorted(split for split in splits if split))}"
         found.findings.append(Finding("split-conflict", rows[0].where, what, f"kept in {entry.split}"))

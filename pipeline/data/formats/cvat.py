@@ -8,13 +8,13 @@ Format: docs.cvat.ai, "CVAT for images".
 import re
 from xml.etree import ElementTree
 
-from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, finite_numbers, turned
+from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, finite_numbers, size_of, turned
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_file, split_of_word
 from pipeline.data.parsing.text import shown
-from pipeline.data.parsing.xml_json import head_and_tail, read_xml
+from pipeline.data.parsing.xml_json import files_with, read_xml
 from yolox_core.data.records import DatasetRecords
 
 _ROOT_TAG = re.compile(rb"<annotations[\s>]")
@@ -27,7 +27,7 @@ _NUMBERS = {  # the attributes that say where a shape is
 
 def annotation_files(listing: Listing) -> list[str]:
     """The folder's CVAT files: *.xml that begin <annotations>."""
-    return [name for name in listing.ending(".xml") if _ROOT_TAG.search(head_and_tail(listing, name))]
+    return files_with(listing, ".xml", _ROOT_TAG)
 
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
@@ -56,10 +56,9 @@ def _labels(root: ElementTree.Element) -> list[str]:
 
 def _add_image(found: DatasetBuilder, file: str, entry: ElementTree.Element) -> None:
     name = (entry.get("name") or "").strip()
-    numbers = finite_numbers((entry.get("height"), entry.get("width")))
     annotated = Annotated(
         annotation=f"{file}: image {name or '?'}",
-        size=(int(numbers[0]), int(numbers[1])) if numbers else (0, 0),
+        size=size_of(entry.get("height"), entry.get("width")),
         split=split_of_word(entry.get("subset") or "") or split_of_file(file),
         image_id=whole_id(entry.get("id")),
     )
@@ -88,8 +87,7 @@ def _add_shape(found: DatasetBuilder, annotated: Annotated, shape: ElementTree.E
         centre = ((x1 + x2) / 2, (y1 + y2) / 2)
         corners = turned([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], centre, turn[0])
         box = around_ellipse(box, turn[0]) if kind == "ellipse" else enclosing(corners)
-        what = f"expected an upright box, got one turned by {turn[0]:g} degrees"
-        found.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
+        found.note_turned(where, turn[0])
     annotated.add(label, box)
 
 

@@ -16,13 +16,21 @@ from pipeline.data.formats.label_studio_tasks import (
     is_task,
     regions,
 )
-from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, finite_numbers, points_of, turned
+from pipeline.data.parsing.box_builder import (
+    Point,
+    around_ellipse,
+    enclosing,
+    finite_numbers,
+    points_of,
+    size_of,
+    turned,
+)
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_file
 from pipeline.data.parsing.text import shown
-from pipeline.data.parsing.xml_json import head_and_tail, read_json
+from pipeline.data.parsing.xml_json import files_with, read_json
 from yolox_core.data.records import DatasetRecords
 
 _KEYS = re.compile(rb'"(annotations|completions|annotation_id|annotator|original_width)"\s*:')
@@ -30,20 +38,13 @@ _KEYS = re.compile(rb'"(annotations|completions|annotation_id|annotator|original
 
 def annotation_files(listing: Listing) -> list[str]:
     """The folder's Label Studio files: *.json that begin a list of tasks."""
-    return [name for name in listing.ending(".json") if _looks_like_tasks(listing, name)]
+    return files_with(listing, ".json", _KEYS, begin=b"[")
 
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images that a person annotated, be it with nothing; others are left out, and counted."""
     found = DatasetBuilder(listing)
-    for name in files:
-        document = read_json(listing, name, found.findings)
-        if document is None:
-            continue
-        if not isinstance(document, list):
-            what = "expected a list of tasks, got something else"
-            found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
-            continue
+    for name, document in read_json(listing, files, found.findings, "a list of tasks", _is_list):
         for number, task in enumerate(document, 1):
             if is_task(task):
                 _add_task(found, name, number, task)
@@ -53,9 +54,8 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     return found.records(), found.findings
 
 
-def _looks_like_tasks(listing: Listing, name: str) -> bool:
-    text = head_and_tail(listing, name)
-    return text.lstrip().startswith(b"[") and _KEYS.search(text) is not None
+def _is_list(document: object) -> bool:
+    return isinstance(document, list)
 
 
 def _add_task(found: DatasetBuilder, file: str, number: int, task: dict[str, Any]) -> None:
@@ -72,14 +72,10 @@ def _add_task(found: DatasetBuilder, file: str, number: int, task: dict[str, Any
         what = f"expected one annotation, got {count} that are not cancelled"
         found.findings.append(Finding("several-annotations", where, what, "the ground truth kept, else the first"))
     regions_found = list(regions(results))
-    annotated.size = found.own_size(image) or _original_size(regions_found)
+    said = (size_of(*region.size) for region in regions_found)
+    annotated.size = found.own_size(image) or next(filter(any, said), (0, 0))
     for region in regions_found:
         _add_region(found, annotated, region, f"{where}: region {region.number}")
-
-
-def _original_size(regions_found: list[Region]) -> tuple[int, int]:
-    sizes = [finite_numbers(region.size) for region in regions_found]
-    return next(((int(size[0]), int(size[1])) for size in sizes if size), (0, 0))
 
 
 def _add_region(found: DatasetBuilder, annotated: Annotated, region: Region, where: str) -> None:
@@ -102,8 +98,7 @@ def _add_region(found: DatasetBuilder, annotated: Annotated, region: Region, whe
     if turn[0] % 360 and "points" not in region.value:
         is_ellipse = "radiusX" in region.value
         box = around_ellipse(box, turn[0]) if is_ellipse else enclosing(turned(points, points[0], turn[0]))
-        what = f"expected an upright box, got one turned by {turn[0]:g} degrees"
-        found.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
+        found.note_turned(where, turn[0])
     annotated.add(label, box)
 
 

@@ -9,13 +9,13 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.data.parsing.box_builder import Point, enclosing, finite_numbers, points_of
+from pipeline.data.parsing.box_builder import Point, enclosing, points_of, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders
 from pipeline.data.parsing.text import shown
-from pipeline.data.parsing.xml_json import head_and_tail, read_json
+from pipeline.data.parsing.xml_json import files_with, read_json
 from yolox_core.data.records import DatasetRecords
 
 _KEYS = re.compile(rb'"(shapes|imagePath)"\s*:')
@@ -25,30 +25,23 @@ _FEWEST = {"rectangle": 2, "polygon": 3, "circle": 2, "mask": 2, "oriented_recta
 
 def annotation_files(listing: Listing) -> list[str]:
     """The folder's LabelMe files: *.json with `shapes` or `imagePath` near their beginning or end."""
-    return [name for name in listing.ending(".json") if _looks_like_labelme(listing, name)]
+    return files_with(listing, ".json", _KEYS, begin=b"{")
 
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All annotated images. An image without JSON is not annotated: it is left out, and counted."""
     found = DatasetBuilder(listing)
-    for name in files:
-        document = read_json(listing, name, found.findings)
-        if document is None:
-            continue
-        if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
-            what = "expected an object with a list `shapes`, got something else"
-            found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
-            continue
+    for name, document in read_json(listing, files, found.findings, "an object with a list `shapes`", _has_shapes):
         image, called = _image(listing, name, document)
-        annotated = Annotated(name, _size(document), split_of_folders(name))
+        size = size_of(document.get("imageHeight"), document.get("imageWidth"))
+        annotated = Annotated(name, size, split_of_folders(name))
         if found.claim(image, called, annotated):
             _add_shapes(found, annotated, document["shapes"])
     return found.records(), found.findings
 
 
-def _looks_like_labelme(listing: Listing, name: str) -> bool:
-    text = head_and_tail(listing, name)
-    return text.lstrip().startswith(b"{") and _KEYS.search(text) is not None
+def _has_shapes(document: object) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("shapes"), list)
 
 
 def _image(listing: Listing, name: str, document: dict[str, Any]) -> tuple[str | None, str]:
@@ -58,11 +51,6 @@ def _image(listing: Listing, name: str, document: dict[str, Any]) -> tuple[str |
     stem = PurePosixPath(name).stem
     by_stem = listing.find_image_by_stem(stem, name, path)
     return by_stem or (listing.locate(name, path) if path else None), f"{stem}.*" + (f" or {path}" if path else "")
-
-
-def _size(document: dict[str, Any]) -> tuple[int, int]:
-    numbers = finite_numbers((document.get("imageHeight"), document.get("imageWidth")))
-    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
 
 
 def _add_shapes(found: DatasetBuilder, annotated: Annotated, shapes: list[Any]) -> None:

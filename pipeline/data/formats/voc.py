@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
-from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.box_builder import finite_numbers, size_of
+from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import read_xml
-from yolox_core.data.records import Category, DatasetRecords, ImageRecord
-from yolox_core.structures import Objects
+from yolox_core.data.records import DatasetRecords
 
 _ROOT_TAG = re.compile(rb"<annotation[\s>]")
 _IN_CLASS = re.compile(r"\s+(-1|0|1)$")  # the lists of one class say so behind each name
@@ -32,30 +32,20 @@ def annotation_files(listing: Listing) -> list[str]:
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All annotated images. An image without XML is not annotated: it is left out, and counted."""
-    findings: list[Finding] = []
-    splits = _splits(listing, findings)
-    parsed = [(name, root) for name in files if (root := read_xml(listing, name, findings)) is not None]
-    names = sorted({_class(entry) for _, root in parsed for entry in root.iter("object")} - {""})
-    label_of = {name: label for label, name in enumerate(names)}
-    images: dict[str, ImageRecord] = {}
-    named: set[str] = set()
+    found = DatasetBuilder(listing)
+    splits = _splits(listing, found.findings)
+    parsed = [(name, root) for name in files if (root := read_xml(listing, name, found.findings)) is not None]
+    named: set[str | None] = set()
     for name, root in parsed:
-        image = _image(listing, name, root)
-        named |= {image} if image else set()
-        if image is None or image in images or not listing.exists(image):
-            code, what = "missing-image", f"expected an image called like {_called(name, root)}, got none"
-            if image in images:
-                code, what = "duplicate-annotation", f"{image} has an annotation already, {images[image].annotation}"
-            findings.append(Finding(code, name, what, "annotation left out"))
-            continue
-        split = splits.get(PurePosixPath(image).stem) or split_of_folders(name)
-        images[image] = ImageRecord(0, image, *_size(root), _objects(root, name, label_of, findings), split, name)
-    for image in listing.images:
-        if image not in named:
-            lost = "expected an XML file for it, got none"
-            findings.append(Finding("image-without-annotation", image, lost, "image left out"))
-    categories = tuple(Category(label + 1, name) for name, label in label_of.items())
-    return DatasetRecords(listing.root, categories, [images[name] for name in sorted(images)]), findings
+        image, called = _image(listing, name, root)
+        named.add(image)
+        split = splits.get(PurePosixPath(image or "").stem) or split_of_folders(name)
+        size = size_of(root.findtext("size/height"), root.findtext("size/width"))
+        annotated = Annotated(name, size, split, image_id=0)
+        if found.claim(image, called, annotated):
+            _add_objects(found, annotated, root)
+    classes = {_class(entry) for _, root in parsed for entry in root.iter("object")} - {""}
+    return found.records(sorted(classes), "an XML file for it", named), found.findings
 
 
 def _looks_like_voc(listing: Listing, name: str) -> bool:
@@ -104,38 +94,27 @@ def _is_list(name: str) -> bool:
     return "imagesets" in folders and folders[-1] in ("imagesets", "main")
 
 
-def _image(listing: Listing, name: str, root: ElementTree.Element) -> str | None:
-    """The annotated image: the file of the XML's own name first, for `filename` often outlives a renaming."""
+def _image(listing: Listing, name: str, root: ElementTree.Element) -> tuple[str | None, str]:
+    """The image by the XML's own name first, for `filename` often outlives a renaming; and what was sought."""
     written = (root.findtext("filename") or "").strip()
-    by_stem = listing.find_image_by_stem(PurePosixPath(name).stem, name, written)
-    return by_stem or (listing.find_image([written]) if written else None)
-
-
-def _called(name: str, root: ElementTree.Element) -> str:
-    written = (root.findtext("filename") or "").strip()
-    return f"{PurePosixPath(name).stem}.*" + (f" or {written}" if written else "")
+    stem = PurePosixPath(name).stem
+    image = listing.find_image_by_stem(stem, name, written) or (listing.find_image([written]) if written else None)
+    return image, f"{stem}.*" + (f" or {written}" if written else "")
 
 
 def _class(entry: ElementTree.Element) -> str:
     return (entry.findtext("name") or "").strip()
 
 
-def _size(root: ElementTree.Element) -> tuple[int, int]:
-    numbers = finite_numbers((root.findtext("size/height"), root.findtext("size/width")))
-    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
-
-
-def _objects(root: ElementTree.Element, name: str, label_of: dict[str, int], findings: list[Finding]) -> Objects:
-    rows = []
+def _add_objects(found: DatasetBuilder, annotated: Annotated, root: ElementTree.Element) -> None:
     for position, entry in enumerate(root.iter("object"), 1):
         texts = [(entry.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS]
         box = finite_numbers(texts)
-        place = f"{name}: object {position}"
+        place = f"{annotated.annotation}: object {position}"
         if not _class(entry):
-            findings.append(Finding("unknown-class", place, "expected a name, got none", "box dropped"))
+            found.drop("unknown-class", place, "expected a name, got none")
         elif box is None:
             what = f"expected {', '.join(CORNERS)} in finite numbers, got {shown(texts)}"
-            findings.append(Finding("box-not-numbers", place, what, "box dropped"))
+            found.drop("box-not-numbers", place, what)
         else:
-            rows.append((box, label_of[_class(entry)], False))
-    return Objects.of(rows)
+            annotated.add(_class(entry), box)

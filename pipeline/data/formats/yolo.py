@@ -6,7 +6,7 @@ classes.txt or *.names; category ids count from 1, where ours are not found in d
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,12 +23,7 @@ from yolox_core.errors import InputError
 from yolox_core.structures import Objects
 
 _MAX_CLASSES = 10_000  # a larger index is a mistake, not a class
-
-
-@dataclass(frozen=True)
-class _Line:
-    label: int
-    box: tuple[float, float, float, float]  # xyxy as shares of width and height
+_Row = tuple[tuple[float, float, float, float], int, bool]  # of Objects.of, boxes as shares of width and height
 
 
 def annotation_files(listing: Listing) -> list[str]:
@@ -53,10 +48,10 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     used: set[str] = set()
     images = []
     for image in listing.images:
-        label_file = next((name for name in _label_candidates(image) if name in lines), None)
-        used |= {label_file} if label_file else set()
+        label_file = next((name for name in _label_candidates(image) if name in lines), "")
+        used.add(label_file)
         split = splits.get(image) or (None if splits or own else split_of_folders(image))
-        record = _record(listing, image, label_file, lines, split, findings)
+        record = _record(listing, image, label_file, lines.get(label_file, []), split, findings)
         if record:
             images.append(replace(record, image_id=image_ids[image]) if image_ids else record)
     bare = [record.file_name for record in images if not record.annotation]
@@ -111,33 +106,24 @@ def _label_candidates(image: str) -> list[str]:
 
 
 def _record(
-    listing: Listing,
-    image: str,
-    label_file: str | None,
-    lines: Mapping[str, list[_Line]],
-    split: str | None,
-    findings: list[Finding],
+    listing: Listing, image: str, label_file: str, rows: list[_Row], split: str | None, findings: list[Finding]
 ) -> ImageRecord | None:
     """The image with its boxes in pixels, for which its true size must be known."""
     if not listing.exists(image):
-        boxes = len(lines[label_file]) if label_file else 0
         what = "expected an image, got a link to nowhere"
-        findings.append(Finding("missing-image", image, what, f"image and its {boxes} boxes left out"))
+        findings.append(Finding("missing-image", image, what, f"image and its {len(rows)} boxes left out"))
         return None
     try:
         height, width = image_size(listing.root / image)
     except InputError as refused:
         findings.append(Finding("unreadable-image", image, str(refused).partition(": ")[2], "image left out"))
         return None
-    rows = [
-        ((x1 * width, y1 * height, x2 * width, y2 * height), line.label, False)
-        for line in (lines[label_file] if label_file else [])
-        for x1, y1, x2, y2 in [line.box]
-    ]
-    return ImageRecord(0, image, height, width, Objects.of(rows), split, label_file or "")
+    boxes = ((x1 * width, y1 * height, x2 * width, y2 * height) for (x1, y1, x2, y2), _, _ in rows)
+    objects = Objects.of((box, label, ignore) for box, (_, label, ignore) in zip(boxes, rows, strict=True))
+    return ImageRecord(0, image, height, width, objects, split, label_file)
 
 
-def _parse(listing: Listing, name: str, names: tuple[str, ...] | None, findings: list[Finding]) -> list[_Line]:
+def _parse(listing: Listing, name: str, names: tuple[str, ...] | None, findings: list[Finding]) -> list[_Row]:
     try:
         text = (listing.root / name).read_text(encoding="utf-8-sig", errors="replace")
     except OSError as failed:
@@ -170,19 +156,19 @@ def _problem(words: list[str], names: tuple[str, ...] | None) -> tuple[str, str]
     return None
 
 
-def _line(numbers: list[float]) -> _Line:
+def _line(numbers: list[float]) -> _Row:
     if len(numbers) == 5:
         label, cx, cy, width, height = numbers
-        return _Line(int(label), (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2))
+        return (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), int(label), False
     xs, ys = numbers[1::2], numbers[2::2]
-    return _Line(int(numbers[0]), (min(xs), min(ys), max(xs), max(ys)))
+    return (min(xs), min(ys), max(xs), max(ys)), int(numbers[0]), False
 
 
 def _categories(
-    names: tuple[str, ...] | None, lines: Mapping[str, list[_Line]], findings: list[Finding]
+    names: tuple[str, ...] | None, lines: Mapping[str, list[_Row]], findings: list[Finding]
 ) -> tuple[Category, ...]:
     if not names:
-        count = 1 + max((line.label for entries in lines.values() for line in entries), default=-1)
+        count = 1 + max((label for rows in lines.values() for _, label, _ in rows), default=-1)
         names = tuple(f"class_{label}" for label in range(count))
         what = "expected data.yaml, classes.txt or *.names with the class names, got none"
         findings.append(Finding("no-class-names", "the data set", what, f"called {', '.join(names[:3])} ..."))

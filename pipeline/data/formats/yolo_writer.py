@@ -15,12 +15,12 @@ from pipeline.data.formats.image_sizes import with_own_sizes
 from pipeline.data.formats.yolo import label_path
 from pipeline.data.parsing import yaml_text
 from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.split_names import SPLITS
 from pipeline.data.parsing.text import first_double
 from yolox_core.atomic_files import write_text
 from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 
-SPLITS = ("train", "val", "test")
 _DIGITS = 10  # of a share: 2e-6 px in an image of 20,000 px
 
 

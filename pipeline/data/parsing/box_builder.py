@@ -16,6 +16,12 @@ def finite_numbers(values: Iterable[object]) -> list[float] | None:
     return numbers if all(abs(number) <= LARGEST for number in numbers) else None
 
 
+def size_of(height: object, width: object) -> tuple[int, int]:
+    """(height, width) px as a document gives them; 0 where it does not say, or not in numbers."""
+    numbers = finite_numbers((height, width))
+    return (int(numbers[0]), int(numbers[1])) if numbers else (0, 0)
+
+
 def points_of(value: object) -> list[Point] | None:
     """A document's list of points; None where it is none, or one of them is not two numbers."""
     if not isinstance(value, list):

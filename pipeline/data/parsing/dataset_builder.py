@@ -1,6 +1,6 @@
 """The annotated images of a folder while they are found: each once, its objects by class name until all are known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.data.parsing.findings import Finding
@@ -58,6 +58,11 @@ class DatasetBuilder:
         """Note an object that cannot be used."""
         self.findings.append(Finding(code, where, what, "box dropped"))
 
+    def note_turned(self, where: str, degrees: float) -> None:
+        """Note that a box is the upright one around a turned one."""
+        what = f"expected an upright box, got one turned by {degrees:g} degrees"
+        self.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
+
     def own_size(self, image: str) -> tuple[int, int] | None:
         """(height, width) px of the image's file, for annotations in shares; None where it is no readable image."""
         try:
@@ -65,11 +70,16 @@ class DatasetBuilder:
         except InputError:
             return None
 
-    def records(self, names: Iterable[str] = ()) -> DatasetRecords:
-        """The data set. Classes stand in the order of `names`, then by name; an image nobody annotated is counted."""
+    def records(
+        self, names: Iterable[str] = (), wanted: str = "an annotation of it", known: Collection[str | None] = ()
+    ) -> DatasetRecords:
+        """The data set. Classes stand in the order of `names`, then by name.
+
+        A finding each of images that nobody annotated, which lack what is `wanted`, but for `known` ones.
+        """
         for image in self.listing.images:
-            if image not in self.images:
-                lost = "expected an annotation of it, got none"
+            if image not in self.images and image not in known:
+                lost = f"expected {wanted}, got none"
                 self.findings.append(Finding("image-without-annotation", image, lost, "image left out"))
         used = {name for annotated in self.images.values() for name, _, _ in annotated.objects}
         label_of = {name: label for label, name in enumerate(dict.fromkeys([*names, *sorted(used)]))}

@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+SPLITS = ("train", "val", "test")  # each held out further than the one before
 _WORDS = {"train": "train", "training": "train", "trainval": "train"}
 _WORDS |= {"val": "val", "valid": "val", "validation": "val", "dev": "val"}
 _WORDS |= {"test": "test", "testing": "test"}
@@ -28,4 +29,6 @@ def split_of_file(name: str) -> str | None:
     return next((split for split in map(split_of_word, words) if split), None) or split_of_folders(name)
 
 
-HELD_OUT = ("train", "val", "test")
+def held_out(split: str | None) -> int:
+    """How far images of a split are held out: an image in two splits must not be trained on."""
+    return SPLITS.index(split) if split in SPLITS else -1

@@ -7,6 +7,8 @@ them is expanded: no annotation needs them, and a few lines of them can fill any
 import codecs
 import json
 import os
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -17,13 +19,21 @@ from pipeline.data.parsing.folder_listing import Listing
 _LOOKED_AT = 16 * 1024  # bytes at either end
 
 
-def read_json(listing: Listing, name: str, findings: list[Finding]) -> Any:
-    """The JSON document `name`; None, with a finding, where it cannot be read."""
-    try:
-        return json.loads((listing.root / name).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as broken:
-        _unreadable(name, "JSON", broken, findings)
-        return None
+def read_json(
+    listing: Listing, files: Iterable[str], findings: list[Finding], shape: str, fits: Callable[[Any], bool]
+) -> Iterator[tuple[str, Any]]:
+    """Each file with its JSON document; a finding of those that cannot be read, or are of another shape."""
+    for name in files:
+        try:
+            document = json.loads((listing.root / name).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as broken:
+            _unreadable(name, "JSON", broken, findings)
+            continue
+        if fits(document):
+            yield name, document
+        else:
+            what = f"expected {shape}, got something else"
+            findings.append(Finding("unreadable-annotation", name, what, "file left out"))
 
 
 def read_xml(listing: Listing, name: str, findings: list[Finding]) -> ElementTree.Element | None:
@@ -39,8 +49,20 @@ def read_xml(listing: Listing, name: str, findings: list[Finding]) -> ElementTre
         return None
 
 
-def head_and_tail(listing: Listing, name: str) -> bytes:
-    """The file's first and last bytes, by which a format is told without reading images that lie between them."""
+def files_with(listing: Listing, suffix: str, pattern: re.Pattern[bytes], begin: bytes = b"") -> list[str]:
+    """Files of the folder that begin so, and hold the pattern near their beginning or end.
+
+    So a format is told without reading images that lie between them.
+    """
+
+    def fits(name: str) -> bool:
+        text = _head_and_tail(listing, name)
+        return text.lstrip().startswith(begin) and pattern.search(text) is not None
+
+    return list(filter(fits, listing.ending(suffix)))
+
+
+def _head_and_tail(listing: Listing, name: str) -> bytes:
     try:
         with (listing.root / name).open("rb") as file:
             head = file.read(_LOOKED_AT)

@@ -15,8 +15,9 @@ from pipeline.config.digests import text_sha256
 from pipeline.config.settings import SplitSettings
 from pipeline.data.checks.duplicate_findings import groups_of
 from pipeline.data.coco.coco import read_coco, write_coco
+from pipeline.data.parsing.split_names import SPLITS
 from pipeline.data.prepare.repeat_factors import balanced
-from pipeline.data.prepare.split import SPLITS, split, split_fold
+from pipeline.data.prepare.split import split, split_fold
 from yolox_core.atomic_files import new_folder, write_json
 from yolox_core.data.records import DatasetRecords, ImageRecord, described
 from yolox_core.errors import InputError

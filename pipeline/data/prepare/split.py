@@ -20,11 +20,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pipeline.data.checks.duplicate_findings import groups_of
+from pipeline.data.parsing.split_names import SPLITS, held_out
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 
-SPLITS = ("train", "val", "test")
-_HELD_OUT = {"train": 0, "val": 1, "test": 2}
 LARGEST_GROUP = 20  # pictures that fall as one; of a fixed camera all are alike
 LARGEST_SHARE = 0.05  # of the images, in one group
 FEWEST = 3  # images of a class that is to stand on every side
@@ -187,6 +186,6 @@ def _furthest(sides: list[str], digests: Sequence[str]) -> dict[str, str]:
     """The side of each content that is held out furthest."""
     furthest: dict[str, str] = {}
     for side, digest in zip(sides, digests, strict=True):
-        if _HELD_OUT[side] >= _HELD_OUT[furthest.get(digest, "train")]:
+        if held_out(side) >= held_out(furthest.get(digest, "train")):
             furthest[digest] = side
     return furthest

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from pipeline.data.parsing.text import reason
 from pipeline.data.sources.limits import LIMITS, Budget, Limits
 from pipeline.data.sources.safe_names import inner_name
 from yolox_core.errors import InputError
@@ -65,11 +66,11 @@ def unpack(archive: Path, folder: Path, where: str, limits: Limits = LIMITS) -> 
     except InputError:
         raise
     except DAMAGE as damage:
-        raise InputError(f"{where}: damaged or no archive ({_told(damage)}). Fetch or pack it again.") from damage
+        raise InputError(f"{where}: damaged or no archive ({reason(damage)}). Fetch or pack it again.") from damage
     except OSError as failed:
         if failed.errno not in (None, errno.EINVAL):  # invalid: a place before the file's start
             raise  # of the disk, and told as such
-        raise InputError(f"{where}: damaged or no archive ({_told(failed)}). Fetch or pack it again.") from failed
+        raise InputError(f"{where}: damaged or no archive ({reason(failed)}). Fetch or pack it again.") from failed
     if not seen:
         raise InputError(f"{where}: expected an archive of images, got an empty one.")
     return len(seen)
@@ -173,7 +174,3 @@ def _special(where: str, name: str) -> InputError:
 
 def _twice(where: str, name: str) -> InputError:
     return InputError(f"{where}: expected each name once, got {name!r} twice. Rename one of them and pack again.")
-
-
-def _told(failed: Exception) -> str:
-    return " ".join(str(failed).split())[:160] or type(failed).__name__

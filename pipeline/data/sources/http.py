@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pipeline.config.digests import file_sha256
 from pipeline.config.source_spec import WEB, SourceSettings
 from pipeline.console.progress_bar import Transfer
+from pipeline.data.parsing.text import reason
 from pipeline.data.sources.limits import Budget
 from yolox_core.errors import InputError
 
@@ -121,7 +122,6 @@ def _opener(source: SourceSettings) -> urllib.request.OpenerDirector:
 
 
 def _unreached(source: SourceSettings, path: Path, failed: Exception) -> InputError:
-    reason = " ".join(str(failed).split())[:160] or type(failed).__name__
     held = path.stat().st_size if path.exists() else 0
     kept = f" {held} bytes are kept; the next try goes on from there." if held else " Check address and network."
-    return InputError(f"{source.shown}: expected an archive, got {type(failed).__name__} ({reason}).{kept}")
+    return InputError(f"{source.shown}: expected an archive, got {type(failed).__name__} ({reason(failed)}).{kept}")

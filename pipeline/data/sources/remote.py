@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.config.source_spec import SourceSettings
 from pipeline.console.progress_bar import Transfer
+from pipeline.data.parsing.text import reason
 from pipeline.data.sources.limits import Budget
 from pipeline.data.sources.safe_names import inner_name
 from yolox_core.atomic_files import write_text
@@ -206,20 +207,16 @@ def _told(source: SourceSettings) -> Iterator[None]:
     except InputError:
         raise
     except FileNotFoundError as missing:
-        raise InputError(f"{source.shown}: expected images, got nothing there ({_reason(missing)}).") from missing
+        raise InputError(f"{source.shown}: expected images, got nothing there ({reason(missing)}).") from missing
     except ImportError as missing:
         protocol = source.path.partition("://")[0]
         package = f"'yolox-pipeline[{EXTRAS[protocol]}]'" if protocol in EXTRAS else "the package that it names"
         raise InputError(
-            f"{source.shown}: expected a package that reads {protocol}://, got none ({_reason(missing)}). "
+            f"{source.shown}: expected a package that reads {protocol}://, got none ({reason(missing)}). "
             f"Install it: pip install {package}."
         ) from missing
     except Exception as failed:
         raise InputError(
-            f"{source.shown}: expected images there, got {type(failed).__name__} ({_reason(failed)}). "
+            f"{source.shown}: expected images there, got {type(failed).__name__} ({reason(failed)}). "
             "Check address, rights and network."
         ) from failed
-
-
-def _reason(failed: Exception) -> str:
-    return " ".join(str(failed).split())[:160]

@@ -1,23 +1,12 @@
 """The five outlines of the synthetic data set, which alone tell its classes apart."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]  # [n, 2] x, y; centred, at most 1 from the centre
-
-
-def _circle() -> Points:
-    return _around(48)
-
-
-def _square() -> Points:
-    return _around(4, turn=0.5)
-
-
-def _triangle() -> Points:
-    return _around(3)
 
 
 def _star() -> Points:
@@ -45,11 +34,11 @@ def _around(count: int, turn: float = 0.0) -> Points:
 
 
 OUTLINES: dict[str, Callable[[], Points]] = {
-    "circle": _circle,
+    "circle": partial(_around, 48),
     "cross": _cross,
-    "square": _square,
+    "square": partial(_around, 4, turn=0.5),
     "star": _star,
-    "triangle": _triangle,
+    "triangle": partial(_around, 3),
 }
 
 

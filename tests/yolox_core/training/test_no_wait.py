@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
+from tests.yolox_core.batches import training_batches
 from tests.yolox_core.training.small import scenes, small_recipe
 from yolox_core.collectives import World
 from yolox_core.config import ASSIGN_RULES, AssignRule
 from yolox_core.data.dataset import TrainingSet
 from yolox_core.data.epoch_plan import epoch_plan, training_sizes
-from yolox_core.data.loader import training_batches
 from yolox_core.loss.simota import SimOTA
 from yolox_core.model.yolox import build_model
 from yolox_core.ops import gather
