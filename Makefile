@@ -23,8 +23,9 @@ export DATA
 export SET
 export PRESET
 
-# At the start of a recipe: the project's own programs come first.
-ACTIVE = export PATH="$$PWD/.venv/bin:$$PATH";
+# At the start of a recipe: the project's own programs come first. Compiled files are kept although containers often say
+# otherwise: PyTorch and MLflow compiled anew take 1.5 s each, in every process, and there are a hundred.
+ACTIVE = export PATH="$$PWD/.venv/bin:$$PATH"; unset PYTHONDONTWRITEBYTECODE;
 # At the start of a recipe: uv from PATH, else a private one.
 FIND_UV = uv=$$(command -v uv) || uv=.uv/bin/uv;
 

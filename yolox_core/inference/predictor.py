@@ -89,10 +89,7 @@ class Predictor:
         return self._runtime.batch
 
     def stream(
-        self,
-        images: Iterable[Source],
-        confidence: float | None = None,
-        nms_iou: float | None = None,
+        self, images: Iterable[Source], confidence: float | None = None, nms_iou: float | None = None
     ) -> Generator[Answer, None, None]:
         """As `predict`, for any number of images, files or their bytes, in their order and in bounded memory.
 

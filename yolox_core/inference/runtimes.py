@@ -147,14 +147,8 @@ def _openvino(path: Path, threads: int) -> Runtime:
 
 def _once_needed(make: Callable[[], Decoder]) -> Decoder:
     """What `make` gives, made at the first call: streams have no use for it."""
-    made: list[Decoder] = []
-
-    def run(images_BCHW: Tensor) -> Tensor:
-        if not made:
-            made.append(make())
-        return made[0](images_BCHW)
-
-    return run
+    made = cache(make)
+    return lambda images_BCHW: made()(images_BCHW)
 
 
 def read_openvino(path: Path) -> Any:

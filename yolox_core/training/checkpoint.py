@@ -35,6 +35,8 @@ KEPT = 2
 NAME = re.compile(r"epoch_\d{5}(_step_\d{6})?\.pt")  # their order by name is their order in time
 BEST = "best.pt"
 PROGRESS = "progress.json"
+# of the state: all that is no tensor but the history
+NUMBERS = ("epoch", "step", "step_in_epoch", "epoch_totals", "closing_start", "best_map", "best_epoch", "stale")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # what a user can mend
 
 
@@ -91,16 +93,7 @@ def _content(state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: 
         "model": state.model.state_dict(),
         "ema": {"model": state.ema.model.state_dict(), "updates": state.ema.updates},
         "optimizer": state.optimizer.state_dict(),
-        "progress": {
-            "epoch": state.epoch,
-            "step": state.step,
-            "step_in_epoch": state.step_in_epoch,
-            "epoch_totals": state.epoch_totals,
-            "closing_start": state.closing_start,
-            "best_map": state.best_map,
-            "best_epoch": state.best_epoch,
-            "stale": state.stale,
-        },
+        "progress": {name: getattr(state, name) for name in NUMBERS},
         "history": state.history,
         "rng": torch.get_rng_state(),
         "threads": threads,

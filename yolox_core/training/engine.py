@@ -343,10 +343,7 @@ class _Meter:
         return (self.steps - self.earlier) * self.job.recipe.train.batch_size / (time.perf_counter() - self.began)
 
     def timing(self) -> dict[str, float]:
-        return {
-            "train_s": time.perf_counter() - self.began,
-            "images_per_second": self.rate(),
-        }
+        return {"train_s": time.perf_counter() - self.began, "images_per_second": self.rate()}
 
 
 @contextmanager

@@ -75,11 +75,8 @@ def _once_each(images: list[ImageRecord]) -> tuple[list[ImageRecord], list[Findi
         if first is record:
             continue
         split = max(first.split, record.split, key=held_out)
-        of_name[record.file_name] = replace(
-            first,
-            split=split,
-            objects=Objects.joined((first.objects, record.objects)),
-        )
+        joined = Objects.joined((first.objects, record.objects))
+        of_name[record.file_name] = replace(first, split=split, objects=joined)
         what = f"{record.file_name} has an entry already, {first.annotation}"
         findings.append(Finding("duplicate-image-entry", record.annotation, what, f"boxes joined, split {split}"))
     return list(of_name.values()), findings

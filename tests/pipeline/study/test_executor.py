@@ -13,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+from pipeline.study import executor
 from pipeline.study.design import DataChoice
 from pipeline.study.rows import read_rows
 from pipeline.study.single_run import parts_of
@@ -47,11 +48,10 @@ def test_folds_hold_every_image_once_and_set_aside_what_the_study_is_not_about(t
     assert parts_of(fewer, choice, 1).held_out.images == parts[1].held_out.images
 
 
-def loop(folder: Path, *more: str, data: tuple[str, ...] | None = None) -> str:
-    words = [sys.executable, "-m", "pipeline.study.executor", folder / "study.yaml"]
-    words += ("--data", f"scenes={folder / 'data'}") if data is None else data
+def loop(folder: Path, *more: str) -> str:
+    words = [sys.executable, "-m", "pipeline.study.executor", str(folder / "study.yaml")]
     told = subprocess.run(
-        [*map(str, words), "--out", str(folder / "runs.jsonl"), "--device", "cpu", *more],
+        [*words, "--data", f"scenes={folder / 'data'}", "--out", str(folder / "runs.jsonl"), "--device", "cpu", *more],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -133,8 +133,17 @@ def test_other_images_under_the_same_name_are_refused(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_data_that_a_study_needs_is_asked_for(tmp_path: Path, given: tuple[str, ...], message: str) -> None:
+def test_data_that_a_study_needs_is_asked_for(
+    tmp_path: Path,
+    given: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "study.yaml").write_text(SHIPPED.read_text())
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        loop(tmp_path, data=given)
-    assert message in refused.value.stderr and "Traceback" not in refused.value.stderr
+    words = [str(tmp_path / "study.yaml"), *given, "--out", str(tmp_path / "runs.jsonl"), "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", ["executor", *words])
+    with pytest.raises(SystemExit) as refused:
+        executor.main()
+    line = capsys.readouterr().err
+    assert refused.value.code == 2 and message in line and line.count("\n") == 1

@@ -165,9 +165,9 @@ def test_two_commands_at_once_unpack_once(folder: Path, project: Path) -> None:
     """
     command = [sys.executable, "-c", script, str(packed(folder))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = "".join(process.communicate(timeout=60)[0] for process in running)
-    assert [process.returncode for process in running] == [0, 0, 0]
+    assert [process.returncode for process in running] == [0, 0]
     assert told == "unpacked\n"
     assert len(list(project.glob("data/sources/*/files/Annotations/*"))) == 12
 
