@@ -1,6 +1,7 @@
 """`yolox promote` and `yolox rollback` on small detectors that were really trained, in a real store."""
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def test_a_worse_one_is_refused_with_its_interval(yolox: Yolox, versions: Versio
     assert versions.champion() == "1" and versions.tags("2") == before
     yolox("promote", "2", "--if-cheaper").refused("fewer GFLOPs and a map at most 0.01 worse")
     yolox("rollback").refused("before version 1, got none", "nothing to go back to")
+    assert versions.champion() == "1"
+
+
+def test_one_that_may_be_better_or_worse_is_refused(yolox: Yolox, versions: Versions, models: Models) -> None:
+    versions.register(models.good)
+    versions.register(models.near)
+    ended = yolox("promote", "2")
+    ended.refused("better than that of champion version 1", "Nothing was moved")
+    interval = re.search(r"95% interval (\S+) to ([-+.\d]+)", ended.line)
+    assert interval and float(interval[1]) < 0 < float(interval[2]), ended.line
     assert versions.champion() == "1"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.git_state import sha256
+from pipeline.config.digests import file_sha256
 from pipeline.registry.evidence import Evidence, HeldOut
 from pipeline.registry.register import CHALLENGER, CHAMPION, DataSource, Release, register, resolve
 from pipeline.registry.resolve import versions
@@ -65,7 +65,7 @@ def test_registering_twice_makes_one_version_with_the_newest_figures(project: Pa
     assert first == second
     assert (first.version, first.alias, first.tracking_uri) == ("1", CHAMPION, "sqlite:///mlflow.db")
     assert version.tags["test/map"] == "0.625"
-    assert version.tags["model.sha256"] == first.weights_sha256 == sha256(release.folder / "model.safetensors")
+    assert version.tags["model.sha256"] == first.weights_sha256 == file_sha256(release.folder / "model.safetensors")
     assert version.tags["git.commit"] == "0" * 40
     assert version.tags["cost/gflops"] == "0.5" and version.tags["cost/parameters"] == "1234"
 
@@ -92,7 +92,7 @@ def test_aliases_follow_the_rule(project: Path) -> None:
     for reference, release in (("@champion", two), ("/1", one)):
         folder = resolve(f"models:/yolox-detector{reference}")
         assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.onnx", "model.safetensors"]
-        assert sha256(folder / "model.safetensors") == sha256(release.folder / "model.safetensors")
+        assert file_sha256(folder / "model.safetensors") == file_sha256(release.folder / "model.safetensors")
 
 
 def test_the_packaged_model_carries_the_detector_and_no_pickle(project: Path) -> None:
