@@ -46,7 +46,7 @@ read = time.monotonic()
 findings += [finding for _, wrong in check_boxes(records.images) for finding in wrong]
 findings += check_classes(records) + check_sizes(records, 640)
 ended = time.monotonic()
-boxes = sum(len(record.boxes_G4) for record in records.images)
+boxes = sum(len(record.objects) for record in records.images)
 print(json.dumps({"images": len(records.images), "boxes": boxes, "findings": len(findings), "read_s": read - began,
                   "check_s": ended - read, "peak_mib": peak_mib()}))
 """

@@ -24,8 +24,12 @@ def code_digest(modules: Iterable[str], root: Path = ROOT) -> str:
 
 @cache
 def _digest(name: str, root: Path) -> str:
+    tree = _WithoutTypes().visit(ast.parse(_file(name, root).read_text(encoding="utf-8")))
     plain = _Plain(root)
-    tree = plain.visit(ast.parse(_file(name, root).read_text(encoding="utf-8")))
+    for node in ast.walk(tree):  # before the tree is gone through: imports of imports from within would go too deep
+        if isinstance(node, ast.ImportFrom):
+            plain.visit_ImportFrom(node)
+    tree = plain.visit(tree)
     return text_sha256("\n".join([*sorted(plain.imported), _text(tree)]))
 
 
@@ -38,6 +42,15 @@ def _is_module(name: str, root: Path) -> bool:
     return name.partition(".")[0] in PACKAGES and _file(name, root).is_file()
 
 
+class _WithoutTypes(ast.NodeTransformer):
+    """Takes out what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> Any:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return [kept for statement in node.orelse if (kept := self.visit(statement)) is not None]
+        return self.generic_visit(node)
+
+
 class _Plain(ast.NodeTransformer):
     """Takes out docstrings and the project's own imports, which it collects."""
 
@@ -48,7 +61,9 @@ class _Plain(ast.NodeTransformer):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
         source = node.module or ""
-        if node.level or source.partition(".")[0] not in PACKAGES:
+        if node.level:
+            raise ValueError(f"a relative import cannot be followed: line {node.lineno}, {ast.unparse(node)}")
+        if source.partition(".")[0] not in PACKAGES:
             return node
         for alias in node.names:
             inner = f"{source}.{alias.name}"
@@ -61,7 +76,7 @@ class _Plain(ast.NodeTransformer):
     def visit_Import(self, node: ast.Import) -> ast.AST | None:
         for alias in node.names:
             if _is_module(alias.name, self._root):
-                self.imported.add(f"{_digest(alias.name, self._root)} {alias.asname or alias.name}")
+                raise ValueError(f"expected `from ... import`: line {node.lineno}, {ast.unparse(node)}")
         return node
 
     def _stand_in(self, module: str, name: str) -> str:
@@ -71,11 +86,6 @@ class _Plain(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         # not a statement: imports at the top of a file, and of a function, come before what uses them
         return ast.Name(self._modules.get(node.id, node.id), node.ctx)
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return None
-        return self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """A text that nothing takes is a docstring."""

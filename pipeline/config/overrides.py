@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.config.params_file import flattened, read_params
+from pipeline.config.flattening import flattened
+from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings, load_settings, settings_from
 from yolox_core.errors import InputError, nearest
 

@@ -1,7 +1,6 @@
-"""params.yaml as a file: read as plain values, edited with its comments kept, its values under dotted names."""
+"""params.yaml as a file: read as plain values, edited with its comments kept."""
 
 import io
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,6 @@ def read_params(path: Path = paths.PARAMS) -> dict[str, Any]:
     """What the file says, not checked (pipeline/config/settings.py does that); empty where it says nothing."""
     plain: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     return plain
-
-
-def flattened(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every single value under its dotted name, in order; an empty section counts as a value."""
-    for name, value in plain.items():
-        if isinstance(value, Mapping) and value:
-            yield from flattened(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 class YamlEditor:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pipeline.config import paths
-
 PARAMS = Path("params.yaml")
 
 FINGERPRINT = Path("data/fingerprint.json")  # what the source looks like, cheaply
@@ -37,15 +35,11 @@ EXPORT = Path("reports/export.json")
 REGISTRATION = Path("reports/registration.json")
 REPORT = Path("reports/report.html")
 
+# of projects that `yolox init` made
+PACKAGE = Path("data/package.json")  # which release of the package
+DISTRIBUTION = "yolox-pipeline"
+
 
 def prepared(split: str) -> Path:
     """The COCO file of one split: train, val or test."""
     return PREPARED / f"{split}.json"
-
-
-DISTRIBUTION = "yolox-pipeline"
-
-
-PACKAGE = paths.FINGERPRINT.with_name(
-    "package.json"
-)  # made in such projects alone, so not among pipeline/config/paths.py

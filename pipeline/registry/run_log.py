@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config.params_file import flattened
+from pipeline.config.flattening import flattened
 from pipeline.registry.run_history import Row, next_epoch, read_rows, send_rows, timed
 from pipeline.registry.store import artifact_location, connect, is_missing, load_mlflow, shown, tracking_uri
 from yolox_core.atomic_files import write_json

@@ -4,8 +4,9 @@ facts.py reads their files, example_images.py draws, page.py lays it out; here t
 """
 
 from pipeline.config import paths
+from pipeline.config.flattening import flattened
 from pipeline.config.git_state import project_state
-from pipeline.config.params_file import flattened, read_params
+from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
 from pipeline.data.parsing.split_names import SPLITS

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.digests import value_sha256
-from pipeline.config.params_file import flattened
+from pipeline.config.flattening import flattened
 from pipeline.reports.csv_text import csv_of_rows
 from pipeline.study.design import Run, Study
 from yolox_core.atomic_files import write_text

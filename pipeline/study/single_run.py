@@ -1,6 +1,6 @@
 """One run of a study: train, then measure on images that were held out, on those trained on, and on those set aside.
 
-Needs the core alone, so that it runs on a machine that has PyTorch and nothing else.
+Needs neither Ray nor MLflow nor DVC, so that it runs on a machine that has PyTorch and little else.
 """
 
 import dataclasses

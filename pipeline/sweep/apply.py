@@ -3,7 +3,7 @@
 import yaml
 
 from pipeline.config import paths
-from pipeline.config.params_file import YamlEditor
+from pipeline.config.params_file import YamlEditor, read_params
 from pipeline.config.settings import settings_from
 from pipeline.sweep.space import with_values
 from pipeline.sweep.trial import RESULTS
@@ -17,9 +17,8 @@ def apply() -> None:
     if not best.is_file():
         raise InputError(f"{best}: no such file. Run `yolox sweep` first.")
     chosen = yaml.safe_load(best.read_text(encoding="utf-8"))["params"]
-    text = paths.PARAMS.read_text(encoding="utf-8")
-    settings_from(with_values(yaml.safe_load(text), chosen))
-    editor = YamlEditor(text)
+    settings_from(with_values(read_params(), chosen))
+    editor = YamlEditor(paths.PARAMS.read_text(encoding="utf-8"))
     for name, value in chosen.items():
         print(f"{name}: {editor.put(name, value)} -> {value}")
     write_text(paths.PARAMS, editor.text())

@@ -26,11 +26,15 @@ def engine_digest() -> str:
 def records_digest(records: DatasetRecords, content: Mapping[str, str]) -> str:
     """sha256 of images and objects in their order; `content` is the sha256 of each image by its name.
 
-    Names count no more than paths do: the engine draws by position.
+    Names count no more than paths do: the engine draws by position. Of image ids the order counts, by which an
+    evaluation ranks equal scores.
     """
     digest = hashlib.sha256(json.dumps([records.class_names, records.category_ids]).encode())
+    place = {number: at for at, number in enumerate(sorted({image.image_id for image in records.images}))}
     for image in records.images:
-        known = f"\n{content[image.file_name]} {image.height} {image.width} {len(image.objects)}\n"
+        known = (
+            f"\n{place[image.image_id]} {content[image.file_name]} {image.height} {image.width} {len(image.objects)}\n"
+        )
         digest.update(known.encode())
         digest.update(image.objects.boxes_G4.astype("<f4").tobytes())
         digest.update(image.objects.labels_G.astype("<i8").tobytes())

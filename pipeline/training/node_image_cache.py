@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.config.digests import file_sha256
 from yolox_core.atomic_files import write_bytes
 from yolox_core.errors import InputError
 
@@ -97,7 +98,7 @@ def check_folder(folder: Path, digests: Mapping[str, str], worker: str) -> None:
     for name in {names[0], names[len(names) // 2], names[-1]}:
         path = folder / name
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            found = file_sha256(path)
         except OSError as missing:
             raise InputError(
                 f"{worker}: {path}: not on this node ({missing.strerror}). Share the project's folder among the nodes, "

@@ -21,7 +21,7 @@ from pipeline.training.run_lock import lock_if_free
 from yolox_core.errors import InputError
 from yolox_core.training import checkpoint
 
-RUN_NAME = re.compile(r".+-[0-9a-f]{10}")  # run_folder.py; anything else under runs/ is somebody else's
+RUN_NAME = re.compile(r".+-[0-9a-f]{10}")  # training/driver.py names them; anything else under runs/ is somebody else's
 FRESH_S = 24 * 3600.0  # what was touched since may be about to be trained, or released
 
 

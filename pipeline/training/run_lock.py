@@ -24,7 +24,7 @@ def run_lock(run: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     try:
         lock.acquire(timeout=within_s)
     except Timeout:
-        raise InputError(f"{run}: another process is training this run. Wait for it, or end it.") from None
+        raise InputError(f"{run}: another process works in this folder. Wait for it, or end it.") from None
     try:
         yield
     finally:

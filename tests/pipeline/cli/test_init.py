@@ -69,7 +69,7 @@ def test_the_release_is_what_is_installed(yolox: Yolox) -> None:
     yolox("init", "mine")
     package.run(load_settings(Path("mine/params.yaml")))
     said = json.loads(paths.PACKAGE.read_text())
-    assert said["version"] == version("yolox-pipeline") and len(said["detector"]) == 64
+    assert said["version"] == version("yolox-pipeline") and len(said["code"]) == 64
 
 
 def test_inside_a_repository_of_the_users_nothing_of_theirs_changes(yolox: Yolox) -> None:

@@ -80,6 +80,17 @@ def test_an_edit_of_anything_else_keeps_it(tmp_path: Path, name: str, old: str, 
     assert digest(tmp_path / "edited", edited(name, old, new)) == digest(tmp_path / "plain", FILES)
 
 
+def test_what_runs_instead_of_imports_for_types_counts(tmp_path: Path) -> None:
+    otherwise = edited("yolox_core/engine.py", "import Apart\n", "import Apart\nelse:\n    Apart = int\n")
+    assert digest(tmp_path / "edited", otherwise) != digest(tmp_path / "plain", FILES)
+
+
+@pytest.mark.parametrize("line", ["from . import boxes", "from .loss import total", "import yolox_core.boxes"])
+def test_an_import_that_cannot_be_followed_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ValueError, match=r"line 4"):
+        digest(tmp_path / "edited", edited("yolox_core/engine.py", "from yolox_core import boxes", line))
+
+
 def test_names_of_files_do_not_count(tmp_path: Path) -> None:
     renames = {"boxes": "areas", "loss": "detection_loss", "lazy": "eager"}
     moved = dict(FILES)
