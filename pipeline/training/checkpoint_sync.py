@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from yolox_core.errors import InputError
-from yolox_core.training.checkpoint import NAME
+from yolox_core.training.checkpoint import NAME, PROGRESS
 
 LOOK_EVERY_S = 2.0
 SENT_WITHIN_S = 600.0  # at a run's end
@@ -42,11 +42,10 @@ class CheckpointSync:
         """Fetch the checkpoints where the address has a newer one than the folder. InputError where it fails."""
         try:
             there = self._there()
-            here = (path.name for path in self._folder.glob("*.pt"))
-            if _newest(there) <= _newest(here):
+            if _newest(there) <= _newest(self._here()):
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
-            for name in sorted(there):  # `best` before the epochs, as they were written
+            for name in sorted(there):  # `best`, the epochs, progress.json: as they were written
                 part = self._folder / f"{name}.{os.getpid()}.part"
                 self._store.get_file(f"{self._root}/{name}", str(part))
                 part.replace(self._folder / name)
@@ -89,7 +88,7 @@ class CheckpointSync:
         return not self._failing
 
     def _send(self) -> None:
-        here = {path.name: path for path in self._folder.glob("*.pt")}
+        here = self._here()
         for name in sorted(here):
             try:
                 status = here[name].stat()
@@ -112,18 +111,25 @@ class CheckpointSync:
             if name < newest:  # and not what another node has written since, to which the run has gone
                 self._store.rm_file(f"{self._root}/{name}")
 
+    def _here(self) -> dict[str, Path]:
+        return {path.name: path for path in self._folder.glob("*") if _is_sent(path.name)}
+
     def _there(self) -> set[str]:
         self._store.invalidate_cache()
         if not self._store.exists(self._root):
             return set()
         names = {path.rpartition("/")[2] for path in self._store.ls(self._root, detail=False)}
-        return {name for name in names if name.endswith(".pt")}
+        return set(filter(_is_sent, names))
 
     def _unusable(self, verb: str, failed: Exception) -> InputError:
         return InputError(
             f"YOLOX_CHECKPOINTS: {self._address}: cannot be {verb} ({type(failed).__name__}: {str(failed)[:160]}). "
             "It names where checkpoints are kept; its credentials are the store's own."
         )
+
+
+def _is_sent(name: str) -> bool:
+    return name.endswith(".pt") or name == PROGRESS
 
 
 def _newest(names: Iterable[str]) -> str:
