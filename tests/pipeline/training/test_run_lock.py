@@ -22,7 +22,7 @@ with run_lock(Path(sys.argv[1])):
 
 def test_a_second_one_waits_and_then_says_why(tmp_path: Path) -> None:
     with run_lock(tmp_path / "run"):
-        with pytest.raises(InputError, match="another process is training this run"), run_lock(tmp_path / "run", 0.1):
+        with pytest.raises(InputError, match="another process works in this folder"), run_lock(tmp_path / "run", 0.1):
             pass
         with lock_if_free(tmp_path / "run") as free:
             assert not free
