@@ -29,5 +29,5 @@ if __name__ == "__main__":
         parser.add_argument("--preset")
         parser.add_argument("--data")
         parser.add_argument("settings", nargs="*")
-        told = parser.parse_args()
-        print("\n".join(arguments(told.settings, told.preset, told.data)))
+        options = parser.parse_args()
+        print("\n".join(arguments(options.settings, options.preset, options.data)))
