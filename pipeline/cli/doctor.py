@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Column, Table
-
 from pipeline.config.paths import PARAMS
 from pipeline.config.settings import DataSettings, load_settings
 from pipeline.config.source_spec import SourceSettings
@@ -19,7 +16,6 @@ from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.text import on_one_line
 from pipeline.data.sources.examine import CHANGES, Sources, examined
 from pipeline.data.sources.fetch import check_formats
-from pipeline.reports.doctor import render
 from yolox_core.atomic_files import write_json, write_text
 from yolox_core.errors import InputError
 
@@ -66,6 +62,8 @@ def examine(
         if fixed is not None:
             changes = found.repair(fixed)
         if outputs.html is not None:
+            from pipeline.reports.doctor import render
+
             write_text(user_path(outputs.html), render(read.shown, found.usable, found.findings, found.summary))
     findings, counts = found.findings, found.summary
     print_findings(findings, None, "")
@@ -103,6 +101,9 @@ def _print_table(findings: Sequence[Finding]) -> None:
     """How often each kind was found, the worst first, and what helps."""
     if not findings:
         return
+    from rich.console import Console
+    from rich.table import Column, Table
+
     table = Table("", Column("finding", no_wrap=True), "times", "what it means", "what helps")
     counts = Counter(finding.code for finding in findings)
     for code in sorted(counts, key=lambda code: (SEVERITIES.index(severity(code)), -counts[code], code)):

@@ -6,21 +6,36 @@ import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from pipeline import stages
-from pipeline.config.settings import Settings, load_settings
 from pipeline.console.exit_codes import refusals
 from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
 from yolox_core.errors import InputError
 from yolox_core.export.formats import EXPORT_FORMATS
 
+if TYPE_CHECKING:
+    from pipeline.config.settings import Settings
+
+
+class Commands(TyperGroup):
+    """Lists the commands with the whole first sentence of each; by itself Typer cuts it at the end of the line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        shown = [(name, command) for name, command in self.commands.items() if not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit=1000)) for name, command in shown])
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Typer's own boxes would import Rich, Markdown and Pygments: as long as all the rest
     help="From annotated images to a registered, servable YOLOX detector. Run it in the project folder.",
 )
 FORMAT = f"Annotation format: {', '.join(NAMES[:-1])} or {NAMES[-1]}."
@@ -94,9 +109,16 @@ def init(
     create(folder, data, preset)
 
 
+def _settings() -> "Settings":
+    """params.yaml of the current folder."""
+    from pipeline.config.settings import load_settings
+
+    return load_settings()
+
+
 def _run(stage: str) -> None:
     """A DVC stage on the params.yaml of the current folder."""
-    import_module(f"pipeline.stages.{stage}").run(load_settings())
+    import_module(f"pipeline.stages.{stage}").run(_settings())
 
 
 @app.command()
@@ -116,7 +138,7 @@ def train(
 
     given: dict[str, Any] = {"workers": workers, "loader_workers": loader_workers, "gpu": gpu, "address": address}
     options = {name: value for name, value in given.items() if value is not None}
-    driver.train(load_settings(), dataclasses.replace(ComputeConfig.from_environment(), **options), fresh)
+    driver.train(_settings(), dataclasses.replace(ComputeConfig.from_environment(), **options), fresh)
 
 
 @app.command()
@@ -130,7 +152,7 @@ def submit(
     from pipeline.cluster.ray_job import Submission
     from pipeline.training import driver
 
-    driver.train(load_settings(), submission=Submission(address, workspace or Path.cwd()))
+    driver.train(_settings(), submission=Submission(address, workspace or Path.cwd()))
 
 
 @app.command()
@@ -153,9 +175,9 @@ def sweep(
     compute = ComputeConfig.from_environment()
     compute = dataclasses.replace(compute, trials=trials) if trials is not None else compute
     if plan:
-        print(describe(load_settings(), compute))
+        print(describe(_settings(), compute))
     else:
-        sweep_space(load_settings(), compute)
+        sweep_space(_settings(), compute)
 
 
 @app.command()
@@ -332,7 +354,7 @@ def assign(
     """Draw which anchor points SimOTA assigns to the objects of an annotated image."""
     from pipeline.cli.assign import assign as run
 
-    settings: Settings = load_settings()
+    settings = _settings()
     given = {"rule": rule, "center_radius": radius}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     run(image, model, data, dataclasses.replace(settings.assign, **options), output)

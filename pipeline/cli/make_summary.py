@@ -7,8 +7,8 @@ from rich.markup import escape
 
 from pipeline.config import paths
 from pipeline.config.settings import Settings, load_settings
+from pipeline.config.stage_reports import read_report
 from pipeline.console.exit_codes import refusals
-from pipeline.registry.release import read_report
 from pipeline.registry.store import DATABASE, shown, tracking_uri
 
 MLFLOW_PORT = 5000

@@ -17,6 +17,7 @@ MANIFEST = PREPARED / "manifest.json"
 RUNS = Path("runs")  # checkpoints, outside DVC's outputs: an interrupted run resumes
 TRAINED = Path("models/trained")  # model.safetensors, model.json
 RELEASED = Path("models/released")  # the same with model.onnx
+RELEASED_SPEC = RELEASED / "model.json"
 
 SIMILAR = Path("data/valid/similar.json")  # pairs of images that are copies of each other, though other files
 DIGESTS = Path("data/valid/digests.json")  # sha256 of every image

@@ -1,20 +1,14 @@
-"""What a person sees while work goes on: a live bar on a terminal, lines elsewhere, all on standard error."""
+"""What a person sees while work goes on: a live bar on a terminal, lines elsewhere, all on standard error.
+
+Rich is imported where a bar is made: most commands make none.
+"""
 
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 EVERY_S = 10.0  # between lines where there is no terminal
 DRAWN_EVERY_S = 0.1  # on a terminal
@@ -24,7 +18,10 @@ MIB = 2**20
 class ProgressBar:
     """A bar with these columns; use as a context."""
 
-    def __init__(self, *columns: ProgressColumn, task: str = "", live: bool = True, **fields: Any) -> None:
+    def __init__(self, *columns: "ProgressColumn", task: str = "", live: bool = True, **fields: Any) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
         self.console = Console(stderr=True)
         self._live = live and self.console.is_terminal
         self._bar = Progress(*columns, console=self.console, disable=not self._live, redirect_stdout=False)
@@ -54,6 +51,8 @@ class ImageCount(ProgressBar):
     """Counts images. total: images to come, None: not known."""
 
     def __init__(self, total: int | None, shown: bool = True) -> None:
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
         super().__init__(
             TextColumn("{task.completed:,}"),
             BarColumn(bar_width=24),
@@ -113,6 +112,8 @@ class Transfer(ProgressBar):
     """Counts bytes that come from elsewhere; where there is no terminal, one line at the end."""
 
     def __init__(self, name: str, done: int = 0, total: int | None = None) -> None:
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
         super().__init__(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),

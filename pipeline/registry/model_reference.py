@@ -13,8 +13,6 @@ from pipeline.config.user_paths import user_path
 from pipeline.registry.resolve import PREFIX, lookup, registered_digest, resolve
 from yolox_core.config import ModelConfig
 from yolox_core.errors import InputError
-from yolox_core.model.weights import load_weights, read_weights
-from yolox_core.model.yolox import YOLOX
 
 RANDOM = "random"  # where a run started from no weights
 STARTED_FROM = "started_from"  # in a run's summary: which initial weights these were
@@ -29,6 +27,9 @@ def initial_weights(reference: str | None, model: ModelConfig) -> str | None:
     """Where the weights to start from lie; InputError where they are of another architecture."""
     if reference is None:
         return None
+    from yolox_core.model.weights import load_weights, read_weights  # here: PyTorch, which a digest does without
+    from yolox_core.model.yolox import YOLOX
+
     path = locate(reference).resolve()
     load_weights(YOLOX(model), read_weights(path))
     return str(path)

@@ -4,15 +4,12 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING, Any
 
 from yolox_core.inference.visualize import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Series = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y) points
 
@@ -71,7 +68,7 @@ def curves(
 ) -> str:
     """Lines over a common axis. `top`: where the y axis ends (it then starts at 0). `marks`: places on the x axis."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         _draw_bands(axes, bands)
         many = len(series) > MANY
         for index, (name, points) in enumerate(series.items()):
@@ -85,6 +82,8 @@ def curves(
         if top is not None:
             axes.set_ylim(0, top)
         if x == "epoch":
+            from matplotlib.ticker import MaxNLocator
+
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _draw_marks(axes, marks or {})
         if 1 < len(series) <= MANY:
@@ -96,7 +95,7 @@ def curves(
 def steps(series: Series, *, title: str, x: str, y: str, marks: Mapping[str, float]) -> str:
     """Histograms of common bins, given by (lower edge, height), over an axis that doubles; bins are half an octave."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         axes.set_xscale("log", base=2)
         for index, (name, bins) in enumerate(series.items()):
             lows = [low for low, _ in bins]
@@ -115,7 +114,9 @@ def steps(series: Series, *, title: str, x: str, y: str, marks: Mapping[str, flo
 def places(shares: Sequence[Sequence[float]], *, title: str) -> str:
     """An upright image in cells, rows from the top, each the darker, the larger its share (0 to 1)."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
+        from matplotlib.patches import Rectangle
+
         rows, columns = len(shares), len(shares[0])
         for row, values in enumerate(shares):
             for column, share in enumerate(values):
@@ -133,7 +134,7 @@ def places(shares: Sequence[Sequence[float]], *, title: str) -> str:
     return _svg(draw, title)
 
 
-def _legend_below(axes: Axes, names: Sequence[str]) -> None:
+def _legend_below(axes: "Axes", names: Sequence[str]) -> None:
     """Names under the drawing, where they hide no line; as many in a row as there is room for."""
     columns = max(1, min(len(names), 5, LEGEND_LETTERS // (max(map(len, names)) + 6)))
     figure = axes.get_figure(root=True)
@@ -141,7 +142,7 @@ def _legend_below(axes: Axes, names: Sequence[str]) -> None:
     figure.legend(loc="outside lower center", ncols=columns, fontsize=10, columnspacing=1.2, handlelength=1.5)
 
 
-def _draw_bands(axes: Axes, bands: Sequence[Band]) -> None:
+def _draw_bands(axes: "Axes", bands: Sequence[Band]) -> None:
     """Every second stretch shaded, names above: the first at the left, the last at the right, others in the middle."""
     for index, band in enumerate(bands):
         if index % 2 == 0:
@@ -157,7 +158,7 @@ def _draw_bands(axes: Axes, bands: Sequence[Band]) -> None:
         axes.set_xlim(bands[0].low, bands[-1].high)
 
 
-def _draw_marks(axes: Axes, marks: Mapping[str, float]) -> None:
+def _draw_marks(axes: "Axes", marks: Mapping[str, float]) -> None:
     for name, place in marks.items():
         axes.axvline(place, color=INK, linewidth=1.2, linestyle="--")
         top = axes.get_xaxis_transform()
@@ -167,7 +168,7 @@ def _draw_marks(axes: Axes, marks: Mapping[str, float]) -> None:
 def intervals(rows: Sequence[Interval], *, title: str, x: str) -> str:
     """A dot and its interval a row, the first on top; rows that stand out are drawn in full."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         for at, row in enumerate(reversed(rows)):
             axes.plot([row.low, row.high], [at, at], color=PALETTE[0], linewidth=2.5, alpha=1 if row.strong else 0.35)
             face = PALETTE[0] if row.strong else "none"
@@ -183,7 +184,7 @@ def intervals(rows: Sequence[Interval], *, title: str, x: str) -> str:
 def paired(columns: Sequence[str], series: Mapping[str, Sequence[float]], *, title: str, x: str, y: str) -> str:
     """A thin line a series across the columns, and a bar at each column's mean."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         for index, (name, values) in enumerate(series.items()):
             color = PALETTE[index % len(PALETTE)]
             axes.plot(range(len(columns)), values, marker="o", markersize=4, linewidth=0.8, color=color, label=name)
@@ -201,7 +202,7 @@ def paired(columns: Sequence[str], series: Mapping[str, Sequence[float]], *, tit
 def front(points: Series, chosen: tuple[float, float] | None, *, title: str, x: str, y: str) -> str:
     """Points by kind, and a ring around the one that was chosen."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         for index, (name, places) in enumerate(points.items()):
             xs, ys = [place[0] for place in places], [place[1] for place in places]
             axes.scatter(xs, ys, label=name, color=PALETTE[index % len(PALETTE)], alpha=0.5 if index else 1.0)
@@ -217,7 +218,7 @@ def front(points: Series, chosen: tuple[float, float] | None, *, title: str, x: 
 def parallel(axes_of: Mapping[str, Sequence[str]], rows: Sequence[tuple[Mapping[str, str], float]], title: str) -> str:
     """A line a row over the axes' values, the more opaque the larger the row's figure."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         figures = [figure for _, figure in rows]
         low, spread = min(figures), (max(figures) - min(figures)) or 1.0
         places = {
@@ -241,7 +242,7 @@ def parallel(axes_of: Mapping[str, Sequence[str]], rows: Sequence[tuple[Mapping[
 def by_value(values: Sequence[tuple[str, Sequence[float]]], *, title: str, x: str, y: str) -> str:
     """Every trial's figure above its value of one parameter, and the mean of each value."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         for at, (_, figures) in enumerate(values):
             axes.scatter([at] * len(figures), figures, color=PALETTE[0], alpha=0.4, s=20)
         means = [sum(figures) / len(figures) for _, figures in values]
@@ -259,8 +260,11 @@ def as_file(svg: str) -> str:
     return svg.replace("currentColor", "#1c2330").replace("<svg", '<svg style="background: #fff"', 1) + "\n"
 
 
-def _svg(draw: Callable[[Axes], None], title: str, height: float = 3.4) -> str:
+def _svg(draw: Callable[["Axes"], None], title: str, height: float = 3.4) -> str:
     # the salt makes ids repeatable, and different between the figures of one page
+    import matplotlib as mpl  # here and above: half a second, which pages without a drawing do without
+    from matplotlib.figure import Figure
+
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
         figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
         draw(figure.add_subplot())

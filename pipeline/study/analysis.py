@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from pipeline.study.design import LEVELS, Level, Study
 from yolox_core.errors import InputError
@@ -139,6 +138,8 @@ def _effects(
     rest = figures - figures.mean(0) - figures.mean(1, keepdims=True) + figures.mean()
     freedom = (seeds - 1) * (cells - 1)
     spread = np.sqrt((rest**2).sum() / freedom)
+    from scipy import stats  # here: a second, which `--plan` does without
+
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
     rng = np.random.default_rng(seed)
     changes = {name: float(figures.mean(0) @ contrast) for name, contrast in contrasts.items()}
@@ -155,6 +156,8 @@ def _effects(
 
 def _resampled(changes: Floats, rng: np.random.Generator) -> tuple[float, float]:
     """Ends of the percentile bootstrap interval of the mean of the seeds' own changes."""
+    from scipy import stats
+
     drawn = stats.bootstrap(
         (changes,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile", rng=rng
     )

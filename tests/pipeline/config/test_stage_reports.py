@@ -1,11 +1,11 @@
-"""What the stages before `register` left is read whole, or refused by the name of the stage to run again."""
+"""What earlier stages left is read whole, or refused by the name of the stage to run again."""
 
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import paths
-from pipeline.registry import release
+from pipeline.config.stage_reports import read_report
 from yolox_core.errors import InputError
 
 DAMAGED = ["", "{", "3", "null", "[3]", '["abc"]', '[{"code": "a"}]', "[" * 5000, "\0\0"]
@@ -22,10 +22,10 @@ def test_a_damaged_report_is_told_in_one_line(project: Path, text: str) -> None:
     paths.TRAINING.parent.mkdir()
     paths.TRAINING.write_text(text)
     with pytest.raises(InputError, match=r"reports/training.json: damaged .*Run stage train again: `dvc repro train`"):
-        release.read_report(paths.TRAINING, "run")
+        read_report(paths.TRAINING, "run")
 
 
 def test_a_report_that_is_whole_is_read(project: Path) -> None:
     paths.TRAINING.parent.mkdir()
     paths.TRAINING.write_text('{"run": "data-1"}')
-    assert release.read_report(paths.TRAINING, "run") == {"run": "data-1"}
+    assert read_report(paths.TRAINING, "run") == {"run": "data-1"}
