@@ -134,12 +134,12 @@ def _factorial(study: Study, given: Table) -> tuple[Floats, Floats]:
 def _effects(
     figures: Floats, contrasts: Mapping[str, Floats], aliases: Mapping[str, tuple[str, ...]], seed: int
 ) -> list[Effect]:
+    from scipy import stats  # here: a second, which `--plan` does without
+
     seeds, cells = figures.shape
     rest = figures - figures.mean(0) - figures.mean(1, keepdims=True) + figures.mean()
     freedom = (seeds - 1) * (cells - 1)
     spread = np.sqrt((rest**2).sum() / freedom)
-    from scipy import stats  # here: a second, which `--plan` does without
-
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
     rng = np.random.default_rng(seed)
     changes = {name: float(figures.mean(0) @ contrast) for name, contrast in contrasts.items()}

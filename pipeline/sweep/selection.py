@@ -89,13 +89,13 @@ def choose(finalists: Sequence[Finalist]) -> Choice:
 
 
 def _compare(best: Finalist, other: Finalist, comparisons: int) -> Comparison:
+    from scipy import stats  # here: a second, which `--plan` does without
+
     differences = [own - their for own, their in zip(best.maps, other.maps, strict=True)]
     mean = sum(differences) / len(differences)
     if len(set(differences)) == 1:  # no spread, nothing to judge by
         return Comparison(other.key, mean, -math.inf, math.inf)
     confidence = 1 - (1 - CONFIDENCE) / comparisons
-    from scipy import stats  # here: a second, which `--plan` does without
-
     interval = stats.ttest_1samp(differences, 0.0).confidence_interval(confidence)
     return Comparison(other.key, mean, float(interval.low), float(interval.high))
 
