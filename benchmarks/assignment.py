@@ -11,10 +11,10 @@ from torch import Tensor
 from benchmarks import reference as checkout
 from benchmarks.timing import alternate, hardware, seconds
 from yolox_core.config import AssignConfig
+from yolox_core.data.batch import Assignment, Targets
 from yolox_core.loss.simota import SimOTA
 from yolox_core.ops.anchors import AnchorPoints, anchor_points
 from yolox_core.ops.boxes import xyxy_to_cxcywh
-from yolox_core.structures import Assignment, Targets
 
 SIZE = (640, 640)
 CLASSES = 80

@@ -15,12 +15,12 @@ from benchmarks import reference as checkout
 from benchmarks.timing import alternate, hardware, seconds
 from yolox_core.collectives import World
 from yolox_core.config import LossConfig, ModelConfig, Recipe, TrainConfig
+from yolox_core.data.batch import Batch, Targets
 from yolox_core.data.device_prefetch import on_device
 from yolox_core.loss.detection_loss import PART_NAMES
 from yolox_core.loss.simota import SimOTA
 from yolox_core.model.yolox import build_model
 from yolox_core.ops.boxes import xyxy_to_cxcywh
-from yolox_core.structures import Batch, Targets
 from yolox_core.training.optim import compile_network, training_mode
 from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState

@@ -26,6 +26,7 @@ for address in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
 
 SEEN = tempfile.TemporaryDirectory(prefix="yolox-seen-")  # removed when the tests have ended
 os.environ["YOLOX_SEEN"] = os.path.join(SEEN.name, "seen.sqlite")
+os.environ["YOLOX_RUNTIMES"] = os.path.join(SEEN.name, "runtimes")
 
 STRICT = os.environ.get("CI", "").lower() == "true"
 

@@ -26,13 +26,18 @@ SIZES: Mapping[str, tuple[float, float, bool, int]] = {
     "x": (1.25, 1.33, False, 640),
 }
 
-ONNX_FILE = "model.onnx"  # of a released folder
+# of a released folder
+SPEC_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+ONNX_FILE = "model.onnx"
 ONNX_SPEC_KEY = "yolox_pipeline_model"  # metadata entry of an ONNX file that holds its model.json
 
 AssignRule = Literal["yolox-2021", "yolox-2023"]
 ASSIGN_RULES: tuple[AssignRule, ...] = ("yolox-2021", "yolox-2023")
 RuntimeName = Literal["torch", "onnx", "openvino"]
 RUNTIMES: tuple[RuntimeName, ...] = ("torch", "onnx", "openvino")
+EXPORTED_RUNTIMES: tuple[RuntimeName, ...] = ("onnx", "openvino")  # for exported networks; the first is the default
+AUTO = "auto"  # ONNX Runtime, or what was measured to be faster on this processor
 Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["sgd", "adamw"]
 

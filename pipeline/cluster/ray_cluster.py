@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from yolox_core.errors import InputError
+from yolox_core.inference.processor import cores
 
 CODE = Path(__file__).parents[2]  # the folder of this project's packages
-CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU in a period, or `max`
 ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
 DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
@@ -154,13 +154,6 @@ def cluster(compute: ComputeConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def cores() -> int:
-    """CPU cores that this process may use, a container's limit included."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS
-    quota, _, period = CPU_LIMIT.read_text().partition(" ") if CPU_LIMIT.is_file() else ("max", "", "")
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def _driver_code() -> Any:

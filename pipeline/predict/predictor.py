@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-import torch
 
 from pipeline.config.user_paths import user_path
 from pipeline.predict.slicing import SlicingPredictor
@@ -22,6 +21,7 @@ from yolox_core.inference.predictor import Source
 from yolox_core.structures import Detections, ImageArray
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image as PillowImage
 
     # a file's path, a file's bytes, pixels as OpenCV has them (uint8 BGR [height, width, 3]), or a Pillow image
@@ -34,7 +34,8 @@ class Predictor:
     """Objects in images, with their names.
 
     reference: a released folder, a .pt checkpoint, a Megvii .pth, an .onnx or .xml, or models:/name@alias.
-    confidence, nms_iou: thresholds; None: the model's own. runtime: torch, onnx or openvino. InputError where the
+    confidence, nms_iou: thresholds; None: the model's own. runtime: onnx, openvino or torch; None or auto: what is
+    fastest here. InputError where the
     reference names no model.
     """
 
@@ -45,7 +46,7 @@ class Predictor:
         confidence: float | None = None,
         nms_iou: float | None = None,
         runtime: str | None = None,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
     ) -> None:
         self._confidence, self._nms_iou = confidence, nms_iou
         self._core: CorePredictor | SlicingPredictor

@@ -9,12 +9,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import torch
 
+from yolox_core.data.geometry import area
 from yolox_core.errors import InputError
-from yolox_core.inference.postprocess import check_threshold
+from yolox_core.inference.postprocess import check_threshold, nms
 from yolox_core.inference.predictor import Answer, Predictor, Source, checked, read_source
-from yolox_core.ops.boxes import area, intersection
 from yolox_core.structures import BoolArray, Detections, FloatArray, ImageArray, IntArray
 
 EDGE_PX = 8.0  # a box that ends so near to a tile's edge is cut by it: the network's finest step, in its own px
@@ -84,15 +83,12 @@ def merge(
     seen: Sequence[tuple[Tile, Detections]], image: tuple[int, int], nms_iou: float, edge_px: float = EDGE_PX
 ) -> Detections:
     """Detections of all tiles in pixels of the image: parts of cut objects left out, then NMS within each class."""
-    from torchvision.ops import batched_nms  # here: it brings torch's compiler along
-
     boxes_N4 = np.concatenate([found.boxes + np.array([x, y, x, y], np.float32) for (x, y, _, _), found in seen])
     scores_N = np.concatenate([found.scores for _, found in seen])
     labels_N = np.concatenate([found.labels for _, found in seen])
     cut_N = np.concatenate([_is_cut(found.boxes, tile, image, edge_px) for tile, found in seen])
     whole = np.flatnonzero(~_is_part(boxes_N4, labels_N, cut_N))
-    best = batched_nms(*(torch.from_numpy(rows[whole]) for rows in (boxes_N4, scores_N, labels_N)), nms_iou).numpy()
-    kept = whole[best]
+    kept = whole[nms(boxes_N4[whole], scores_N[whole], labels_N[whole], nms_iou)]
     return Detections(boxes_N4[kept], scores_N[kept], labels_N[kept], seen[0][1].spec)
 
 
@@ -116,10 +112,12 @@ def _is_cut(boxes_N4: FloatArray, tile: Tile, image: tuple[int, int], edge_px: f
 
 def _is_part(boxes_N4: FloatArray, labels_N: IntArray, cut_N: BoolArray) -> BoolArray:
     """Whether a box is cut and a larger one of its class covers at least PART of it. In rows: N may be thousands."""
-    boxes = torch.from_numpy(boxes_N4)
-    size_N, labels = area(boxes), torch.from_numpy(labels_N)
+    size_N = area(boxes_N4)
     part_N = np.zeros(len(boxes_N4), dtype=np.bool_)
     for index in np.flatnonzero(cut_N):
-        larger_N = (size_N > size_N[index]) & (labels == labels[index])
-        part_N[index] = bool((larger_N & (intersection(boxes[index], boxes) >= PART * size_N[index])).any())
+        larger_N = (size_N > size_N[index]) & (labels_N == labels_N[index])
+        box = boxes_N4[index]
+        low_N2, high_N2 = np.maximum(box[:2], boxes_N4[:, :2]), np.minimum(box[2:], boxes_N4[:, 2:])
+        common_N = area(np.column_stack((low_N2, high_N2)))
+        part_N[index] = (larger_N & (common_N >= PART * size_N[index])).any()
     return part_N

@@ -75,7 +75,7 @@ def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Sett
     def map_of(model: ImageDetector) -> float:
         return measure(truth, detect_all(model, truth, settings.evaluate)).metrics["map"]
 
-    rows["torch"]["map"] = map_of(Predictor.load(trained))
+    rows["torch"]["map"] = map_of(Predictor.load(trained, runtime="torch"))
     for form in forms:
         rows[form]["map"] = map_of(load_format(released, form))
         rows[form]["map_loss"] = rows["torch"]["map"] - rows[form]["map"]

@@ -12,13 +12,14 @@ import sys
 import threading
 from dataclasses import replace
 
-from pipeline.cluster.ray_cluster import ComputeConfig, cluster, cores
+from pipeline.cluster.ray_cluster import ComputeConfig, cluster
 from pipeline.config.user_paths import user_path
 from pipeline.registry.resolve import PREFIX
 from pipeline.registry.store import tracking_uri
 from pipeline.serving.model_watcher import check_reference
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.errors import InputError
+from yolox_core.inference.processor import cores
 
 
 def serve(options: Options, host: str, port: int, address: str | None) -> None:

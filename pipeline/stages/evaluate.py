@@ -15,7 +15,7 @@ from yolox_core.inference.predictor import Predictor
 def run(settings: Settings) -> None:
     """Write metrics.json, detections.json, and what explains them: tables by class, threshold and cause."""
     truth = test_split()
-    figures = write_reports(truth, detect_all(Predictor.load(paths.TRAINED), truth, settings.evaluate))
+    figures = write_reports(truth, detect_all(Predictor.load(paths.TRAINED, runtime="torch"), truth, settings.evaluate))
     named = ", ".join(f"{name} {figures[name]:.3f}" for name in ("map", "map_50"))
     print(f"evaluate: {named} on {len(truth.images)} test images")
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cluster.ray_cluster import ComputeConfig, cores
+from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.config import paths
 from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
@@ -31,6 +31,7 @@ from yolox_core.config import DetectorSpec
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.export.model_cost import latency_ms, size_of
+from yolox_core.inference.processor import cores
 
 if TYPE_CHECKING:  # Ray is imported when its environment has been set
     from pipeline.sweep.ray_tune import Plan

@@ -36,10 +36,10 @@ from pipeline.training.run_folder import add_timing, read_history, train_seconds
 from pipeline.training.run_lock import run_lock
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.atomic_files import new_folder, write_json, write_text
-from yolox_core.config import DetectorSpec, Recipe
+from yolox_core.config import WEIGHTS_FILE, DetectorSpec, Recipe
 from yolox_core.data.albumentations import check_transforms
 from yolox_core.errors import InputError
-from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
+from yolox_core.model.weights import read_weights, release
 from yolox_core.model.yolox import check_freezing
 from yolox_core.training import checkpoint
 from yolox_core.training.engine import EpochReport, Left, Started

@@ -86,8 +86,8 @@ VENDORS = {
     "faster_coco_eval": ("yolox_core.evaluation.coco",),
     "safetensors": ("yolox_core.model.weights",),
     "onnx": ("yolox_core.export",),
-    "onnxruntime": ("yolox_core.inference.runtimes", "yolox_core.export.quantize"),
-    "openvino": ("yolox_core.inference.runtimes",),
+    "onnxruntime": ("yolox_core.inference.onnx_runtime", "yolox_core.export.quantize"),
+    "openvino": ("yolox_core.inference.openvino_runtime",),
     "scipy": ("pipeline.study.analysis", "pipeline.sweep.selection", "yolox_core.export.comparison"),
     "ijson": ("pipeline.data.coco.json_stream",),
     "orjson": ("pipeline.data.coco.coco",),
@@ -117,7 +117,6 @@ VENDORS = {
     ),
     "ruamel": ("pipeline.config.params_file", "pipeline.cli.upgrade"),
     "filelock": ("pipeline.training.run_lock", "pipeline.data.sources.cache"),
-    "torchvision": ("yolox_core.inference.postprocess", "pipeline.predict.slicing"),
     "markupsafe": ("pipeline.reports.page", "pipeline.sweep.report"),
     "fastapi_offline": ("pipeline.serving.app",),
 }

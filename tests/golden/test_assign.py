@@ -7,10 +7,10 @@ from torch import Tensor
 
 from tests.needs import GOLDEN
 from yolox_core.config import AssignConfig, AssignRule
+from yolox_core.data.batch import Targets
 from yolox_core.loss.simota import SimOTA, find_candidates, joint_scores, price
 from yolox_core.ops.anchors import AnchorPoints, anchor_points
 from yolox_core.ops.boxes import cxcywh_to_xyxy, iou
-from yolox_core.structures import Targets
 
 NAMES = ["0_plain", "1_plain", "2_with-empty", "3_crowded", "4_tiny", "5_huge"]
 LEAST_SAME = 0.999  # of all points; the others must be ties

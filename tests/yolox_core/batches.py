@@ -2,9 +2,9 @@
 
 from collections.abc import Generator, Sequence
 
+from yolox_core.data.batch import Batch
 from yolox_core.data.dataset import SampleKey, TrainingSet
 from yolox_core.data.loader import Loader
-from yolox_core.structures import Batch
 
 
 def training_batches(

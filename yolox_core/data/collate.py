@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import torch
 
-from yolox_core.structures import Batch, Sample, Targets
+from yolox_core.data.batch import Batch, Targets
+from yolox_core.structures import Sample
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

@@ -14,10 +14,11 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from yolox_core.data.batch import Batch
 from yolox_core.data.collate import collate
 from yolox_core.data.dataset import EvaluationSet
 from yolox_core.errors import InputError
-from yolox_core.structures import Batch, Sample
+from yolox_core.structures import Sample
 
 Key = TypeVar("Key")
 AnyKey = TypeVar("AnyKey", contravariant=True)

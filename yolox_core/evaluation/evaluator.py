@@ -11,12 +11,14 @@ from torch import nn
 
 from yolox_core.collectives import World
 from yolox_core.config import DetectorSpec, EvaluateConfig
+from yolox_core.data.batch import Batch
 from yolox_core.data.dataset import EvaluationSet
 from yolox_core.data.loader import evaluation_batches
 from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation.coco import measure
-from yolox_core.inference.postprocess import decode, select, to_source
-from yolox_core.structures import Batch, Detections
+from yolox_core.inference.postprocess import select, to_source
+from yolox_core.ops.anchors import decode
+from yolox_core.structures import Detections
 
 
 class GivenUp(Exception):
@@ -62,6 +64,6 @@ def detect(
 ) -> Iterator[Detections]:
     """One batch through a model in eval mode -> detections of each image, in its own source pixels."""
     images = batch.images_BCHW.to(device, non_blocking=True).float().contiguous(memory_format=torch.channels_last)
-    decoded_BA = decode(model(images), (images.shape[2], images.shape[3]))
+    decoded_BA = decode(model(images), (images.shape[2], images.shape[3])).cpu().numpy()
     for decoded_A, scale, source_size in zip(decoded_BA, batch.scales, batch.source_sizes, strict=True):
         yield to_source(select(decoded_A, config.confidence, config.nms_iou), scale, source_size, spec)

@@ -34,7 +34,7 @@ def describe(
     The difference is of all outputs before selection, px or probability, boxes cut at the input's frame; of `nms` of
     its detections, in the images' own pixels, and None where rounding at a threshold gave another number of them.
     """
-    reference = Predictor.load(weights)
+    reference = Predictor.load(weights, runtime="torch")
     times = _milliseconds(weights, folder, formats, rounds)
     rows: dict[str, Any] = {"torch": times["torch"]}
     for name in formats:
@@ -92,7 +92,7 @@ def _milliseconds(weights: Path, folder: Path, formats: Sequence[str], rounds: i
     shape = (1, 3, *read_weights(weights).spec.input_size)
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     with_torch = open_runtime(weights, "torch", "cpu").decode
-    one: dict[str, Call] = {"torch": lambda: with_torch(torch.from_numpy(images))}
+    one: dict[str, Call] = {"torch": lambda: with_torch(images)}
     every: dict[str, Call] = dict(one)
     for name in formats:
         one[name], every[name] = _callers(folder, name, images)
@@ -115,8 +115,8 @@ def _callers(folder: Path, name: str, images: np.ndarray[Any, np.dtype[np.float3
         return lambda: alone.run(images), lambda: together.run(images)
     opened = open_runtime(file, chosen.runtime, "cpu")
     assert opened.single_core is not None  # torch alone has none
-    single, batch = opened.single_core(), torch.from_numpy(images)
-    return lambda: single(batch), lambda: opened.decode(batch)
+    single = opened.single_core()
+    return lambda: single(images), lambda: opened.decode(images)
 
 
 def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, float]:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -35,7 +36,7 @@ def latency_ms(spec: DetectorSpec) -> float:
         export_onnx(Path(folder) / "model", Path(folder) / "model.onnx")
         runtime = open_runtime(Path(folder) / "model.onnx", "onnx", "cpu")
         assert runtime.single_core is not None
-        run, image = runtime.single_core(), torch.zeros(1, 3, *spec.input_size)
+        run, image = runtime.single_core(), np.zeros((1, 3, *spec.input_size), np.float32)
         seconds = []
         for _ in range(WARM_UP + REPEATS):
             began = time.perf_counter()

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from yolox_core.atomic_files import write_bytes
 from yolox_core.config import ONNX_SPEC_KEY, STRIDES, DetectorSpec
-from yolox_core.inference.postprocess import decode
-from yolox_core.inference.runtimes import PREDICTIONS, import_openvino, read_openvino
+from yolox_core.inference.openvino_runtime import import_openvino, read_openvino
+from yolox_core.inference.runtime import PREDICTIONS
 from yolox_core.model.fuse import fused
 from yolox_core.model.weights import read_weights
 from yolox_core.model.yolox import YOLOX
+from yolox_core.ops.anchors import decode
 
 if TYPE_CHECKING:
     from onnx import ModelProto

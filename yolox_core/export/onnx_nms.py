@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from yolox_core.atomic_files import write_bytes
 from yolox_core.config import DetectorSpec
 from yolox_core.data.geometry import letterbox, network_input
+from yolox_core.inference.onnx_runtime import onnx_session, onnx_spec
 from yolox_core.inference.postprocess import to_source
-from yolox_core.inference.runtimes import onnx_session, onnx_spec
 from yolox_core.structures import Detections, FloatArray, ImageArray, IntArray
 
 if TYPE_CHECKING:
@@ -141,5 +140,5 @@ class NmsModel:
             fitted, scale = letterbox(image, self.spec.input_size)
             ((boxes, scores, labels),) = self.run(network_input([fitted]), confidence=confidence, nms_iou=nms_iou)
             rows_N7 = np.column_stack((boxes, scores, np.ones_like(scores), labels.astype(np.float32)))
-            found.append(to_source(torch.from_numpy(rows_N7), scale, image.shape[:2], self.spec))
+            found.append(to_source(rows_N7, scale, image.shape[:2], self.spec))
         return found

@@ -1,52 +1,62 @@
-"""Raw predictions -> detections: decode, threshold, class-aware NMS, back to the source image.
+"""Decoded predictions -> detections, in NumPy: threshold, class-aware NMS, back to the source image.
 
 As yolox/utils/boxes.py of Megvii-BaseDetection/YOLOX at 6ddff48: the class is the most probable one, the score
-objectness x class probability, and NMS works within a class.
+objectness x class probability, and NMS works within a class. Training's evaluation, prediction and the service all
+select here. Suppression itself is OpenCV's.
 """
 
-import torch
-from torch import Tensor
+from typing import Any
+
+import cv2
+import numpy as np
 
 from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
-from yolox_core.ops.anchors import anchor_points, decode_boxes
-from yolox_core.structures import Detections
+from yolox_core.structures import Detections, FloatArray, IntArray
 
 
-def decode(raw_BA: Tensor, size: tuple[int, int]) -> Tensor:
-    """Raw predictions -> [B, A, 4+1+C]: boxes xyxy px of an input of `size` (height, width), then probabilities."""
-    boxes_BA4 = decode_boxes(raw_BA, anchor_points(size, raw_BA.device))
-    return torch.cat((boxes_BA4, raw_BA[..., 4:].float().sigmoid()), dim=-1)
-
-
-def select(decoded_A: Tensor, confidence: float, nms_iou: float) -> Tensor:
+def select(decoded_A: FloatArray, confidence: float, nms_iou: float) -> FloatArray:
     """One image's decoded predictions [A, 4+1+C] -> [N, 7]: x1, y1, x2, y2, objectness, class probability, class.
 
     Kept are scores of at least `confidence`; of two boxes of one class that overlap by more than `nms_iou` the
     better one. Best first. InputError where a threshold is outside 0 to 1.
     """
-    # imported here: it brings torch's compiler along, 5 s on a slow core, and most processes never come here
-    from torchvision.ops import batched_nms
-
     check_threshold("confidence", confidence)
     check_threshold("nms_iou", nms_iou)
-    class_probability, label = decoded_A[:, 5:].max(dim=1)
-    score = decoded_A[:, 4] * class_probability
-    kept = score >= confidence
-    rows = torch.cat((decoded_A[:, :5], class_probability[:, None], label[:, None].float()), dim=1)[kept]
-    order = batched_nms(rows[:, :4], score[kept], label[kept], nms_iou)
-    return rows[order]
+    least = np.float32(confidence)
+    candidates = decoded_A[decoded_A[:, 4] >= least]  # no score is above its objectness
+    labels = candidates[:, 5:].argmax(axis=1)
+    probabilities = np.take_along_axis(candidates[:, 5:], labels[:, None], axis=1)[:, 0]
+    scores = candidates[:, 4] * probabilities
+    rows_N7 = np.column_stack((candidates[:, :5], probabilities, labels)).astype(np.float32, copy=False)
+    enough = scores >= least
+    rows_N7, scores, labels = rows_N7[enough], scores[enough], labels[enough]
+    return rows_N7[nms(rows_N7[:, :4], scores, labels, nms_iou)]
 
 
-def to_source(rows_N7: Tensor, scale: float, source_size: tuple[int, int], spec: DetectorSpec) -> Detections:
+def nms(boxes_N4: FloatArray, scores_N: FloatArray, labels_N: IntArray, iou: float) -> IntArray:
+    """Indices of the boxes (xyxy px) that stay, best first: within a class no two overlap by more than `iou`."""
+    # not NMSBoxesBatched, which shifts classes apart by the largest corner: negative corners may meet all the same
+    best_first = np.argsort(-scores_N, kind="stable")
+    corner_and_size = np.column_stack((boxes_N4[:, :2], boxes_N4[:, 2:] - boxes_N4[:, :2])).astype(np.float64)
+    kept = [np.zeros(0, np.int64)]
+    for label in np.unique(labels_N):
+        own = best_first[labels_N[best_first] == label]
+        ranks: Any = np.arange(len(own), 0, -1, dtype=np.float32)  # for scores: OpenCV drops those of 0
+        kept.append(own[np.asarray(cv2.dnn.NMSBoxes(corner_and_size[own], ranks, 0.0, iou), np.int64)])
+    is_kept = np.zeros(len(scores_N), np.bool_)
+    is_kept[np.concatenate(kept)] = True
+    return best_first[is_kept[best_first]]
+
+
+def to_source(rows_N7: FloatArray, scale: float, source_size: tuple[int, int], spec: DetectorSpec) -> Detections:
     """Selected rows in network pixels -> detections in pixels of the source image (height, width), clipped to it."""
-    boxes = rows_N7[:, :4] / scale
     height, width = source_size
-    limit = boxes.new_tensor([width, height, width, height])
+    limit = np.array([width, height, width, height], np.float32)
     return Detections(
-        boxes=torch.minimum(boxes.clamp(min=0), limit).cpu().numpy(),
-        scores=(rows_N7[:, 4] * rows_N7[:, 5]).cpu().numpy(),
-        labels=rows_N7[:, 6].long().cpu().numpy(),
+        boxes=np.clip(rows_N7[:, :4] / np.float32(scale), np.float32(0), limit),
+        scores=rows_N7[:, 4] * rows_N7[:, 5],
+        labels=rows_N7[:, 6].astype(np.int64),
         spec=spec,
     )
 

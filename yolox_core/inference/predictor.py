@@ -9,18 +9,22 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from yolox_core.config import RuntimeName
 from yolox_core.data.geometry import letterbox, network_input
 from yolox_core.data.image_io import decode_image, read_image
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import check_threshold, select, to_source
-from yolox_core.inference.runtimes import Decoder, Runtime, open_runtime
+from yolox_core.inference.processor import cores
+from yolox_core.inference.runtime import Decoder, Runtime
+from yolox_core.inference.runtimes import open_runtime
 from yolox_core.structures import Detections, FloatArray, ImageArray
+
+if TYPE_CHECKING:
+    import torch
 
 AHEAD = 2  # images in work for each core, or place of a batch, while one is waited for
 Source = Path | str | bytes | ImageArray  # a file, an encoded file's bytes, or BGR pixels
@@ -38,12 +42,12 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, reference: Path | str, device: torch.device | str = "cpu", runtime: str | None = None, threads: int = 0
+        cls, reference: Path | str, device: "torch.device | str" = "cpu", runtime: str | None = None, threads: int = 0
     ) -> "Predictor":
         """From a released folder, a .pt checkpoint, a Megvii .pth, an .onnx or an OpenVINO .xml file.
 
-        `runtime` "torch" (what a folder is run by), "onnx" or "openvino": the last two for a folder and an .onnx, on
-        `threads` cores (0: all). InputError for anything else.
+        `runtime` "onnx" or "openvino" for a folder and an .onnx, on `threads` cores (0: all); "torch" for a folder, a
+        .pt and a .pth. "auto" or None: what the file's form asks for, see open_runtime. InputError for anything else.
         """
         return cls(open_runtime(Path(reference), runtime, device, threads))
 
@@ -79,6 +83,11 @@ class Predictor:
         return [found for group in groups for found in self._detections(run, fitted[group], checked[group])]
 
     @property
+    def runtime(self) -> RuntimeName:
+        """What runs the network: onnx, openvino or torch."""
+        return self._runtime.name
+
+    @property
     def many_at_once(self) -> bool:
         """Whether `predict_each(one_core=True)` may be called from several threads."""
         return self._runtime.single_core is not None
@@ -101,7 +110,8 @@ class Predictor:
 
     def decoded(self, image: ImageArray) -> FloatArray:
         """What the network says of one image before any selection: [A, 4+1+C], boxes xyxy in network px."""
-        return _decoded(self._runtime.decode, [self._fit(image)])[0].numpy()
+        decoded_A: FloatArray = _decoded(self._runtime.decode, [self._fit(image)])[0]
+        return decoded_A
 
     def _alone(self, images: Iterable[Source], thresholds: "Thresholds") -> Generator[Answer, None, None]:
         """Each image from file to boxes on one core, as many at a time as there are cores."""
@@ -198,8 +208,8 @@ def checked(image: ImageArray) -> ImageArray:
     return image
 
 
-def _decoded(run: Decoder, batch: Sequence[Fitted]) -> Tensor:
-    return run(torch.from_numpy(network_input([fitted.letterboxed for fitted in batch])))
+def _decoded(run: Decoder, batch: Sequence[Fitted]) -> FloatArray:
+    return run(network_input([fitted.letterboxed for fitted in batch]))
 
 
 def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterator[R]:
@@ -207,11 +217,11 @@ def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterat
 
     Where `items` raises, what was done before comes first.
     """
-    cores = torch.get_num_threads()
+    workers = cores()
     waiting: deque[Future[R]] = deque()
     source = iter(items)
     problem: Exception | None = None
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         try:
             while True:
                 try:
@@ -222,7 +232,7 @@ def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterat
                     problem = raised
                     break
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > AHEAD * max(cores, batch):
+                if len(waiting) > AHEAD * max(workers, batch):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -1,14 +1,17 @@
 """Boxes and assignments drawn on images. Drawing itself is supervision's and OpenCV's."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from yolox_core.config import STRIDES
-from yolox_core.ops.anchors import AnchorPoints
-from yolox_core.structures import Assignment, FloatArray, ImageArray
+from yolox_core.structures import FloatArray, ImageArray
+
+if TYPE_CHECKING:
+    from yolox_core.data.batch import Assignment
+    from yolox_core.ops.anchors import AnchorPoints
 
 # Okabe and Ito's colours, told apart by most colour-blind people (jfly.uni-koeln.de/color)
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a800", "#6a3d9a")
@@ -34,7 +37,7 @@ def draw_boxes(
 
 
 def draw_assignment(
-    image: ImageArray, boxes_G4: FloatArray, captions: Sequence[str], assignment: Assignment, points: AnchorPoints
+    image: ImageArray, boxes_G4: FloatArray, captions: Sequence[str], assignment: "Assignment", points: "AnchorPoints"
 ) -> ImageArray:
     """A copy of the letterboxed image with every object and the anchor points that were given to it.
 
@@ -51,9 +54,9 @@ def draw_assignment(
     return drawn
 
 
-def points_by_level(assignment: Assignment, points: AnchorPoints, objects: int) -> list[dict[int, int]]:
+def points_by_level(assignment: "Assignment", points: "AnchorPoints", objects: int) -> list[dict[int, int]]:
     """For each object of a batch of one: stride -> number of anchor points that it got."""
-    matched_A: Tensor = assignment.matched_gt_BA[0]
+    matched_A = assignment.matched_gt_BA[0]
     return [
         {stride: int(((matched_A == index) & (points.stride_A == stride)).sum()) for stride in STRIDES}
         for index in range(objects)

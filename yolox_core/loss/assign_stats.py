@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from yolox_core.config import STRIDES
+from yolox_core.data.batch import Assignment, Targets
 from yolox_core.ops import boxes
 from yolox_core.ops.anchors import AnchorPoints
-from yolox_core.structures import Assignment, Targets
 
 SIZES = ("small", "medium", "large")
 SIZE_BOUNDS_PX2 = (32.0**2, 96.0**2)  # COCO's, in pixels of the network input

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from yolox_core.config import LossConfig
+from yolox_core.data.batch import Assignment, Targets
 from yolox_core.ops import boxes
 from yolox_core.ops.anchors import AnchorPoints, points_inside
 from yolox_core.ops.gather import GatherIndex, gather_index
-from yolox_core.structures import Assignment, Targets
 
 IOU_EPS = 1e-16  # losses.py:32
 L1_EPS = 1e-8  # yolo_head.py get_l1_target

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from yolox_core.config import STRIDES, AssignConfig
+from yolox_core.data.batch import Assignment, Targets
 from yolox_core.ops import boxes
 from yolox_core.ops.anchors import AnchorPoints, cells_near, points_inside
 from yolox_core.ops.gather import GatherIndex, gather_index
-from yolox_core.structures import Assignment, Targets
 
 # added to the cost of a pair that is not preferred (yolo_head.py: 100000.0 in 0.3.0, 1000000.0 since 14c62a7)
 NOT_PREFERRED = {"yolox-2021": 1e5, "yolox-2023": 1e6}

@@ -15,14 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from yolox_core.atomic_files import new_file, write_text
-from yolox_core.config import SIZES, DetectorSpec, ModelConfig, bottlenecks
+from yolox_core.config import SIZES, SPEC_FILE, WEIGHTS_FILE, DetectorSpec, ModelConfig, bottlenecks
 from yolox_core.errors import InputError
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
+from yolox_core.model.description import read_spec, require_model
 from yolox_core.model.yolox import YOLOX
 
 CLASS_LAYER = re.compile(r"head\.cls_preds\.\d+\.(weight|bias)")
-WEIGHTS_FILE = "model.safetensors"
-SPEC_FILE = "model.json"
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,7 @@ def read_weights(path: Path) -> Weights:
     """
     if path.is_dir():
         return _read_released(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such model. Expected a released folder, a .pt, a .pth or an .onnx file.")
+    require_model(path)
     content = read_plain(path)
     if "yolox_pipeline_checkpoint" in content:
         return _from_checkpoint(path, content)
@@ -161,17 +159,12 @@ def _read_released(folder: Path) -> Weights:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    for name in (SPEC_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-            raise InputError(f"{folder}: expected a released model with {SPEC_FILE} and {WEIGHTS_FILE}, found {found}.")
+    require_model(folder, WEIGHTS_FILE)
     try:
-        plain = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
         state = load_file(folder / WEIGHTS_FILE)
-    except (ValueError, RecursionError, SafetensorError) as broken:
+    except (ValueError, SafetensorError) as broken:
         raise InputError(f"{folder}: damaged model ({broken}). Release it again.") from broken
-    spec = DetectorSpec.from_dict(plain, str(folder / SPEC_FILE))
-    return _fitting(Weights(spec, state, str(folder)))
+    return _fitting(Weights(read_spec(folder), state, str(folder)))
 
 
 def _from_checkpoint(path: Path, content: Mapping[str, Any]) -> Weights:

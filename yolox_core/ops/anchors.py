@@ -76,6 +76,12 @@ def decode_boxes(raw_BA: Tensor, points: AnchorPoints) -> Tensor:
     return cxcywh_to_xyxy(torch.cat((center, size), dim=-1))
 
 
+def decode(raw_BA: Tensor, size: tuple[int, int]) -> Tensor:
+    """Raw predictions -> [B, A, 4+1+C]: boxes xyxy px of an input of `size` (height, width), then probabilities."""
+    boxes_BA4 = decode_boxes(raw_BA, anchor_points(size, raw_BA.device))
+    return torch.cat((boxes_BA4, raw_BA[..., 4:].float().sigmoid()), dim=-1)
+
+
 def points_inside(boxes_BG4: Tensor, points: AnchorPoints) -> Tensor:
     """[B, G, A] bool: whether a point lies strictly inside a box."""
     center_A2 = _for_objects(points.center_A2)

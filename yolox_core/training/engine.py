@@ -17,6 +17,7 @@ from torch import Tensor
 
 from yolox_core.collectives import World
 from yolox_core.config import DetectorSpec, Recipe
+from yolox_core.data.batch import Batch
 from yolox_core.data.dataset import SampleKey, TrainingSet
 from yolox_core.data.device_prefetch import on_device
 from yolox_core.data.epoch_plan import TrainingSizes, epoch_plan, shard, training_sizes
@@ -29,7 +30,6 @@ from yolox_core.loss.detection_loss import PART_NAMES
 from yolox_core.loss.simota import SimOTA
 from yolox_core.model.weights import LoadReport, Weights, load_weights
 from yolox_core.model.yolox import build_model
-from yolox_core.structures import Batch
 from yolox_core.training import checkpoint
 from yolox_core.training.optim import compile_network, training_mode
 from yolox_core.training.phase_timer import PhaseTimer, shares

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster.ray_cluster import cores
 from tests.pipeline.cli.commands_project import Yolox
 from tests.servers import free_port
+from yolox_core.inference.processor import cores
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "more cores than there are": (("--threads", str(cores() + 1)), f"at most {cores()} cores together"),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster import ray_cluster
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address
 from yolox_core.errors import InputError
+from yolox_core.inference import processor
 
 NAMES = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "RAY_ADDRESS")
 
@@ -94,9 +94,9 @@ def test_a_containers_limit_counts(
     limit: str, cores: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr(ray_cluster, "CPU_LIMIT", tmp_path / "absent")
+    monkeypatch.setattr(processor, "CPU_LIMIT", tmp_path / "absent")
     free = ComputeConfig().cores_per_worker()
-    monkeypatch.setattr(ray_cluster, "CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr(processor, "CPU_LIMIT", tmp_path / "cpu.max")
     assert ComputeConfig().cores_per_worker() == (cores or free)
     assert ComputeConfig(threads=3).cores_per_worker() == 3
 

@@ -21,10 +21,10 @@ from pipeline.registry.store import connect, tracking_uri
 from pipeline.stages import evaluate, prepare, register
 from tests.needs import ROOT
 from yolox_core.atomic_files import write_json
-from yolox_core.config import AugmentConfig, DetectorSpec, ModelConfig, Recipe, TrainConfig
+from yolox_core.config import WEIGHTS_FILE, AugmentConfig, DetectorSpec, ModelConfig, Recipe, TrainConfig
 from yolox_core.data.image_io import content_digests
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
-from yolox_core.model.weights import WEIGHTS_FILE, read_weights, release
+from yolox_core.model.weights import read_weights, release
 from yolox_core.structures import Objects
 from yolox_core.training.engine import EpochReport, TrainingJob, train
 

@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.yolox_core.data.batches import training_batches
 
-from tests.yolox_core.batches import training_batches
 from tests.yolox_core.data.conftest import MakeRecords
 from yolox_core.config import AugmentConfig
 from yolox_core.data import image_cache
+from yolox_core.data.batch import Batch
 from yolox_core.data.collate import collate
 from yolox_core.data.dataset import EvaluationSet, SampleKey, TrainingSet
 from yolox_core.data.epoch_plan import epoch_plan, shard, training_sizes
 from yolox_core.data.image_io import read_image
 from yolox_core.data.loader import Loader, evaluation_batches
 from yolox_core.errors import InputError
-from yolox_core.structures import Batch, ImageArray, Sample
+from yolox_core.structures import ImageArray, Sample
 
 SIZES = training_sizes((64, 96), (64, 128))
 ONE_SIZE = training_sizes((64, 64), None)

@@ -9,7 +9,7 @@ import torch
 
 from tests.yolox_core.conftest import SPEC, Forms
 from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
-from yolox_core.inference.postprocess import decode
+from yolox_core.ops.anchors import decode
 
 
 def session_of(forms: Forms) -> onnxruntime.InferenceSession:

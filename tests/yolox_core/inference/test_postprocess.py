@@ -2,20 +2,25 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.ops import nms as nms_of_torchvision
 
 from yolox_core.config import DetectorSpec, ModelConfig
 from yolox_core.errors import InputError
-from yolox_core.inference.postprocess import decode, select, to_source
+from yolox_core.inference.postprocess import nms, select, to_source
+from yolox_core.ops.anchors import decode
+from yolox_core.structures import FloatArray
 
 SPEC = DetectorSpec(ModelConfig(2, width=0.125), ("cat", "dog"), (3, 18), (64, 64))
 Row = tuple[list[float], float, list[float]]  # box xyxy, objectness, class probabilities
 
 
-def decoded(*rows: Row) -> Tensor:
-    return torch.tensor([[*box, objectness, *classes] for box, objectness, classes in rows])
+def decoded(*rows: Row) -> FloatArray:
+    return np.array([[*box, objectness, *classes] for box, objectness, classes in rows], np.float32)
 
 
 BOX, SHIFTED = [10.0, 10.0, 50.0, 50.0], [12.0, 10.0, 52.0, 50.0]  # IoU 38/42 = .905
@@ -32,8 +37,41 @@ def test_suppression_stays_within_a_class() -> None:
     predictions = decoded((BOX, 0.9, [0.8, 0.1]), (SHIFTED, 0.8, [0.1, 0.9]), (SHIFTED, 0.7, [0.9, 0.1]))
     rows = select(predictions, 0.3, 0.65)
     assert rows[:, 6].tolist() == [0.0, 1.0]  # both classes; the weaker of the two of class 0 is gone
-    torch.testing.assert_close(rows[0], torch.tensor([*BOX, 0.9, 0.8, 0.0]))
+    np.testing.assert_allclose(rows[0], [*BOX, 0.9, 0.8, 0.0])
     assert len(select(predictions, 0.3, 0.95)) == 3  # they overlap by less than that
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    count=st.integers(0, 60),
+    classes=st.integers(1, 3),
+    iou=st.sampled_from([0.0, 0.3, 0.45, 0.65, 1.0]),
+)
+def test_suppression_is_that_of_torchvision_within_each_class(seed: int, count: int, classes: int, iou: float) -> None:
+    generator = np.random.default_rng(seed)
+    corners = generator.uniform(-30, 60, (count, 2))
+    boxes = np.concatenate((corners, corners + generator.uniform(1, 40, (count, 2))), axis=1).astype(np.float32)
+    scores = generator.permutation(np.linspace(0, 1, count)).astype(np.float32)
+    labels = generator.integers(0, classes, count)
+    kept = nms(boxes, scores, labels, iou)
+    expected: list[int] = []
+    for label in range(classes):
+        own = np.flatnonzero(labels == label)
+        best = nms_of_torchvision(torch.from_numpy(boxes[own]), torch.from_numpy(scores[own]), iou).numpy()
+        expected += own[best].tolist()
+    assert kept.tolist() == sorted(expected, key=lambda index: -scores[index])
+
+
+def test_boxes_beyond_the_image_suppress_none_of_another_class() -> None:
+    """As they may where classes are shifted apart by the largest coordinate, which torchvision's `batched_nms` does."""
+    boxes = np.array([[-400, -400, -390, -390], [-390, -390, -1, -1], [1, 1, 9, 9]], np.float32)
+    assert len(nms(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 1, 2]), 0.0)) == 3
+
+
+def test_scores_of_nothing_stay_at_a_threshold_of_nothing() -> None:
+    far = [200.0, 200.0, 220.0, 220.0]
+    assert len(select(decoded((BOX, 0.0, [0.5]), (far, 0.5, [0.0])), 0.0, 0.65)) == 2
 
 
 def test_score_is_objectness_times_class_and_the_threshold_is_kept() -> None:

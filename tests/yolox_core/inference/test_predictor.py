@@ -15,9 +15,9 @@ from tests import needs
 from tests.yolox_core.conftest import SPEC, Forms
 from yolox_core.data.image_io import decode_image, read_image
 from yolox_core.errors import InputError
-from yolox_core.inference.postprocess import decode
 from yolox_core.inference.predictor import Predictor
 from yolox_core.inference.runtimes import open_runtime
+from yolox_core.ops.anchors import decode
 from yolox_core.structures import Detections, ImageArray
 
 

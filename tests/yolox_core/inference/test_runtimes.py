@@ -1,17 +1,23 @@
 """PyTorch, ONNX Runtime and OpenVINO say the same of an image; what a file is not made for is refused in a sentence."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-import torch
 
 from tests.yolox_core.conftest import SPEC, Forms
 from yolox_core.config import RUNTIMES, RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.export.onnx import export_openvino
+from yolox_core.inference.fastest import fastest, keep
+from yolox_core.inference.runtime_timing import measure
 from yolox_core.inference.runtimes import open_runtime
 
 
@@ -26,10 +32,16 @@ def folder(forms: Forms, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.fixture(autouse=True)
+def _nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No runtime was measured before, and this user's own figures stay as they are."""
+    monkeypatch.setenv("YOLOX_RUNTIMES", str(tmp_path / "runtimes"))
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("images", [1, 3])
 def test_every_runtime_says_the_same(folder: Path, forms: Forms, runtime: RuntimeName, images: int) -> None:
-    batch = torch.from_numpy(np.random.default_rng(images).integers(0, 256, (images, 3, *SPEC.input_size))).float()
+    batch = np.random.default_rng(images).integers(0, 256, (images, 3, *SPEC.input_size)).astype(np.float32)
     expected = open_runtime(forms.pt, None, "cpu").decode(batch)
     opened = open_runtime(folder, runtime, "cpu")
     assert opened.spec == SPEC
@@ -38,19 +50,84 @@ def test_every_runtime_says_the_same(folder: Path, forms: Forms, runtime: Runtim
     for run in ways:
         got = run(batch)
         assert got.shape == expected.shape == (images, 252, 8)
-        torch.testing.assert_close(got, expected, atol=2e-3, rtol=0)
-        kept = got.clone()
-        run(batch.flip(0) * 0)
-        assert torch.equal(got, kept)  # a later call does not write into an earlier one's answer
+        np.testing.assert_allclose(got, expected, atol=2e-3, rtol=0)
+        kept = got.copy()
+        run(batch[::-1] * 0)
+        assert np.array_equal(got, kept)  # a later call does not write into an earlier one's answer
 
 
 def test_openvino_reads_onnx_and_its_own_form(forms: Forms, tmp_path: Path) -> None:
     export_openvino(forms.onnx, tmp_path / "model.xml")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.xml"]
-    batch = torch.full((1, 3, *SPEC.input_size), 114.0)
+    batch = np.full((1, 3, *SPEC.input_size), 114, np.float32)
     first, second = open_runtime(forms.onnx, "openvino", "cpu"), open_runtime(tmp_path / "model.xml", None, "cpu")
     assert first.spec == second.spec == SPEC
-    assert torch.equal(first.decode(batch), second.decode(batch))
+    assert np.array_equal(first.decode(batch), second.decode(batch))
+
+
+def test_a_folder_is_run_without_pytorch_where_it_can_be(folder: Path, forms: Forms) -> None:
+    for asked in (None, "auto"):
+        assert open_runtime(folder, asked).name == "onnx", "nothing was measured on this processor yet"
+        assert open_runtime(forms.released, asked).name == "torch", "not exported"
+    assert open_runtime(folder, None, "meta").name == "torch", "ONNX Runtime is used on a CPU alone"
+    keep(folder / "model.onnx", {"onnx": 2.0, "openvino": 1.9})
+    assert open_runtime(folder).name == "onnx", "not clearly faster"
+    keep(folder / "model.onnx", {"onnx": 2.0, "openvino": 1.0})
+    assert open_runtime(folder).name == "openvino"
+    assert open_runtime(folder / "model.onnx").name == "onnx", "a file of one form is run by its own runtime"
+
+
+def test_the_fastest_is_measured_once(forms: Forms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fastest(forms.onnx) is None
+    found = measure(forms.onnx)
+    assert found in ("onnx", "openvino") and fastest(forms.onnx) == found
+    monkeypatch.setattr("yolox_core.inference.runtime_timing.milliseconds", None)  # not called a second time
+    assert measure(forms.onnx) == found
+    (kept,) = Path(os.environ["YOLOX_RUNTIMES"]).glob("*.json")
+    assert set(json.loads(kept.read_text())["ms_an_image"]) == {"onnx", "openvino"}
+    kept.write_text("{")
+    assert fastest(forms.onnx) is None, "what is damaged is measured again"
+
+
+def test_a_choice_that_cannot_be_kept_is_made_all_the_same(
+    forms: Forms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("YOLOX_RUNTIMES", str(tmp_path / "file"))
+    assert keep(forms.onnx, {"onnx": 2.0, "openvino": 1.0}) == "openvino"
+    assert "cannot be kept" in caplog.text and "Name a folder by YOLOX_RUNTIMES" in caplog.text
+    assert fastest(forms.onnx) is None
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
+def test_what_is_not_installed_is_named(folder: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = {"onnx": "onnxruntime"}.get(runtime, runtime)
+    monkeypatch.setitem(sys.modules, package, None)  # as Python marks what must not be imported
+    with pytest.raises(InputError, match=rf"is not installed. Install it: pip install {package};"):
+        open_runtime(folder, runtime)
+    if runtime != "torch":
+        assert open_runtime(folder).name == ({"onnx", "openvino"} - {runtime}).pop()
+
+
+def test_names_and_thresholds_are_those_of_the_folder_today(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "edited")
+    plain = json.loads((copy / "model.json").read_text())
+    (copy / "model.json").write_text(json.dumps({**plain, "thresholds": {"confidence": 0.5, "nms_iou": 0.4}}))
+    assert open_runtime(copy, "onnx").spec == replace(SPEC, confidence=0.5, nms_iou=0.4)
+    (copy / "model.json").write_text(json.dumps({**plain, "input_size": [64, 64]}))
+    with pytest.raises(InputError, match=r"model.json and model.onnx are of different models: input \[64, 64\] px"):
+        open_runtime(copy, "onnx")
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_a_network_of_another_size_than_its_description(forms: Forms, tmp_path: Path, runtime: str) -> None:
+    proto = onnx.load(forms.onnx)
+    for entry in proto.metadata_props:
+        if entry.key == "yolox_pipeline_model":
+            entry.value = json.dumps({**json.loads(entry.value), "input_size": [64, 64]})
+    onnx.save(proto, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"expected an input of \[64, 64\] px .* got a network of \[96, 128\] px"):
+        open_runtime(tmp_path / "model.onnx", runtime)
 
 
 def test_openvino_reports_to_nobody(forms: Forms) -> None:
@@ -68,7 +145,7 @@ def test_what_a_file_is_not_made_for(forms: Forms, folder: Path, tmp_path: Path)
         open_runtime(forms.pt, "onnx", "cpu")
     with pytest.raises(InputError, match="expected onnx or openvino for such a file, got torch"):
         open_runtime(forms.onnx, "torch", "cpu")
-    with pytest.raises(InputError, match="runtime: expected one of torch, onnx, openvino, got 'tensorrt'"):
+    with pytest.raises(InputError, match="runtime: expected one of auto, torch, onnx, openvino, got 'tensorrt'"):
         open_runtime(folder, "tensorrt", "cpu")
     with pytest.raises(InputError, match=r"model\.onnx: no such file: this model was not exported"):
         open_runtime(forms.released, "onnx", "cpu")  # a trained model that was not exported

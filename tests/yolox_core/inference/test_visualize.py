@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
+from yolox_core.data.batch import Assignment
 from yolox_core.inference.visualize import MOST_CAPTIONS, draw_assignment, draw_boxes, points_by_level
 from yolox_core.ops.anchors import anchor_points
-from yolox_core.structures import Assignment, ImageArray
+from yolox_core.structures import ImageArray
 
 SIZE = (96, 128)
 POINTS = anchor_points(SIZE)

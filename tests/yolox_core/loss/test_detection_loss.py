@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from yolox_core.config import LossConfig
+from yolox_core.data.batch import Assignment, Targets
 from yolox_core.loss.detection_loss import PART_NAMES, LossSums, detection_loss
 from yolox_core.loss.simota import SimOTA
 from yolox_core.ops.anchors import anchor_points, decode_boxes
-from yolox_core.structures import Assignment, Targets
 
 SIZE = (32, 32)  # 21 points
 POINTS = anchor_points(SIZE)

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from tests.yolox_core.loss.slow_simota import SlowAssignment, points_of, slow_simota
 from yolox_core.config import ASSIGN_RULES, AssignConfig, AssignRule
+from yolox_core.data.batch import Assignment, Targets
 from yolox_core.loss import simota
 from yolox_core.loss.simota import SimOTA
 from yolox_core.ops.anchors import anchor_points
-from yolox_core.structures import Assignment, Targets
 
 Scene = tuple[Tensor, Tensor, Targets]  # decoded boxes, raw predictions, targets
 SIZE = (64, 96)  # (height, width) px: 126 points

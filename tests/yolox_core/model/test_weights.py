@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from tests.needs import shared_file
-from yolox_core.config import DetectorSpec, ModelConfig
+from yolox_core.config import SPEC_FILE, WEIGHTS_FILE, DetectorSpec, ModelConfig
 from yolox_core.errors import InputError
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
-from yolox_core.model.weights import SPEC_FILE, WEIGHTS_FILE, Weights, load_weights, read_weights, release
+from yolox_core.model.weights import Weights, load_weights, read_weights, release
 from yolox_core.model.yolox import YOLOX, build_model
 
 SMALL = ModelConfig(num_classes=2, width=0.125)

@@ -1,0 +1,90 @@
+"""An exported network in OpenVINO."""
+
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from yolox_core.config import ONNX_SPEC_KEY
+from yolox_core.errors import InputError
+from yolox_core.inference.runtime import (
+    Decoder,
+    Runtime,
+    exported_spec,
+    once_needed,
+    require,
+    require_predictions,
+    require_size,
+)
+from yolox_core.structures import FloatArray
+
+
+def open_openvino(path: Path, threads: int) -> Runtime:
+    model = read_openvino(path)
+    place = ["framework", ONNX_SPEC_KEY]
+    entry = model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None
+
+    def decoder(hint: str, model: Any = model) -> Decoder:
+        # float32 as trained: by itself OpenVINO takes bfloat16 where the processor has it, even where that is slower
+        options: dict[str, Any] = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            options["INFERENCE_NUM_THREADS"] = threads
+        compiled = openvino_core().compile_model(model, "CPU", options)
+        of_thread = threading.local()
+
+        def run(images_BCHW: FloatArray) -> FloatArray:
+            if not hasattr(of_thread, "request"):
+                of_thread.request = compiled.create_infer_request()
+            results = of_thread.request.infer([images_BCHW])
+            predictions: FloatArray = results[0].copy()  # its memory is the request's, for the next image
+            return predictions
+
+        return run
+
+    spec = exported_spec(entry, path)
+    require_predictions([name for output in model.outputs for name in output.get_names()], path)
+    shape = model.inputs[0].get_partial_shape()
+    require_size([side.get_length() for side in list(shape)[2:] if side.is_static], spec, path)
+    one_image = model.clone()
+    one_image.reshape([1, 3, *spec.input_size])  # an unknown batch costs it a third
+    together = once_needed(lambda: decoder("LATENCY"))
+    return Runtime("openvino", spec, together, lambda: decoder("THROUGHPUT", one_image))
+
+
+def read_openvino(path: Path) -> Any:
+    """An openvino.Model from ONNX or OpenVINO's own form; InputError where the file is neither."""
+    import_openvino(path)
+    if path.suffix.lower() == ".xml":  # looked at first: OpenVINO would try every format that it knows, aloud
+        with path.open("rb") as file:
+            if b"<net" not in file.read(4096):
+                raise InputError(f"{path}: not an OpenVINO model: expected an XML file of a <net>.")
+        if not path.with_suffix(".bin").is_file():
+            raise InputError(f"{path}: its weights {path.with_suffix('.bin').name} are missing beside it.")
+    try:
+        return openvino_core().read_model(str(path))
+    except RuntimeError as refused:
+        reason = str(refused).strip().splitlines()[-1].strip()
+        raise InputError(f"{path}: not a model that OpenVINO can read: {reason[:160]}") from refused
+
+
+def import_openvino(path: Path) -> Any:
+    """The module, which reports nothing to anybody; InputError, for the model at `path`, where it is missing."""
+    # it reports its use over the network unless this package, which does so, cannot be imported
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    require("openvino", path)
+    import openvino
+
+    return openvino
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's devices, one for the whole process.
+
+    Its CPU device gives the thread that first uses it a stack for signals and frees that with itself. Were it collected
+    in another thread, the next signal (a child process that ends, say) would end this process.
+    """
+    import openvino
+
+    return openvino.Core()

@@ -1,0 +1,43 @@
+"""Measures which runtime is the fastest for an exported model on this processor; fastest.py keeps it."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from yolox_core.config import EXPORTED_RUNTIMES, RuntimeName
+from yolox_core.inference.fastest import fastest, keep
+from yolox_core.inference.processor import cores
+from yolox_core.inference.runtime import Decoder, is_installed
+from yolox_core.inference.runtimes import open_runtime
+
+ROUNDS, IMAGES = 4, 3  # of each in turn, the first does not count; images a core in a round
+
+
+def measure(onnx: Path) -> RuntimeName:
+    """The fastest runtime of those installed: as measured before, else measured now, a few seconds."""
+    installed = list(filter(is_installed, EXPORTED_RUNTIMES))
+    if len(installed) < len(EXPORTED_RUNTIMES):
+        return [*installed, EXPORTED_RUNTIMES[0]][0]
+    return fastest(onnx) or keep(onnx, milliseconds(onnx))
+
+
+def milliseconds(onnx: Path) -> dict[RuntimeName, float]:
+    """Of an image, every core busy with one of its own: the fewest of the rounds, the runtimes in turn."""
+    decoders: dict[RuntimeName, Decoder] = {}
+    for name in EXPORTED_RUNTIMES:
+        opened = open_runtime(onnx, name)
+        assert opened.single_core is not None  # torch alone has none
+        decoders[name] = opened.single_core()
+    # noise: an even image would leave numbers so small that some runtimes slow down
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, *opened.spec.input_size)).astype(np.float32)
+    taken: dict[RuntimeName, list[float]] = {name: [] for name in decoders}
+    images = [image] * (IMAGES * cores())
+    with ThreadPoolExecutor(cores()) as pool:
+        for _ in range(ROUNDS):
+            for name, run in decoders.items():
+                began = time.perf_counter()
+                list(pool.map(run, images))
+                taken[name].append(1000 * (time.perf_counter() - began) / len(images))
+    return {name: round(min(times[1:]), 3) for name, times in taken.items()}
