@@ -251,8 +251,8 @@ def predict(
     every: Annotated[int, typer.Option(help="Process every n-th frame of a video or camera.")] = 1,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds of a video or camera.")] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="torch, onnx or openvino. Default: torch for a folder. onnx is mostly faster.")
-    ] = None,
+        str, typer.Option(help="auto, onnx, openvino or torch. auto: the fastest measured here, or onnx.")
+    ] = "auto",
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print one line per image, even for more than 20.")
     ] = False,

@@ -1,5 +1,6 @@
 """`yolox predict`: what is in images, folders of them, videos and cameras, in whatever form is asked for."""
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,11 +12,15 @@ from pipeline.predict.progress import PredictProgress
 from pipeline.predict.slicing import SlicingPredictor
 from pipeline.predict.stream import Detecting, Seen, Stretch, expected_images, interruptible, see
 from pipeline.registry.model_reference import locate
+from yolox_core.config import AUTO
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import check_threshold
 from yolox_core.inference.predictor import Predictor
+from yolox_core.inference.runtime import TITLES
+from yolox_core.inference.runtime_timing import measure_exported
 
 FEW = 20  # images that get a line each without --verbose
+WORTH_MEASURING = 200  # images: a faster runtime makes up for the seconds that measuring takes
 INTERRUPTED = 128 + 2  # as a shell reports Ctrl-C
 
 
@@ -52,9 +57,13 @@ def predict(request: Request) -> int:
     _check_stretch(request.stretch)
     sources = find(request.sources)
     request.outputs.check(request.sources, sources)
-    detecting = Detecting(_predictor(request), request.confidence, request.nms_iou)
+    expected = expected_images(sources, request.stretch)
+    predictor = _predictor(request, expected)
+    slicing = request.slicing
+    tiled = SlicingPredictor(predictor, slicing.size, slicing.overlap) if slicing else predictor
+    detecting = Detecting(tiled, request.confidence, request.nms_iou)
     many = len(sources) > FEW or any(isinstance(source, Clip) for source in sources)
-    progress = PredictProgress(expected_images(sources, request.stretch), shown=many and not request.verbose)
+    progress = PredictProgress(expected, shown=many and not request.verbose)
     with interruptible() as stopped:
         with progress, ExitStack() as outputs:
             takers: list[Output] | None = None
@@ -63,6 +72,7 @@ def predict(request: Request) -> int:
                     progress.refused(answer)
                     continue
                 if takers is None:  # not before: where nothing can be read, nothing is written
+                    print(f"model: {request.model}, {TITLES[predictor.runtime]}", file=sys.stderr)
                     takers = outputs.enter_context(request.outputs.opened(detecting.predictor.spec))
                 for take in takers:
                     take(answer)
@@ -75,10 +85,12 @@ def predict(request: Request) -> int:
     return INTERRUPTED if early else 2 if progress.skipped else 0
 
 
-def _predictor(request: Request) -> Predictor | SlicingPredictor:
-    predictor = Predictor.load(locate(request.model), runtime=request.runtime)
-    slicing = request.slicing
-    return SlicingPredictor(predictor, slicing.size, slicing.overlap) if slicing else predictor
+def _predictor(request: Request, expected: int | None) -> Predictor:
+    """The model, in its fastest runtime where nobody names one and there are `expected` images to gain from it."""
+    path = locate(request.model)
+    if request.runtime in (None, AUTO) and (expected is None or expected >= WORTH_MEASURING):
+        measure_exported(path)
+    return Predictor.load(path, runtime=request.runtime)
 
 
 def _check_stretch(stretch: Stretch) -> None:

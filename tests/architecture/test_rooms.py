@@ -97,7 +97,6 @@ VENDORS = {
     "PIL": ("pipeline.data.scan.image_metadata", "pipeline.predict.predictor"),
     "supervision": (
         "pipeline.predict.folder_outputs",
-        "yolox_core.inference.visualize",
         "yolox_core.structures",
     ),
     "fastapi": ("pipeline.serving",),

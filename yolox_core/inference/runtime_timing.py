@@ -6,13 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from yolox_core.config import EXPORTED_RUNTIMES, RuntimeName
+from yolox_core.config import EXPORTED_RUNTIMES, ONNX_FILE, RuntimeName
 from yolox_core.inference.fastest import fastest, keep
 from yolox_core.inference.processor import cores
 from yolox_core.inference.runtime import Decoder, is_installed
 from yolox_core.inference.runtimes import open_runtime
 
 ROUNDS, IMAGES = 4, 3  # of each in turn, the first does not count; images a core in a round
+
+
+def measure_exported(model: Path) -> RuntimeName | None:
+    """As `measure`, of a released folder; None, and nothing is measured, where `model` is no folder with an export."""
+    exported = model / ONNX_FILE
+    return measure(exported) if exported.is_file() else None
 
 
 def measure(onnx: Path) -> RuntimeName:

@@ -20,7 +20,8 @@ class Ended:
 
     code: int
     out: str
-    line: str  # standard error
+    line: str  # standard error, but for what `yolox predict` says of its model
+    model: str = ""
 
     def refused(self, *words: str) -> None:
         """It ended with code 2 and one line that holds all of these."""
@@ -42,7 +43,10 @@ class Yolox:
             main.main()
         printed = self._capsys.readouterr()
         code = ended.value.code
-        return Ended(code if isinstance(code, int) else 0, printed.out, printed.err)
+        lines = printed.err.splitlines(keepends=True)
+        model = [line for line in lines if line.startswith("model: ")]
+        rest = "".join(line for line in lines if line not in model)
+        return Ended(code if isinstance(code, int) else 0, printed.out, rest, "".join(model))
 
 
 def released(folder: Path) -> Path:

@@ -30,6 +30,7 @@ def test_predict_writes_what_the_predictor_finds(yolox: Yolox, model: Path, sour
         "predict", images, "--model", model, "--conf", 1e-5, "--json", "out/found.json", "--save-dir", "drawn"
     )
     assert ended.code == 0 and not ended.line
+    assert ended.model == f"model: {model}, PyTorch\n", "what was not exported"
     predictor, expected = Predictor.load(model), []
     for image_id, path in enumerate(sorted(images.iterdir()), start=1):
         (found,) = predictor.predict([read_image(path)], 1e-5, 0.65)
