@@ -97,7 +97,9 @@ COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashe
 lock: $(READY)  ## compile the locks
 	@set -e; $(FIND_UV) "$$uv" $(COMPILE) --extra s3 --extra sweep pyproject.toml -o requirements.txt; \
 	"$$uv" $(COMPILE) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt; \
-	"$$uv" $(COMPILE) -c requirements.txt infra/images/mlflow-requirements.in -o infra/images/mlflow-requirements.txt
+	for image in mlflow serve ray-serve; do \
+	  "$$uv" $(COMPILE) -c requirements.txt infra/images/$$image-requirements.in -o infra/images/$$image-requirements.txt; \
+	done
 
 clean:  ## remove caches
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,6 +1,12 @@
-"""Requests a second, YOLOX-nano at 416 px, 8 clients: `yolox serve` beside a plain FastAPI loop."""
+"""`yolox serve` beside a plain FastAPI loop (plain_server.py): ready, requests a second, times, memory; a moved champion.
+
+YOLOX-nano at 416 px, 8 clients that ask one after the other. Both servers are asked in turn, so that what else the
+machine does meets both. The champion is one of a real MLflow server on the loopback interface.
+"""
 
 import contextlib
+import dataclasses
+import os
 import socket
 import statistics
 import subprocess
@@ -8,54 +14,92 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import requests
+import torch
 
 from benchmarks.inference import SIZE, convert
 from benchmarks.timing import hardware
+from pipeline.registry.evidence import Evidence, HeldOut
+from pipeline.registry.register import CHAMPION, DataSource, Release, register
+from pipeline.registry.run_log import RunSpec
+from pipeline.registry.store import connect
 from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.records import Category, DatasetRecords
 from yolox_core.errors import InputError
+from yolox_core.export.onnx import export_onnx
+from yolox_core.model.weights import read_weights
+from yolox_core.model.weights import release as write_release
 
 CLIENTS = 8
 BLOCK_S, BLOCKS = 20.0, 3  # of each server in turn: 60 s
+ROUNDS = 5  # of what is timed from its start
+MOVED_AFTER_S, GOES_ON_S = 5.0, 20.0
 UP_WITHIN_S = 180.0
-YOLOX = ("-c", "from pipeline.cli.main import main; main()")
+MIB = 2**20
+PLAIN = Path(__file__).with_name("plain_server.py")
+YOLOX = (sys.executable, "-c", "from pipeline.cli.main import main; main()", "serve")
+NAME = "yolox-detector"
+# what each server pays for whoever wrote it
+IMPORTS = "import numpy, cv2, onnxruntime, fastapi, uvicorn"
+LOOKUP = f"import mlflow; mlflow.MlflowClient().get_model_version_by_alias('{NAME}', '{CHAMPION}')"
 
 
 def run(reference: Path | None, device: str, data: Path | None, weights: Path | None) -> dict[str, Any]:
-    """`serving_speedup`: requests a second of ours over the plain loop's; milliseconds at the median and the 99th %."""
+    """`serving_speedup`: requests a second of ours over the plain loop's; the rest by server. See README.md there."""
     if data is None or weights is None:
         raise InputError("--data and --weights: expected a folder of images and YOLOX-nano's weights, not both given.")
     images = [path.read_bytes() for path in sorted(data.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
     with tempfile.TemporaryDirectory() as name:
-        released = str(convert(weights, Path(name)))
-        ports = {"ours": free_port(), "plain": free_port()}
-        commands = {
-            "ours": [*YOLOX, "serve", "--model", released, "--port", str(ports["ours"])],
-            "plain": ["-m", "benchmarks.plain_server", released, str(ports["plain"])],
-        }
-        taken: dict[str, list[float]] = {name: [] for name in ports}
-        failed = dict.fromkeys(ports, 0)
-        with contextlib.ExitStack() as servers:
-            for server, words in commands.items():
-                servers.enter_context(running([sys.executable, *words], ports[server]))
-            for port in ports.values():
-                load(port, images, 2.0)  # does not count
-            for _ in range(BLOCKS):
-                for server, port in ports.items():
-                    times, errors = load(port, images, BLOCK_S)
-                    taken[server] += times
-                    failed[server] += errors
-    rows = {server: row(times, failed[server]) for server, times in taken.items()}
-    speedup = rows["ours"]["requests_per_second"] / rows["plain"]["requests_per_second"]
-    return {"hardware": hardware("cpu"), "data": data.name, "size": SIZE, "serving_speedup": speedup, **rows}
+        folder = Path(name)
+        released = convert(weights, folder)
+        figures = side_by_side(released, images)
+        figures["ready"] = readiness(released, images)
+        figures["champion"] = moved_champion(released, folder, images)
+    return {"hardware": hardware("cpu"), "data": data.name, "size": SIZE, **figures}
 
 
-def row(times_s: list[float], errors: int) -> dict[str, float]:
+def commands(released: Path) -> dict[str, list[str]]:
+    """How each server is started, but for its port."""
+    return {
+        "ours": [*YOLOX, "--model", str(released), "--port"],
+        "plain": [sys.executable, str(PLAIN), str(released / "model.onnx")],
+    }
+
+
+def side_by_side(released: Path, images: list[bytes]) -> dict[str, Any]:
+    """Both servers under load, in alternating blocks; `ratio_of_blocks` is ours / plain of each pair of neighbours."""
+    taken: dict[str, list[list[float]]] = {"ours": [], "plain": []}
+    failed = dict.fromkeys(taken, 0)
+    with contextlib.ExitStack() as servers:
+        running = {name: servers.enter_context(served(words)) for name, words in commands(released).items()}
+        for server in running.values():
+            load(server.port, images, 2.0)  # does not count
+        for _ in range(BLOCKS):
+            for name, server in running.items():
+                times, errors = load(server.port, images, BLOCK_S)
+                taken[name].append(times)
+                failed[name] += errors
+        peaks = {name: server.peak_mib() for name, server in running.items()}
+    rows = {
+        name: row([time_s for block in blocks for time_s in block], failed[name]) | {"peak_mib": peaks[name]}
+        for name, blocks in taken.items()
+    }
+    return {
+        "serving_speedup": rows["ours"]["requests_per_second"] / rows["plain"]["requests_per_second"],
+        "ratio_of_blocks": [len(ours) / len(plain) for ours, plain in zip(*taken.values(), strict=True)],
+        "p99_ratio": rows["ours"]["p99_ms"] / rows["plain"]["p99_ms"],
+        "memory_ratio": peaks["ours"] / peaks["plain"],
+        "load_average": os.getloadavg()[0],
+        **rows,
+    }
+
+
+def row(times_s: Sequence[float], errors: int) -> dict[str, float]:
     """Of one server over all its blocks."""
     percent = statistics.quantiles(times_s, n=100)
     return {
@@ -67,8 +111,102 @@ def row(times_s: list[float], errors: int) -> dict[str, float]:
     }
 
 
-def load(port: int, images: list[bytes], seconds: float) -> tuple[list[float], int]:
-    """Seconds of each answered request of CLIENTS that ask one after the other, and how many were refused."""
+def readiness(released: Path, images: list[bytes]) -> dict[str, float]:
+    """Medians of ROUNDS, in turn: seconds from the command to the first answer, and of the imports alone."""
+    taken: dict[str, list[float]] = {"imports_s": [], "ours_s": [], "plain_s": []}
+    for _ in range(ROUNDS):
+        taken["imports_s"].append(script_s(IMPORTS))
+        for name, words in commands(released).items():
+            with served(words) as server:
+                taken[f"{name}_s"].append(server.ready_s)
+                load(server.port, images, 0.1)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def moved_champion(released: Path, folder: Path, images: list[bytes]) -> dict[str, Any]:
+    """`yolox serve --model models:/...@champion`: ready, memory, and what clients see while the champion is moved."""
+    with mlflow_server(folder) as uri:
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+        try:
+            second = register(a_release(changed(released, folder / "changed"), folder)).version
+            first = register(a_release(released, folder)).version
+            client = connect(uri)
+            client.set_registered_model_alias(NAME, CHAMPION, first)
+            lookups = [script_s(LOOKUP) for _ in range(ROUNDS)]
+            words = [*YOLOX, "--model", f"models:/{NAME}@{CHAMPION}", "--watch-s", "1", "--port"]
+            ready = []
+            for _ in range(ROUNDS):
+                with served(words) as server:
+                    ready.append(server.ready_s)
+            with served(words) as server:
+                move = threading.Timer(MOVED_AFTER_S, client.set_registered_model_alias, (NAME, CHAMPION, second))
+                move.start()
+                versions: set[str] = set()
+                times, errors = load(server.port, images, GOES_ON_S, versions)
+                move.join()
+                peak = server.peak_mib()
+        finally:
+            del os.environ["MLFLOW_TRACKING_URI"]
+    return {
+        "lookup_s": statistics.median(lookups),
+        "ready_s": statistics.median(ready),
+        "requests": len(times),
+        "errors": errors,
+        "versions_answered": len(versions),
+        "peak_mib": peak,
+    }
+
+
+def changed(released: Path, folder: Path) -> Path:
+    """Another version of the same size: every weight a little off."""
+    weights = read_weights(released)
+    model = weights.build()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.0001)
+    write_release(folder, model, weights.spec)
+    export_onnx(folder, folder / "model.onnx")
+    return folder
+
+
+def a_release(released: Path, folder: Path) -> Release:
+    """As the register stage would send it, without a training."""
+    categories = tuple(Category(key, name) for key, name in enumerate(read_weights(released).spec.class_names))
+    return Release(
+        folder=released,
+        name=NAME,
+        run=RunSpec(folder / "runs" / released.name, NAME, released.name, {}, {}),
+        test_metrics={},
+        evidence=Evidence(HeldOut(DatasetRecords(Path(), categories, []), {}), []),
+        cost={},
+        data=DataSource("none", "none", "0" * 64),
+        tags={},
+    )
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """MLflow's own server with an sqlite file, for the block."""
+    words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+    words += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "kept")]
+    with served([*words, "--port"], path="/health") as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def script_s(text: str) -> float:
+    """Seconds of a Python that does this and no more."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", text], check=True)
+    return time.perf_counter() - began
+
+
+def load(
+    port: int, images: list[bytes], seconds: float, versions: set[str] | None = None
+) -> tuple[list[float], int]:
+    """Seconds of each answered request of CLIENTS that ask one after the other, and how many were refused.
+
+    The versions that answered are added to `versions`.
+    """
     times: list[float] = []
     errors: list[int] = []
     until = time.perf_counter() + seconds
@@ -83,6 +221,8 @@ def load(port: int, images: list[bytes], seconds: float) -> tuple[list[float], i
                 at += CLIENTS
                 if answered.status_code == 200:
                     times.append(time.perf_counter() - began)
+                    if versions is not None:
+                        versions.add(answered.json()["model"]["version"])
                 else:
                     errors.append(answered.status_code)
 
@@ -94,20 +234,39 @@ def load(port: int, images: list[bytes], seconds: float) -> tuple[list[float], i
     return times, len(errors)
 
 
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A process that answers at a port."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    ready_s: float  # from the command to the first answer
+
+    def peak_mib(self) -> float:
+        """The most memory that its processes have held: the sum of each one's peak."""
+        tree = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        return sum(peak_bytes(one.pid) for one in tree) / MIB
+
+
+def peak_bytes(pid: int) -> int:
+    """VmHWM: the largest resident set so far (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(peak) * 1024
+
+
 @contextlib.contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
-    """A server for the block, from when it answers."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + UP_WITHIN_S
+def served(command: list[str], path: str = "/openapi.json") -> Iterator[Server]:
+    """A server for the block, from when it answers; its port is put behind the command."""
+    port = free_port()
+    began = time.perf_counter()
+    process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        while True:
-            with contextlib.suppress(requests.RequestException):
-                if requests.get(f"http://127.0.0.1:{port}/openapi.json", timeout=5).status_code == 200:
-                    break
-            if process.poll() is not None or time.monotonic() > deadline:
+        while not answers(f"http://127.0.0.1:{port}{path}"):
+            if process.poll() is not None or time.perf_counter() - began > UP_WITHIN_S:
                 raise RuntimeError(f"{' '.join(command)}: did not come up")
-            time.sleep(0.5)
-        yield
+            time.sleep(0.01)
+        yield Server(process, port, time.perf_counter() - began)
     finally:
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.terminate()
@@ -116,6 +275,13 @@ def running(command: list[str], port: int) -> Iterator[None]:
         for left in family:
             with contextlib.suppress(psutil.Error):
                 left.kill()
+
+
+def answers(url: str) -> bool:
+    """Whether the server is up."""
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(url, timeout=UP_WITHIN_S).status_code == 200
+    return False
 
 
 def free_port() -> int:

@@ -276,24 +276,26 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     runtime: Annotated[str, typer.Option(help="Runtime: onnx, openvino or torch.")] = "onnx",
     device: Annotated[str, typer.Option(help="Device: cpu, or cuda with --runtime torch.")] = "cpu",
-    replicas: Annotated[int, typer.Option(help="Number of replicas (processes).")] = 1,
-    threads: Annotated[int | None, typer.Option(help="CPU cores per replica. Default: all; 1 on a cluster.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes on this machine, each with a model of its own.")] = 1,
+    threads: Annotated[int | None, typer.Option(help="CPU cores per process. Default: all; 1 on a cluster.")] = None,
     watch_s: Annotated[float, typer.Option(help="Seconds between checks whether the alias has moved.")] = 10.0,
     max_mib: Annotated[float, typer.Option(help="Maximum request size (MiB).")] = 20.0,
     max_megapixels: Annotated[float, typer.Option(help="Maximum image size (megapixels).")] = 50.0,
-    queue: Annotated[int, typer.Option(help="Concurrent requests per replica. More are answered 503.")] = 64,
-    address: Annotated[str | None, typer.Option(help="Ray cluster. Default: RAY_ADDRESS, or this machine.")] = None,
+    queue: Annotated[int, typer.Option(help="Concurrent requests per process. More are answered 503.")] = 64,
+    ray: Annotated[bool, typer.Option("--ray", help="Use Ray Serve on this machine.")] = False,
+    replicas: Annotated[int, typer.Option(help="Replicas of Ray Serve. More than 1 implies --ray.")] = 1,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to use Ray Serve on. Default: RAY_ADDRESS.")] = None,
 ) -> None:
-    """Serve a model over HTTP with Ray Serve. Requires the token YOLOX_SERVE_TOKEN from clients if it is set."""
+    """Serve a model over HTTP, with uvicorn or Ray Serve. Requires the token YOLOX_SERVE_TOKEN from clients if set."""
     import os
 
-    from pipeline.serving import server
     from pipeline.serving.options import Options
+    from pipeline.serving.server import Placement
+    from pipeline.serving.server import serve as run
 
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    cores = threads if threads is not None else server.default_threads(max(1, replicas), address)
-    options = Options(model, runtime, device, replicas, cores, watch_s, max_mib, max_megapixels, queue)
-    server.serve(options, host, port, address)
+    at = Placement(host, port, workers, address or os.environ.get("RAY_ADDRESS") or None, replicas, ray)
+    cores = threads if threads is not None else at.default_threads()
+    run(Options(model, runtime, device, replicas, cores, watch_s, max_mib, max_megapixels, queue), at)
 
 
 @app.command()

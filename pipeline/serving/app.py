@@ -1,10 +1,13 @@
-"""The web service: a page, `POST /predict`, and what an operator asks. FastAPI alone; deployment.py runs it.
+"""The web service: a page, `POST /predict`, and what an operator asks. FastAPI alone.
+
+uvicorn_server.py runs it on one machine, deployment.py on Ray Serve.
 
 Detections are DESIGN.md's JSON, the same boxes as `yolox predict` in the same runtime. Every refusal is
 {"error": "<one line>"}.
 """
 
 import logging
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -14,17 +17,18 @@ from typing import Any, Protocol
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.serving.model_watcher import Model, ModelWatcher
-from pipeline.serving.upload import IMAGE_FIELD, Limits, Refused, Upload, read_upload
-from yolox_core.data.image_io import decode_image
+from pipeline.serving.options import TOKEN, Limits, Options
+from pipeline.serving.pool import Answer, Pool, Question
+from pipeline.serving.upload import IMAGE_FIELD, Refused, Upload, read_upload
 from yolox_core.errors import InputError
-from yolox_core.structures import Detections, ImageArray
+from yolox_core.structures import Detections
 
 logger = logging.getLogger("ray.serve")
 PAGE = Path(__file__).parent / "page"
@@ -36,24 +40,6 @@ POLICY = (
 RETRY_AFTER_S = "1"
 
 
-@dataclass(frozen=True)
-class Question:
-    """One image on its way through the network."""
-
-    model: Model
-    image: ImageArray
-    confidence: float | None
-    nms_iou: float | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was found, and how long the network took for it."""
-
-    found: Detections
-    network_ms: float
-
-
 class Meter(Protocol):
     """Where numbers for Prometheus go."""
 
@@ -61,7 +47,7 @@ class Meter(Protocol):
         """A request ended with this HTTP status after so long."""
 
     def detected(self, model: Model, found: Detections, times_ms: dict[str, float]) -> None:
-        """An image was looked at."""
+        """An image was run through the model."""
 
     async def text(self) -> str:
         """Prometheus' text format."""
@@ -79,6 +65,16 @@ class Service:
     waiting: int = 0  # requests at work
 
 
+def open_service(options: Options, meter: Meter) -> Service:
+    """The model loaded, threads for it, and the watch over its alias; InputError where one of them cannot be had."""
+    token = os.environ.get(TOKEN) or None
+    if options.require_token and token is None:
+        raise InputError(f"expected {TOKEN} in the environment of this node, got none.")
+    in_use = ModelWatcher(options.model, options.runtime, options.device, options.threads)
+    in_use.watch(options.watch_s)
+    return Service(in_use, Pool(options.threads).detect, meter, options.limits, token)
+
+
 def build_app(service: Service) -> FastAPI:
     """The routes around `service`."""
     app: FastAPI = FastAPIOffline(
@@ -90,27 +86,6 @@ def build_app(service: Service) -> FastAPI:
     _add_page(app)
     _add_errors(app, service)
     return app
-
-
-def answer(question: Question, one_core: bool = False) -> Answer:
-    """Run one image by itself, with all cores, or on one beside others."""
-    return answer_all([question], one_core)[0]
-
-
-def answer_all(questions: list[Question], one_core: bool = False) -> list[Answer]:
-    """Run several images, those of one model together."""
-    answers: dict[int, Answer] = {}
-    for model in {id(question.model): question.model for question in questions}.values():
-        mine = [index for index, question in enumerate(questions) if question.model is model]
-        began = time.perf_counter()
-        found = model.predictor.predict_each(
-            [questions[index].image for index in mine],
-            [(questions[index].confidence, questions[index].nms_iou) for index in mine],
-            one_core,
-        )
-        took_ms = (time.perf_counter() - began) * 1e3
-        answers |= {index: Answer(one, took_ms) for index, one in zip(mine, found, strict=True)}
-    return [answers[index] for index in range(len(questions))]
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
@@ -172,30 +147,22 @@ def _add_questions(app: FastAPI, service: Service) -> None:
 
 async def _detected(service: Service, model: Model, upload: Upload) -> dict[str, Any]:
     began = time.perf_counter()
-    image = await run_in_threadpool(_decode, upload.image)
-    decoded = time.perf_counter()
-    answered = await service.detect(Question(model, image, upload.confidence, upload.nms_iou))
-    ended = time.perf_counter()
+    answer = await service.detect(Question(model, upload.image, upload.confidence, upload.nms_iou))
+    total_ms = (time.perf_counter() - began) * 1e3
     times_ms = {
-        "decode": (decoded - began) * 1e3,
-        "wait": max(0.0, (ended - decoded) * 1e3 - answered.network_ms),
-        "network": answered.network_ms,
-        "total": (ended - began) * 1e3,
+        "decode": answer.decode_ms,
+        "wait": max(0.0, total_ms - answer.decode_ms - answer.network_ms),
+        "network": answer.network_ms,
+        "total": total_ms,
     }
-    service.meter.detected(model, answered.found, times_ms)
+    service.meter.detected(model, answer.found, times_ms)
+    height, width = answer.image_size
     return {
         "model": _named(model),
-        "image": {"width": image.shape[1], "height": image.shape[0]},
-        "detections": answered.found.to_json("", 0),
+        "image": {"width": width, "height": height},
+        "detections": answer.found.to_json("", 0),
         "time_ms": {name: round(value, 2) for name, value in times_ms.items()},
     }
-
-
-def _decode(encoded: bytes) -> ImageArray:
-    try:
-        return decode_image(encoded, IMAGE_FIELD)
-    except InputError as broken:
-        raise Refused(400, str(broken)) from broken
 
 
 def _named(model: Model) -> dict[str, str]:
@@ -226,19 +193,42 @@ def _add_page(app: FastAPI) -> None:
     app.mount("/page", StaticFiles(directory=PAGE))
 
 
-def _add_errors(app: FastAPI, service: Service) -> None:
-    @app.middleware("http")
-    async def measured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        began = time.perf_counter()
+class Measured:
+    """Around every route: counts and times what is answered, and tells a defect without its insides.
+
+    Plain ASGI: Starlette's `@app.middleware` runs each request in a task of its own, with a stream between the two.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, is_begun = time.perf_counter(), False
+
+        async def measured(message: Message) -> None:
+            nonlocal is_begun
+            if message["type"] == "http.response.start":
+                is_begun = True
+                message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+                if scope["path"] == "/predict":
+                    self._service.meter.answered(message["status"], time.perf_counter() - began)
+            await send(message)
+
         try:
-            response = await call_next(request)
+            await self._app(scope, receive, measured)
         except Exception:  # a defect of ours: told without its insides, which go to the log
-            logger.exception("%s %s", request.method, request.url.path)
-            response = JSONResponse({"error": "the server failed; its log says why."}, 500)
-        if request.url.path == "/predict":
-            service.meter.answered(response.status_code, time.perf_counter() - began)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+            if is_begun:
+                raise
+            logger.exception("%s %s", scope["method"], scope["path"])
+            await JSONResponse({"error": "the server failed; its log says why."}, 500)(scope, receive, measured)
+
+
+def _add_errors(app: FastAPI, service: Service) -> None:
+    app.add_middleware(Measured, service=service)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> JSONResponse:

@@ -1,37 +1,32 @@
-"""The web service on Ray Serve: replicas that batch what waits, and take up a new champion between two batches.
+"""The web service on Ray Serve: replicas of app.py, each with a model and threads of its own.
 
 `detector` is what a RayService's `import_path` names: pipeline.serving.deployment:detector.
 """
 
-import asyncio
 import logging
-import os
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import ray
-import torch
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.metrics import Counter, Histogram
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.serving.app import Answer, Question, Service, answer, answer_all, build_app
-from pipeline.serving.model_watcher import Model, ModelWatcher
-from pipeline.serving.options import TOKEN, Options
+from pipeline.serving.app import build_app, open_service
+from pipeline.serving.metrics import IMAGES, OBJECTS, PART_S, REQUEST_S, REQUESTS, SECONDS, Metric, counts_by_class
+from pipeline.serving.model_watcher import Model
+from pipeline.serving.options import LEAVE_WITHIN_S, Options
 from yolox_core.errors import InputError
 from yolox_core.structures import Detections
 
 NAME = "yolox"
 SPARE = 16  # requests beyond the limit that a replica still takes, to refuse them itself, and to answer /health
-LEAVE_WITHIN_S = 30.0  # for requests under way when a replica is stopped
-SECONDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]  # of the histograms
 METRICS_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.3
 TELL_AFTER_S = 20.0
@@ -117,60 +112,24 @@ def _last_line(text: str) -> str:
 
 @serve.ingress()
 class Detector:
-    """One replica: a model, a queue of images, and the routes of app.py."""
+    """One replica: a model, threads for it, and the routes of app.py."""
 
     def __init__(self, options: Options) -> None:
-        token = os.environ.get(TOKEN) or None
-        if options.require_token and token is None:
-            raise InputError(f"expected {TOKEN} in the environment of this node, got none.")
-        torch.set_num_threads(options.threads)
-        self._in_use = ModelWatcher(options.model, options.runtime, options.device, options.threads)
-        self._service = Service(self._in_use, self._detect, RayMeter(), options.limits, token)
-        predictor = self._in_use.model.predictor
-        batch = predictor.batch
-        self._together = batch > 1  # on a GPU; a CPU is fastest with an image on each core
-        at_once = options.threads if predictor.many_at_once else 1
-        self._network = ThreadPoolExecutor(at_once, thread_name_prefix="network")
-        self._at_work = 0
-        handle: Any = self._detect_batch
-        handle.set_max_batch_size(batch)
-        if self._in_use.moves:
-            threading.Thread(target=self._watch, args=(options.watch_s,), name="watch", daemon=True).start()
+        self._service = open_service(options, RayMeter())
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self._service)
-
-    async def _detect(self, question: Question) -> Answer:
-        if self._together:
-            batched: Any = self._detect_batch  # of one here, of a list below: what the decorator makes of it
-            answered: Answer = await batched(question)
-            return answered
-        self._at_work += 1
-        try:
-            beside_others = self._at_work > 1
-            return await asyncio.get_running_loop().run_in_executor(self._network, answer, question, beside_others)
-        finally:
-            self._at_work -= 1
-
-    @serve.batch(batch_wait_timeout_s=0.0)
-    async def _detect_batch(self, questions: list[Question]) -> list[Answer]:
-        """What came while the images before were run; nobody waits for company."""
-        return await asyncio.get_running_loop().run_in_executor(self._network, answer_all, questions)
-
-    def _watch(self, every_s: float) -> None:
-        while not threading.Event().wait(every_s):
-            self._in_use.refresh()
 
 
 class RayMeter:
     """Numbers for Ray's Prometheus endpoint: `ray_yolox_serve_...`, beside Ray Serve's own."""
 
     def __init__(self) -> None:
-        self._requests = Counter("yolox_serve_requests", "requests answered", tag_keys=("status",))
-        self._images = Counter("yolox_serve_images", "images looked at", tag_keys=("version",))
-        self._objects = Counter("yolox_serve_objects", "objects found", tag_keys=("class",))
-        self._request_s = Histogram("yolox_serve_request_seconds", "of a request", boundaries=SECONDS)
-        self._part_s = Histogram("yolox_serve_part_seconds", "of a request's parts", SECONDS, tag_keys=("part",))
+        self._requests = _counter(REQUESTS)
+        self._images = _counter(IMAGES)
+        self._objects = _counter(OBJECTS)
+        self._request_s = _histogram(REQUEST_S)
+        self._part_s = _histogram(PART_S)
 
     def answered(self, status: int, seconds: float) -> None:
         """A request ended with this HTTP status after so long."""
@@ -178,16 +137,26 @@ class RayMeter:
         self._request_s.observe(seconds)
 
     def detected(self, model: Model, found: Detections, times_ms: dict[str, float]) -> None:
-        """An image was looked at."""
+        """An image was run through the model."""
         self._images.inc(1, {"version": model.version})
-        for name in found.names.tolist():
-            self._objects.inc(1, {"class": name})
+        for name, count in counts_by_class(found).items():
+            self._objects.inc(count, {"class": name})
         for part, spent_ms in times_ms.items():
             self._part_s.observe(spent_ms / 1e3, {"part": part})
 
     async def text(self) -> str:
         """What this node tells Prometheus."""
         return await run_in_threadpool(_node_metrics)
+
+
+def _counter(metric: Metric) -> Counter:
+    labels: Any = metric.labels  # Ray's type says that there is one
+    return Counter(metric.name, metric.description, labels)
+
+
+def _histogram(metric: Metric) -> Histogram:
+    labels: Any = metric.labels
+    return Histogram(metric.name, metric.description, SECONDS, labels)
 
 
 def _node_metrics() -> str:

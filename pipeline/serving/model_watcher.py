@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,16 @@ class ModelWatcher:
     def moves(self) -> bool:
         """Whether the reference may come to mean another model."""
         return self._reference.startswith(PREFIX) and "@" in self._reference
+
+    def watch(self, every_s: float) -> None:
+        """Refresh from now on, in a thread that ends with the process; none where the reference cannot move."""
+        if self.moves:
+            threading.Thread(target=self._keep_refreshing, args=(every_s,), name="watch", daemon=True).start()
+
+    def _keep_refreshing(self, every_s: float) -> None:
+        while True:
+            time.sleep(every_s)
+            self.refresh()
 
     def refresh(self) -> bool:
         """Whether another version was taken up. Whatever goes wrong, the one in use stays, and `problem` says why."""

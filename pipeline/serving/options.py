@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.serving.upload import Limits
 from yolox_core.config import RUNTIMES
 from yolox_core.errors import InputError, nearest
 
+LEAVE_WITHIN_S = 30  # for requests under way when a process is told to stop
 TOKEN = "YOLOX_SERVE_TOKEN"  # environment: what clients must send; secrets are no options, these are shown
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for."""
+
+    max_bytes: int = 20 * 2**20  # of a body
+    max_pixels: int = 50_000_000  # of an image: 150 MB decoded
+    max_waiting: int = 64  # requests at once; more are told to come again
+    sent_within_s: float = 30.0  # a body; who sends nothing keeps others out
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,11 @@ class Options:
     runtime: str | None = "onnx"  # torch, onnx, openvino; None: what the file asks for
     device: str = "cpu"  # of torch: cpu, cuda
     replicas: int = 1
-    threads: int = 1  # CPU cores of a replica
+    threads: int = 1  # CPU cores of a replica, or of a process under uvicorn
     watch_s: float = 10.0  # between two looks at an alias
     max_mib: float = 20.0  # of a request
     max_megapixels: float = 50.0  # of an image
-    queue: int = 64  # requests at once at a replica; more are answered 503
+    queue: int = 64  # requests at once at a replica or process; more are answered 503
     require_token: bool = False  # a replica whose environment has no TOKEN does not start
 
     def __post_init__(self) -> None:

@@ -1,87 +1,169 @@
 """A model as a web service, on this machine or a cluster, until SIGINT or SIGTERM.
 
-What can be refused is refused before a cluster is started: the port, the processors, the model itself. deployment.py
-is what Ray Serve then runs, app.py what answers.
+What can be refused is refused before anything is started: the port, the processors, the model itself. app.py is what
+answers; uvicorn_server.py runs it on one machine, deployment.py on Ray Serve. This file imports neither, nor a model's
+libraries, until it is known which is needed.
 """
 
+import importlib.util
 import ipaddress
 import os
 import signal
 import socket
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pipeline.cluster.ray_cluster import ComputeConfig, cluster
 from pipeline.config.user_paths import user_path
 from pipeline.registry.resolve import PREFIX
 from pipeline.registry.store import tracking_uri
-from pipeline.serving.model_watcher import check_reference
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.errors import InputError
 from yolox_core.inference.processor import cores
 
 
-def serve(options: Options, host: str, port: int, address: str | None) -> None:
+@dataclass(frozen=True)
+class Placement:
+    """Where a service listens, and what runs it: uvicorn, or Ray Serve where one of the last three asks for it."""
+
+    host: str
+    port: int
+    workers: int = 1  # processes of uvicorn
+    address: str | None = None  # of a Ray cluster
+    replicas: int = 1  # of Ray Serve
+    ray: bool = False  # Ray Serve on this machine
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "replicas"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name}: expected a whole number of at least 1, got {getattr(self, name)}.")
+        if self.workers > 1 and self.on_ray:
+            raise InputError(
+                f"--workers {self.workers}: expected none with --ray, --replicas or a cluster's address (--address, "
+                "RAY_ADDRESS): Ray Serve has --replicas."
+            )
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether Ray Serve is to run it."""
+        return self.ray or self.address is not None or self.replicas > 1
+
+    @property
+    def processes(self) -> int:
+        """How many have a model each."""
+        return max(self.workers, self.replicas)
+
+    def default_threads(self) -> int:
+        """CPU cores of a process where nobody says: those of this machine, shared evenly; one on a cluster."""
+        return max(1, cores() // self.processes) if self.address is None else 1
+
+
+def serve(options: Options, at: Placement) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first. InputError before anything is started."""
-    if address is None:  # elsewhere other ports are free, and other processors there
-        _check_port(host, port)
-        _check_processors(options)
-    check_reference(options.model, options.runtime, options.device if address is None else "cpu")
-    if not _is_loopback(host) and not os.environ.get(TOKEN):
-        print(f"warning: {host}: anybody who reaches this port may use the model. Set {TOKEN}.", file=sys.stderr)
+    if not options.model:
+        raise InputError("--model: expected a model, got nothing.")
+    if not _is_loopback(at.host) and not os.environ.get(TOKEN):
+        print(f"warning: {at.host}: anybody who reaches this port may use the model. Set {TOKEN}.", file=sys.stderr)
     options = replace(options, require_token=bool(os.environ.get(TOKEN)))
     if not options.model.startswith(PREFIX):
-        options = _absolute(options)
+        options = replace(options, model=str(user_path(options.model).resolve()))
+    if at.on_ray:
+        _serve_on_ray(options, at)
+    else:
+        _serve_here(options, at)
+
+
+def _serve_here(options: Options, at: Placement) -> None:
+    with _bound(at) as listener:
+        _check_processors(options, at)
+        # OpenCV reads it when it is imported: a decoder that reads a header otherwise than we do still stops there
+        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(options.limits.max_pixels)
+        from pipeline.serving import uvicorn_server
+
+        def ready() -> None:
+            _tell_ready(options, at)
+
+        if at.workers == 1:
+            uvicorn_server.run(options, listener, ready, _tell_stopping)
+        else:
+            _check_model(options)
+            uvicorn_server.run_workers(options, at.workers, listener, ready, _tell_stopping)
+
+
+def _serve_on_ray(options: Options, at: Placement) -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("Ray Serve is not installed. Install it: pip install 'ray[serve]'; or serve without --ray.")
+    if at.address is None:  # elsewhere other ports are free, and other processors there
+        _bound(at).close()
+        _check_processors(options, at)
+    _check_model(options if at.address is None else replace(options, device="cpu"))
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri()  # replicas have other folders
-    with cluster(ComputeConfig(address=address)):
+    with cluster(ComputeConfig(address=at.address)):
         leave = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, which sets handlers of its own
             signal.signal(number, lambda *_: leave.set())
         from pipeline.serving.deployment import deployed  # Ray reads its environment when it is imported
 
-        with deployed(options, host, port, address is not None, leave):
+        with deployed(options, at.host, at.port, at.address is not None, leave):
             if not leave.is_set():
-                place = f"http://{_shown(host)}:{port}"
-                print(f"{options.model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it.", flush=True)
+                _tell_ready(options, at)
             leave.wait()
-            print("stopping: requests under way are answered first")
+            _tell_stopping()
 
 
-def default_threads(replicas: int, address: str | None) -> int:
-    """CPU cores of a replica where nobody says: those of this machine, shared evenly; one on a cluster."""
-    return max(1, cores() // replicas) if address is None else 1
+def _check_model(options: Options) -> None:
+    """InputError where the model cannot be loaded: before others start to."""
+    from pipeline.serving.model_watcher import check_reference
+
+    check_reference(options.model, options.runtime, options.device)
 
 
-def _check_processors(options: Options) -> None:
-    """InputError where this machine has less than was asked for: Ray would wait for more."""
-    asked = options.replicas * options.threads
+def _tell_ready(options: Options, at: Placement) -> None:
+    place = f"http://{f'[{at.host}]' if ':' in at.host else at.host}:{at.port}"
+    print(f"{options.model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it.", flush=True)
+
+
+def _tell_stopping() -> None:
+    print("stopping: requests under way are answered first", flush=True)
+
+
+def _check_processors(options: Options, at: Placement) -> None:
+    """InputError where this machine has less than was asked for: processes would wait for each other."""
+    asked = at.processes * options.threads
     if asked > cores():
+        many = f"--workers {at.workers}" if at.workers > 1 else f"--replicas {at.replicas}"
         raise InputError(
-            f"--replicas {options.replicas} --threads {options.threads}: expected at most {cores()} cores together, "
-            f"got {asked}. Ask for fewer."
+            f"{many} --threads {options.threads}: expected at most {cores()} cores together, got {asked}. "
+            "Ask for fewer."
         )
     if options.device == "cuda":
         import torch
 
         gpus = torch.cuda.device_count()
-        if options.replicas > gpus:
-            raise InputError(f"--device cuda --replicas {options.replicas}: expected a GPU for each, got {gpus}.")
+        if at.replicas > gpus:
+            raise InputError(f"--device cuda --replicas {at.replicas}: expected a GPU for each, got {gpus}.")
 
 
-def _check_port(host: str, port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise InputError(f"--port: expected 1 to 65535, got {port}.")
+def _bound(at: Placement) -> socket.socket:
+    """A socket that listens at the address; InputError where somebody else has it.
+
+    Who connects before the model is loaded waits: left unlistened, the port could be taken by another until then.
+    """
+    if not 1 <= at.port <= 65535:
+        raise InputError(f"--port: expected 1 to 65535, got {at.port}.")
+    listener = socket.socket(socket.AF_INET6 if ":" in at.host else socket.AF_INET)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((at.host, at.port))
+        listener.listen()
     except (OSError, UnicodeError) as taken:
+        listener.close()
         reason = getattr(taken, "strerror", None) or str(taken)
         raise InputError(
-            f"--host {host} --port {port}: cannot be listened at ({reason}). Name another port."
+            f"--host {at.host} --port {at.port}: cannot be listened at ({reason}). Name another port."
         ) from taken
+    return listener
 
 
 def _is_loopback(host: str) -> bool:
@@ -89,11 +171,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _absolute(options: Options) -> Options:
-    return replace(options, model=str(user_path(options.model).resolve()))

@@ -16,11 +16,11 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from pipeline.serving.options import Limits
 from yolox_core.data.image_header import declared_size
 
 IMAGE_FIELD = "image"
 THRESHOLDS = ("confidence", "nms_iou")
-SENT_WITHIN_S = 30.0  # a body; who sends nothing keeps others out
 RAW_TYPES = ("image/", "application/octet-stream")
 FORMATS = "JPEG, PNG, WebP or BMP"
 
@@ -31,16 +31,6 @@ class Refused(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a request may ask for."""
-
-    max_bytes: int = 20 * 2**20  # of a body
-    max_pixels: int = 50_000_000  # of an image: 150 MB decoded
-    max_waiting: int = 64  # requests at once; more are told to come again
-    sent_within_s: float = SENT_WITHIN_S
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ VENDORS = {
     ),
     "fastapi": ("pipeline.serving",),
     "starlette": ("pipeline.serving",),
+    "uvicorn": ("pipeline.serving.uvicorn_server",),
+    "prometheus_client": ("pipeline.serving.prometheus",),
     "typer": ("pipeline.cli.main",),
     "rich": ("pipeline.cli", "pipeline.console", "pipeline.training.progress"),
     "jinja2": ("pipeline.reports.page",),

@@ -1,5 +1,6 @@
 """Versions that the release before registered: loaded by MLflow, served, promoted, compared and traced."""
 
+import asyncio
 import json
 import os
 import re
@@ -14,11 +15,10 @@ import pytest
 
 from pipeline.registry import evidence
 from pipeline.registry.resolve import lookup
-from pipeline.serving.app import Question, answer
 from pipeline.serving.model_watcher import ModelWatcher
+from pipeline.serving.pool import Pool, Question
 from tests.needs import ROOT
 from tests.pipeline.cli.commands_project import Yolox
-from yolox_core.data.image_io import read_image
 
 # Its detections as JSON, by each alias, and whose `yolox_core` found them.
 PREDICT = """
@@ -82,8 +82,8 @@ def test_a_version_is_served(earlier: Path, expected: dict[str, Any]) -> None:
     assert watcher.moves and watcher.model.version == "2" and not watcher.refresh()
     served = []
     for row, name in enumerate(expected["images"]):
-        question = Question(watcher.model, read_image(earlier / name), expected["confidence"], 0.65)
-        served.append(answer(question).found.to_json("", row))
+        question = Question(watcher.model, (earlier / name).read_bytes(), expected["confidence"], 0.65)
+        served.append(asyncio.run(Pool(1).detect(question)).found.to_json("", row))
     assert_same(served, expected["predictions"]["challenger"])
 
 

@@ -13,8 +13,7 @@ import yaml
 from pydantic import BaseModel
 from ray.serve.schema import HTTPOptionsSchema, LoggingConfig, ServeApplicationSchema, ServeDeploySchema
 
-from pipeline.serving.deployment import LEAVE_WITHIN_S
-from pipeline.serving.options import TOKEN, Options
+from pipeline.serving.options import LEAVE_WITHIN_S, TOKEN, Options
 from tests.needs import ROOT
 
 POLICY = ROOT / "infra" / "kuberay" / "network.yaml"

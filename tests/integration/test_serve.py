@@ -1,4 +1,7 @@
-"""`yolox serve` as a process of its own, after a finished `dvc repro`: boxes, page, load, another champion, the end."""
+"""`yolox serve` as a process of its own, after a finished `dvc repro`: boxes, page, load, another champion, the end.
+
+The same by uvicorn and by Ray Serve.
+"""
 
 import base64
 import dataclasses
@@ -53,12 +56,15 @@ class Server:
             return requests.post(f"{self.url}/predict", files={"image": file}, params=query, timeout=60)
 
 
-@pytest.fixture(scope="module")
-def server(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=["uvicorn", "ray"])
+def server(
+    request: pytest.FixtureRequest, finished: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """Of a copy of the finished project; told to stop at the end, which it must do by itself."""
     project = finished.project.copy(tmp_path_factory.mktemp("served") / "project")
     port = free_port()
     words = ["serve", "--model", f"models:/{NAME}@{CHAMPION}", "--port", str(port), "--watch-s", "0.5"]
+    words += ["--ray"] if request.param == "ray" else []
     words += ["--runtime", "torch"]  # as the others: this briefly trained model blows rounding up
     log = project.root / "serve.log"
     with log.open("w") as output:
@@ -177,8 +183,9 @@ def test_the_page_shows_the_boxes_to_eyes_keyboards_and_screen_readers(server: S
 
 def test_a_hundred_megabytes_are_refused_and_not_kept(server: Server) -> None:
     def resident() -> int:
-        family = psutil.Process(server.process.pid).children(recursive=True)
-        return max(process.memory_info().rss for process in family if "yolox" in " ".join(process.cmdline()))
+        command = psutil.Process(server.process.pid)
+        replicas = [one for one in command.children(recursive=True) if "yolox" in " ".join(one.cmdline())]
+        return max(process.memory_info().rss for process in replicas or [command])
 
     server.predict(server.images[0])
     before = resident()

@@ -1,5 +1,6 @@
-"""`yolox serve` refuses in one line, before a cluster is started, what could never be served."""
+"""`yolox serve` refuses in one line, before anything is started, what could never be served."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from yolox_core.inference.processor import cores
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "more cores than there are": (("--threads", str(cores() + 1)), f"at most {cores()} cores together"),
     "more replicas than cores": (("--replicas", str(cores() + 1)), f"at most {cores()} cores together"),
+    "more processes than cores": (("--workers", str(cores() + 1)), f"at most {cores()} cores together"),
+    "no process": (("--workers", "0"), "--workers: expected a whole number"),
+    "processes on Ray": (("--workers", "2", "--ray"), "--workers 2: expected none with --ray"),
+    "Ray's model": (("--ray",), "this model was not exported"),
+    "several processes' model": (("--workers", str(cores()), "--threads", "1"), "this model was not exported"),
     "a runtime": (("--runtime", "onx"), "--runtime: expected one of"),
     "a device": (("--device", "tpu"), "--device: expected cpu or cuda"),
     "a GPU for a runtime without": (("--device", "cuda"), "expected --runtime torch"),
@@ -25,3 +31,12 @@ def test_refused(yolox: Yolox, model: Path, kind: str) -> None:
     words, line = REFUSED[kind]
     port = () if "--port" in words else ("--port", str(free_port()))
     yolox("serve", "--model", model, *port, *words).refused(line)
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "1"), ("--ray",)])
+def test_a_port_that_is_taken_is_told_before_a_model_is_looked_for(yolox: Yolox, words: tuple[str, ...]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        yolox("serve", "--model", "nowhere", "--port", port, *words).refused(f"--port {port}: cannot be listened at")

@@ -22,9 +22,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.serving.app import Answer, Question, Service, answer_all, build_app
+from pipeline.serving.app import Service, build_app
 from pipeline.serving.model_watcher import Model, ModelWatcher
-from pipeline.serving.upload import Limits
+from pipeline.serving.options import Limits
+from pipeline.serving.pool import Answer, Pool, Question
 from tests.needs import ROOT
 from tests.servers import free_port
 from tests.waiting import until
@@ -57,9 +58,7 @@ class Kept:
         return f"requests {len(self.statuses)}\n"
 
 
-async def detect(question: Question) -> Answer:
-    (answered,) = await run_in_threadpool(answer_all, [question])
-    return answered
+detect = Pool(2).detect
 
 
 @pytest.fixture(scope="module")

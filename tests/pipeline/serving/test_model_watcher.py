@@ -1,21 +1,16 @@
 """The model in use follows its alias, and stays what it is while the registry cannot be reached."""
 
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.registry.register import CHAMPION, register
 from pipeline.registry.store import DATABASE, connect, tracking_uri
-from pipeline.serving.app import Question, answer
 from pipeline.serving.model_watcher import ModelWatcher, check_reference
 from pipeline.serving.options import Options
 from tests.pipeline.registry.test_register import a_release
-from yolox_core.config import ONNX_FILE
 from yolox_core.errors import InputError
-from yolox_core.export.onnx import export_onnx
 
 CHAMPIONS = f"models:/yolox-detector@{CHAMPION}"
 
@@ -69,21 +64,6 @@ def test_a_version_that_cannot_be_loaded_is_fetched_once(project: Path, monkeypa
     assert fetched == ["models:/yolox-detector/2"] and in_use.problem != "" and in_use.model.version == "1"
     connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "1")
     assert not in_use.refresh() and in_use.problem == ""
-
-
-def test_an_image_on_a_core_of_its_own_has_the_boxes_of_one_on_all(project: Path) -> None:
-    made = a_release(project, seed=1)
-    export_onnx(made.folder, made.folder / ONNX_FILE)
-    model = ModelWatcher(str(made.folder), "onnx", "cpu", threads=2).model
-    pixels = [np.random.default_rng(seed).integers(0, 256, (70, 90, 3), dtype=np.uint8) for seed in range(4)]
-    questions = [Question(model, image, 1e-6, 0.5) for image in pixels]
-    alone = [answer(question).found for question in questions]
-    assert model.predictor.many_at_once and all(len(found.scores) for found in alone)
-    with ThreadPoolExecutor(4) as pool:
-        beside_others = [told.found for told in pool.map(lambda question: answer(question, one_core=True), questions)]
-    for one, other in zip(alone, beside_others, strict=True):
-        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
-        np.testing.assert_allclose(one.boxes, other.boxes, atol=0.01)
 
 
 def test_a_number_or_a_folder_stays(project: Path) -> None:
