@@ -1,4 +1,4 @@
-"""What people write first: FastAPI around OpenCV and ONNX Runtime, no code of ours. `yolox serve` is measured beside it.
+"""What people write first: FastAPI around OpenCV and ONNX Runtime, no code of ours. `yolox serve` stands beside it.
 
 Started by benchmarks/serving.py: python benchmarks/plain_server.py MODEL.onnx PORT
 """

@@ -1,4 +1,4 @@
-"""`yolox serve` beside a plain FastAPI loop (plain_server.py): ready, requests a second, times, memory; a moved champion.
+"""`yolox serve` beside a plain FastAPI loop (plain_server.py): start, requests a second, memory; a moved champion.
 
 YOLOX-nano at 416 px, 8 clients that ask one after the other. Both servers are asked in turn, so that what else the
 machine does meets both. The champion is one of a real MLflow server on the loopback interface.
@@ -79,16 +79,17 @@ def side_by_side(released: Path, images: list[bytes]) -> dict[str, Any]:
         running = {name: servers.enter_context(served(words)) for name, words in commands(released).items()}
         for server in running.values():
             load(server.port, images, 2.0)  # does not count
+        began = {name: server.cpu_s() for name, server in running.items()}
         for _ in range(BLOCKS):
             for name, server in running.items():
                 times, errors = load(server.port, images, BLOCK_S)
                 taken[name].append(times)
                 failed[name] += errors
         peaks = {name: server.peak_mib() for name, server in running.items()}
-    rows = {
-        name: row([time_s for block in blocks for time_s in block], failed[name]) | {"peak_mib": peaks[name]}
-        for name, blocks in taken.items()
-    }
+        spent = {name: server.cpu_s() - began[name] for name, server in running.items()}
+    rows = {name: row([time_s for block in blocks for time_s in block], failed[name]) for name, blocks in taken.items()}
+    for name, figures in rows.items():
+        figures |= {"cpu_ms_per_request": 1e3 * spent[name] / figures["requests"], "peak_mib": peaks[name]}
     return {
         "serving_speedup": rows["ours"]["requests_per_second"] / rows["plain"]["requests_per_second"],
         "ratio_of_blocks": [len(ours) / len(plain) for ours, plain in zip(*taken.values(), strict=True)],
@@ -188,7 +189,8 @@ def a_release(released: Path, folder: Path) -> Release:
 def mlflow_server(folder: Path) -> Iterator[str]:
     """MLflow's own server with an sqlite file, for the block."""
     words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-    words += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "kept")]
+    words += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    words += ["--artifacts-destination", str(folder / "kept")]
     with served([*words, "--port"], path="/health") as server:
         yield f"http://127.0.0.1:{server.port}"
 
@@ -200,9 +202,7 @@ def script_s(text: str) -> float:
     return time.perf_counter() - began
 
 
-def load(
-    port: int, images: list[bytes], seconds: float, versions: set[str] | None = None
-) -> tuple[list[float], int]:
+def load(port: int, images: list[bytes], seconds: float, versions: set[str] | None = None) -> tuple[list[float], int]:
     """Seconds of each answered request of CLIENTS that ask one after the other, and how many were refused.
 
     The versions that answered are added to `versions`.
@@ -244,8 +244,15 @@ class Server:
 
     def peak_mib(self) -> float:
         """The most memory that its processes have held: the sum of each one's peak."""
-        tree = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        return sum(peak_bytes(one.pid) for one in tree) / MIB
+        return sum(peak_bytes(one.pid) for one in self._tree()) / MIB
+
+    def cpu_s(self) -> float:
+        """Seconds of a core that its processes have used so far."""
+        return sum(sum(one.cpu_times()[:2]) for one in self._tree())
+
+    def _tree(self) -> list[psutil.Process]:
+        command = psutil.Process(self.process.pid)
+        return [command, *command.children(recursive=True)]
 
 
 def peak_bytes(pid: int) -> int:
