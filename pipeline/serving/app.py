@@ -111,11 +111,12 @@ def _add_questions(app: FastAPI, service: Service) -> None:
 
     @app.get("/model")
     async def describe(request: Request) -> dict[str, Any]:
-        """What answers: name, version, classes, thresholds, limits."""
+        """What answers: name, version, runtime, classes, thresholds, limits."""
         _authorize(request, service.token)
         model = service.in_use.model
         spec = model.predictor.spec
         return _named(model) | {
+            "runtime": model.predictor.runtime,
             "class_names": spec.class_names,
             "category_ids": spec.category_ids,
             "input_size": spec.input_size,

@@ -81,7 +81,7 @@ class ModelWatcher:
         path = locate(reference, Path(fetched.name))
         try:
             predictor = Predictor.load(path, self._device, self._runtime, self._threads)
-            _warm_up(predictor)
+            _warm_up(predictor, self._threads)
         except Exception:
             self._refused = found
             raise
@@ -91,11 +91,11 @@ class ModelWatcher:
         return Model(predictor, found.name, found.version, time.time())
 
 
-def _warm_up(predictor: Predictor) -> None:
+def _warm_up(predictor: Predictor, threads: int) -> None:
     """Run once, so that the first request does not pay for what is made at the first call."""
     height, width = predictor.spec.input_size
     grey = np.full((height, width, 3), 114, np.uint8)
-    for one_core in (False, True):  # each has a form of its own
+    for one_core in (True,) if threads == 1 else (True, False):  # each has a session of its own
         predictor.predict_each([grey], [(None, None)], one_core)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from yolox_core.config import RUNTIMES
+from yolox_core.config import AUTO, RUNTIMES
 from yolox_core.errors import InputError, nearest
 
 LEAVE_WITHIN_S = 30  # for requests under way when a process is told to stop
@@ -28,7 +28,7 @@ class Options:
     """Each may stand in a RayService's `args` under its name."""
 
     model: str  # a model reference; models:/name@alias is looked up again and again
-    runtime: str | None = "onnx"  # torch, onnx, openvino; None: what the file asks for
+    runtime: str | None = AUTO  # onnx, openvino, torch; auto or None: what the file asks for
     device: str = "cpu"  # of torch: cpu, cuda
     replicas: int = 1
     threads: int = 1  # CPU cores of a replica, or of a process under uvicorn
@@ -39,12 +39,13 @@ class Options:
     require_token: bool = False  # a replica whose environment has no TOKEN does not start
 
     def __post_init__(self) -> None:
-        if self.runtime not in (None, *RUNTIMES):
-            near = nearest(str(self.runtime), RUNTIMES)
-            raise InputError(f"--runtime: expected one of {', '.join(RUNTIMES)}, got {self.runtime!r}. {near}")
+        known = (AUTO, *RUNTIMES)
+        if self.runtime not in (None, *known):
+            near = nearest(str(self.runtime), known)
+            raise InputError(f"--runtime: expected one of {', '.join(known)}, got {self.runtime!r}. {near}")
         if self.device not in ("cpu", "cuda"):
             raise InputError(f"--device: expected cpu or cuda, got {self.device!r}.")
-        if self.device == "cuda" and self.runtime != "torch":
+        if self.device == "cuda" and self.runtime not in (None, AUTO, "torch"):
             raise InputError(f"--device cuda: expected --runtime torch with it, got {self.runtime}.")
         for name, lowest in (("replicas", 1), ("threads", 1), ("queue", 1)):
             value = getattr(self, name)

@@ -42,6 +42,7 @@ class Pool:
     """Threads that decode images and run the network."""
 
     def __init__(self, threads: int) -> None:
+        self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._whole = threading.Lock()  # around what takes all cores, or all of a GPU
         self._at_work = 0
@@ -59,14 +60,15 @@ class Pool:
             return await self._batched(question, decoded)
         self._at_work += 1
         try:
-            return await loop.run_in_executor(self._executor, self._single, question, self._at_work > 1)
+            one_core = self._threads == 1 or self._at_work > 1
+            return await loop.run_in_executor(self._executor, self._single, question, one_core)
         finally:
             self._at_work -= 1
 
-    def _single(self, question: Question, beside_others: bool) -> Answer:
+    def _single(self, question: Question, one_core: bool) -> Answer:
         """Decoded and run in one go: a change of thread between the two would cost more than it brings."""
         decoded = _decode(question)
-        if beside_others and question.model.predictor.many_at_once:
+        if one_core and question.model.predictor.many_at_once:
             return _answers([(question, decoded)], one_core=True)[0]
         with self._whole:
             return _answers([(question, decoded)])[0]

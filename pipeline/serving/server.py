@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.cluster.ray_cluster import ComputeConfig, cluster
 from pipeline.config.user_paths import user_path
@@ -21,6 +22,7 @@ from pipeline.registry.store import tracking_uri
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.errors import InputError
 from yolox_core.inference.processor import cores
+from yolox_core.inference.runtime import require
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def _check_processors(options: Options, at: Placement) -> None:
             "Ask for fewer."
         )
     if options.device == "cuda":
+        require("torch", Path(options.model))
         import torch
 
         gpus = torch.cuda.device_count()

@@ -15,14 +15,14 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "more processes than cores": (("--workers", str(cores() + 1)), f"at most {cores()} cores together"),
     "no process": (("--workers", "0"), "--workers: expected a whole number"),
     "processes on Ray": (("--workers", "2", "--ray"), "--workers 2: expected none with --ray"),
-    "Ray's model": (("--ray",), "this model was not exported"),
-    "several processes' model": (("--workers", str(cores()), "--threads", "1"), "this model was not exported"),
+    "Ray's model": (("--ray", "--runtime", "onnx"), "this model was not exported"),
+    "several processes' model": (("--workers", str(cores()), "--runtime", "onnx"), "this model was not exported"),
     "a runtime": (("--runtime", "onx"), "--runtime: expected one of"),
     "a device": (("--device", "tpu"), "--device: expected cpu or cuda"),
-    "a GPU for a runtime without": (("--device", "cuda"), "expected --runtime torch"),
+    "a GPU for a runtime without": (("--device", "cuda", "--runtime", "onnx"), "expected --runtime torch"),
     "a port": (("--port", "99999"), "--port: expected 1 to 65535"),
     "no queue": (("--queue", "0"), "--queue: expected a whole number"),
-    "no exported file": ((), "this model was not exported"),
+    "no exported file": (("--runtime", "onnx"), "this model was not exported"),
 }
 
 

@@ -86,7 +86,7 @@ def test_options_are_checked() -> None:
         ({"model": "m", "max_mib": float("nan")}, r"--max-mib: expected a number above 0"),
         ({"model": "m", "runtime": "onx"}, r"--runtime: expected one of .*onnx"),
         ({"model": "m", "device": "gpu"}, r"--device: expected cpu or cuda, got 'gpu'"),
-        ({"model": "m", "device": "cuda"}, r"--device cuda: expected --runtime torch"),
+        ({"model": "m", "device": "cuda", "runtime": "onnx"}, r"--device cuda: expected --runtime torch"),
     ):
         with pytest.raises(InputError, match=words):
             Options.from_mapping(given)
