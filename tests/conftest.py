@@ -24,9 +24,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for address in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
     os.environ.pop(address, None)
 
-SEEN = tempfile.TemporaryDirectory(prefix="yolox-seen-")  # removed when the tests have ended
-os.environ["YOLOX_SEEN"] = os.path.join(SEEN.name, "seen.sqlite")
-os.environ["YOLOX_RUNTIMES"] = os.path.join(SEEN.name, "runtimes")
+KEPT = tempfile.TemporaryDirectory(prefix="yolox-kept-")  # removed when the tests have ended
+os.environ["YOLOX_SEEN"] = os.path.join(KEPT.name, "seen.sqlite")
+os.environ["YOLOX_MODELS"] = os.path.join(KEPT.name, "models")
+os.environ["YOLOX_RUNTIMES"] = os.path.join(KEPT.name, "runtimes")
 
 STRICT = os.environ.get("CI", "").lower() == "true"
 

@@ -6,6 +6,8 @@ S3 is moto's server: not a store to keep data in, but it speaks S3 over HTTP and
 import json
 import os
 import pwd
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -118,6 +120,36 @@ def s3_server(folder: Path) -> Iterator[S3]:
         iam.put_user_policy(UserName="test", PolicyName="s3", PolicyDocument=policy)
         made = iam.create_access_key(UserName="test")["AccessKey"]
         yield S3(url, made["AccessKeyId"], made["SecretAccessKey"], nothing)
+
+
+@dataclass(frozen=True)
+class Mlflow:
+    """A tracking server with a registry, which keeps the artifacts too."""
+
+    url: str
+    log: Path
+    database: Path
+
+    def requests(self) -> list[str]:
+        """What it was asked for until now, in order: method and path."""
+        asked = re.findall(r'"([A-Z]+ /[^ ?"]*)[^"]*" \d{3}', self.log.read_text())
+        return [line for line in asked if line != "GET /health"]
+
+
+@contextmanager
+def mlflow_server(folder: Path, empty_store: Path | None = None) -> Iterator[Mlflow]:
+    """MLflow's own, on sqlite; `empty_store` saves it the seconds of making its tables."""
+    port, database, log = free_port(), folder / "server.db", folder / "mlflow.log"
+    if empty_store is not None:
+        shutil.copy(empty_store, database)
+    words = [str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1", "--host", "127.0.0.1"]
+    words += ["--port", str(port), "--backend-store-uri", f"sqlite:///{database}"]
+    words += ["--artifacts-destination", str(folder / "artifacts")]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts uvicorn by name
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PATH": path}
+    with running(words, log, env=environment, cwd=folder) as server:
+        _wait(server, port, log)
+        yield Mlflow(f"http://127.0.0.1:{port}", log, database)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from pipeline.config.git_state import has_commit
 from pipeline.registry import evidence
 from pipeline.registry.dvc_cache import lost_data
 from pipeline.registry.model_reference import RANDOM, weights_digest
-from pipeline.registry.promotion import ADVICE, BEFORE, WHY, reference
+from pipeline.registry.promotion import BEFORE, WHY, reference
 from pipeline.registry.register import CHAMPION, refused_by
-from pipeline.registry.resolve import PREFIX, WEIGHTS_TAG, lookup, resolve
+from pipeline.registry.resolve import ADVICE, PREFIX, WEIGHTS_TAG, check_stored, lookup
 from pipeline.registry.store import connect, is_missing
 from yolox_core.errors import InputError
 
@@ -82,7 +82,7 @@ def _title(client: "MlflowClient", version: "ModelVersion") -> str:
 
 
 def _links(client: "MlflowClient", version: "ModelVersion", uri: str) -> list[Link]:
-    files = _refusal(lambda: resolve(f"{PREFIX}{version.name}/{version.version}"))
+    files = _refusal(lambda: check_stored(version, uri))
     return [
         Link("model", f"sha256 {_short(version.tags.get(WEIGHTS_TAG))}", files),
         *_run_links(client, version),

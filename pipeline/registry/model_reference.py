@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.digests import file_sha256, text_sha256
+from pipeline.config.digests import file_sha256, folder_digests, listing_sha256
 from pipeline.config.user_paths import user_path
-from pipeline.registry.resolve import PREFIX, lookup, registered_digest, resolve
+from pipeline.registry.resolve import PREFIX, digest_of, lookup, resolve
 from yolox_core.config import ModelConfig
 from yolox_core.errors import InputError
 
@@ -18,9 +18,9 @@ RANDOM = "random"  # where a run started from no weights
 STARTED_FROM = "started_from"  # in a run's summary: which initial weights these were
 
 
-def locate(reference: str, into: Path | None = None) -> Path:
-    """Where the model lies on this machine, fetched `into` a folder if need be; InputError where there is none."""
-    return resolve(reference, into) if reference.startswith(PREFIX) else user_path(reference)
+def locate(reference: str) -> Path:
+    """Where the model lies on this machine, fetched if need be; InputError where there is none."""
+    return resolve(reference) if reference.startswith(PREFIX) else user_path(reference)
 
 
 def initial_weights(reference: str | None, model: ModelConfig) -> str | None:
@@ -45,7 +45,7 @@ def origin(reference: str | None, digest: str | None) -> dict[str, Any] | None:
     if not reference.startswith(PREFIX):
         return {"reference": reference, "digest": digest}
     version, _ = lookup(reference)
-    if registered_digest(reference) != digest:
+    if digest_of(version) != digest:
         raise InputError(
             f"model.weights: expected {reference} as the fingerprint stage found it, got version {version.version}: "
             "the alias has moved since. Run `dvc repro` again."
@@ -67,11 +67,10 @@ def weights_digest(reference: str | None) -> str | None:
     if reference is None:
         return None
     if reference.startswith(PREFIX):
-        return registered_digest(reference)
+        return digest_of(lookup(reference)[0])
     path = user_path(reference)
     if path.is_file():
         return file_sha256(path)
     if path.is_dir():
-        files = sorted(entry for entry in path.iterdir() if entry.is_file())
-        return text_sha256("\n".join(f"{entry.name}\t{file_sha256(entry)}" for entry in files))
+        return listing_sha256(folder_digests(path))
     raise InputError(f"model.weights: expected a weights file, got {reference!r}: no such file. Check the path.")

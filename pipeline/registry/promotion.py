@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.config.git_state import project_state
 from pipeline.registry import evidence
 from pipeline.registry.register import CHAMPION, refused_by
-from pipeline.registry.resolve import PREFIX, lookup, resolve
+from pipeline.registry.resolve import ADVICE, PREFIX, check_stored, lookup
 from pipeline.registry.store import connect, tracking_uri
 from yolox_core.errors import InputError
 from yolox_core.evaluation.bootstrap import Comparison, compare
@@ -25,7 +25,6 @@ MARGIN = 0.01  # of map: how much worse a cheaper version may at most be
 BEFORE = "champion.before"  # tag of the registered model: the versions that were champion, oldest first
 WHY = "promotion."  # what the tags of a version begin with that say why it became champion
 GFLOPS = "cost/gflops"
-ADVICE = "Start it, or name another store in MLFLOW_TRACKING_URI."
 Rule = Literal["first", "better", "cheaper"]
 
 
@@ -60,7 +59,7 @@ def judge(name: str, wanted: str, if_cheaper: bool = False) -> Case:
     champion = _champion(client, name, uri)
     if champion == number:
         return Case(name, number, champion)
-    resolve(f"{PREFIX}{name}/{number}")  # what cannot be fetched whole serves nobody
+    check_stored(candidate, uri)  # what cannot be fetched whole serves nobody
     if champion is None:
         return Case(name, number, None, rule="first")
     return _compared(candidate, lookup(f"{PREFIX}{name}/{champion}")[0], uri, if_cheaper)
@@ -118,7 +117,7 @@ def rollback(name: str) -> tuple[str, str]:
             f"{name}: expected a champion before version {champion}, got none. There is nothing to go back to; "
             "`yolox promote VERSION` names another."
         )
-    resolve(f"{PREFIX}{name}/{before[-1]}")
+    check_stored(*lookup(f"{PREFIX}{name}/{before[-1]}"))
     with refused_by(uri, "and try again."):
         client.set_model_version_tag(name, champion, "rollback.date", _now())
         client.set_registered_model_alias(name, CHAMPION, before[-1])

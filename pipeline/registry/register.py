@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.digests import file_sha256
+from pipeline.config.digests import file_sha256, folder_digests, listing_sha256
 from pipeline.registry import evidence
 from pipeline.registry.pyfunc_packaging import package
-from pipeline.registry.resolve import PREFIX, WEIGHTS_FILE, WEIGHTS_TAG, resolve, versions
+from pipeline.registry.resolve import PREFIX, RELEASED_TAG, WEIGHTS_FILE, WEIGHTS_TAG, resolve, versions
 from pipeline.registry.run_history import metric_name, send_metrics
 from pipeline.registry.run_log import RunSpec, attach, send_missing
 from pipeline.registry.store import connect, shown, tracking_uri
@@ -156,10 +156,10 @@ def _new_version(client: "MlflowClient", run_id: str, release: Release, digest: 
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    # the digest is set together with the version, so that a crash can never leave one without it
-    return client.create_model_version(
-        release.name, f"{PREFIX}{logged.model_id}", run_id, tags={WEIGHTS_TAG: digest}, model_id=logged.model_id
-    )
+    # digests are set together with the version, so that a crash can never leave one without them
+    tags = {WEIGHTS_TAG: digest, RELEASED_TAG: listing_sha256(folder_digests(release.folder))}
+    source = f"{PREFIX}{logged.model_id}"
+    return client.create_model_version(release.name, source, run_id, tags=tags, model_id=logged.model_id)
 
 
 def _give_alias(client: "MlflowClient", name: str, version: str) -> str:

@@ -1,16 +1,20 @@
-"""`models:/name@alias` and `models:/name/3` -> a released folder on this machine."""
+"""`models:/name@alias` and `models:/name/3` -> a released folder on this machine.
 
-import atexit
+A reference costs one lookup. What a server holds is fetched once and kept (model_cache.py); a store of files on this
+machine is read in place.
+"""
+
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlsplit
 
-from pipeline.config.digests import file_sha256
-from pipeline.registry.store import DATABASE, connect, is_default, is_missing, shown, tracking_uri
+from pipeline.config.digests import folder_digests, listing_sha256, text_sha256
+from pipeline.registry.model_cache import kept
+from pipeline.registry.store import DATABASE, ask, connect, is_default, is_server, shown, tracking_uri
 from yolox_core.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -19,8 +23,11 @@ if TYPE_CHECKING:
 
 PREFIX = "models:/"
 WEIGHTS_TAG = "model.sha256"
+RELEASED_TAG = "released.sha256"  # of all files of the released folder; earlier releases did not set it
 WEIGHTS_FILE = "model.safetensors"
+ADVICE = "Start it, or name another store in MLFLOW_TRACKING_URI."
 LONGEST_VERSION = 9  # digits; MLflow keeps a version as a 32 bit number
+_SHA256 = re.compile("[0-9a-f]{64}")
 _REFERENCE = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -30,28 +37,23 @@ class Registered:
 
     name: str
     version: str
+    _found: "ModelVersion" = field(compare=False, repr=False)
+    _uri: str = field(compare=False, repr=False)
+
+    def folder(self) -> Path:
+        """Its released folder on this machine, fetched if need be; InputError where that fails."""
+        return released_folder(self._found, self._uri)
 
 
 def registered(reference: str) -> Registered:
     """What the reference stands for now: an alias may move. InputError where the registry knows no such model."""
-    version, _ = lookup(reference)
-    return Registered(version.name, str(version.version))
-
-
-def resolve(reference: str, into: Path | None = None) -> Path:
-    """The released folder of a registered model; InputError names what the registry knows where it is not there.
-
-    In the store itself where that is on this machine; otherwise fetched `into` a folder, which is the caller's to
-    remove (None: one that goes when this process ends).
-    """
     version, uri = lookup(reference)
-    return _released_folder(_download(version, uri, reference, into), version, reference)
+    return Registered(version.name, str(version.version), version, uri)
 
 
-def registered_digest(reference: str) -> str:
-    """sha256 of the weights that the reference stands for today: an alias may move."""
-    version, _ = lookup(reference)
-    return version.tags.get(WEIGHTS_TAG) or f"{version.name}/{version.version}"
+def resolve(reference: str) -> Path:
+    """The released folder of a registered model; InputError names what the registry knows where it is not there."""
+    return released_folder(*lookup(reference))
 
 
 def lookup(reference: str) -> tuple["ModelVersion", str]:
@@ -66,25 +68,22 @@ def lookup(reference: str) -> tuple["ModelVersion", str]:
             f"{reference}: no MLflow store at {Path.cwd() / DATABASE}. Run from the project's root after `make repro`, "
             "or set MLFLOW_TRACKING_URI."
         )
-    client = connect(uri, advice="Start it, or name another store in MLFLOW_TRACKING_URI.")
-    return _version(client, reference, parts["name"], parts["alias"], parts["version"]), uri
+    name, alias, number = parts["name"], parts["alias"], parts["version"]
 
-
-def _version(
-    client: "MlflowClient", reference: str, name: str, alias: str | None, number: str | None
-) -> "ModelVersion":
-    from mlflow.exceptions import MlflowException
-
-    try:
+    def version(client: "MlflowClient") -> "ModelVersion | None":
         if alias is not None:
             return client.get_model_version_by_alias(name, alias)
-        if number is not None and len(number) <= LONGEST_VERSION:
-            return client.get_model_version(name, number)
-    except MlflowException as error:
-        if not is_missing(error):
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{reference}: MLflow could not look it up: {reason}") from error
-    raise InputError(f"{reference}: {_what_is_known(client, name, alias)}")
+        return client.get_model_version(name, number) if len(number) <= LONGEST_VERSION else None
+
+    found = ask(uri, version, where=reference, advice=ADVICE)
+    if found is None:
+        raise InputError(f"{reference}: {_what_is_known(connect(uri, advice=ADVICE), name, alias)}")
+    return found, uri
+
+
+def digest_of(version: "ModelVersion") -> str:
+    """sha256 of the version's weights."""
+    return version.tags.get(WEIGHTS_TAG) or f"{version.name}/{version.version}"
 
 
 def _what_is_known(client: "MlflowClient", name: str, alias: str | None) -> str:
@@ -111,43 +110,91 @@ def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     return found
 
 
-def _download(version: "ModelVersion", uri: str, reference: str, into: Path | None) -> Path:
-    """The model's files: where they are, for a store on this machine; otherwise fetched."""
-    from mlflow import MlflowClient
+def released_folder(version: "ModelVersion", uri: str) -> Path:
+    """The version's released folder, with the registered files: in the store itself, or kept here after one fetch."""
+    here = None if is_server(uri) else _on_this_machine(_stored_at(version, uri))
+    if here is not None:
+        return _checked(_released_in(here / "artifacts", version), version)
+    return kept(_name(version, uri), lambda folder: _fetch(version, uri, folder))
+
+
+def check_stored(version: "ModelVersion", uri: str) -> None:
+    """InputError where the store no longer has the version's files, whatever is kept of them here."""
+    here = _on_this_machine(_stored_at(version, uri))
+    if here is not None:
+        _checked(_released_in(here / "artifacts", version), version)
+        return
+    with tempfile.TemporaryDirectory(prefix="yolox-model-") as folder:
+        _fetch(version, uri, Path(folder))
+
+
+def _name(version: "ModelVersion", uri: str) -> str:
+    """What it is kept under: the sha256 of its files, or where that was not registered, of which version it is."""
+    digest = version.tags.get(RELEASED_TAG, "")
+    if _SHA256.fullmatch(digest):  # it becomes a folder's name
+        return digest
+    made = (shown(uri), version.name, version.version, version.creation_timestamp, version.source)
+    return text_sha256("\n".join(map(str, made)))
+
+
+def _stored_at(version: "ModelVersion", uri: str) -> str:
+    """The address of the version's files."""
+    where = f"{PREFIX}{version.name}/{version.version}"
+    number = str(version.version)
+    found = ask(
+        uri, lambda client: client.get_model_version_download_uri(version.name, number), where=where, advice=ADVICE
+    )
+    if not found:
+        raise InputError(f"{where}: {shown(uri)} does not say where its files are. Register the model again.")
+    return found
+
+
+def _on_this_machine(address: str) -> Path | None:
+    """The folder at a local address; None for an address elsewhere."""
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if parts.scheme else Path(address)
+
+
+def _fetch(version: "ModelVersion", uri: str, folder: Path) -> None:
+    """Put the version's released files into an empty folder; InputError where they are not those of the registry."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    address = f"{PREFIX}{version.name}/{version.version}"
-    try:
-        kept_at = MlflowClient(uri).get_model_version_download_uri(version.name, str(version.version))
-        here = urlparse(kept_at).scheme in ("", "file")
-        target = None if here else str(into or _until_the_end())
-        return Path(download_artifacts(artifact_uri=address, tracking_uri=uri, dst_path=target))
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{reference}: version {version.version} cannot be fetched from {shown(uri)}: {reason}"
-        ) from error
+    with tempfile.TemporaryDirectory(prefix=".fetched-", dir=folder.parent) as fetched:
+        address = f"{_stored_at(version, uri)}/artifacts"
+        try:
+            found = Path(download_artifacts(artifact_uri=address, tracking_uri=uri, dst_path=fetched))
+        except (MlflowException, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{PREFIX}{version.name}/{version.version}: its files cannot be fetched from {shown(uri)}: {reason}"
+            ) from error
+        for path in _checked(_released_in(found, version), version).iterdir():
+            shutil.move(path, folder / path.name)
 
 
-def _until_the_end() -> str:
-    """A new temporary folder that goes when this process ends."""
-    folder = tempfile.mkdtemp(prefix="yolox-model-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _released_folder(model: Path, version: "ModelVersion", reference: str) -> Path:
-    found = sorted((model / "artifacts").glob("**/model.json"))
+def _released_in(artifacts: Path, version: "ModelVersion") -> Path:
+    found = sorted(artifacts.glob("**/model.json"))
     if len(found) != 1:
         raise InputError(
-            f"{reference}: version {version.version} is no detector of this project: expected one model.json among its "
+            f"{PREFIX}{version.name}/{version.version}: no detector of this project: expected one model.json among its "
             f"artifacts, got {len(found)}."
         )
-    weights, expected = found[0].with_name(WEIGHTS_FILE), version.tags.get(WEIGHTS_TAG)
-    if expected is not None and (not weights.is_file() or file_sha256(weights) != expected):
-        raise InputError(
-            f"{reference}: {WEIGHTS_FILE} of version {version.version} is not what was registered. "
-            "Its files were changed or lost; register the model again."
-        )
     return found[0].parent
+
+
+def _checked(folder: Path, version: "ModelVersion") -> Path:
+    """The folder itself; InputError where its files are not those that were registered."""
+    digests, tags = folder_digests(folder), version.tags
+    if WEIGHTS_TAG in tags and digests.get(WEIGHTS_FILE) != tags[WEIGHTS_TAG]:
+        changed = WEIGHTS_FILE
+    elif RELEASED_TAG in tags and listing_sha256(digests) != tags[RELEASED_TAG]:
+        changed = "a file"
+    else:
+        return folder
+    raise InputError(
+        f"{PREFIX}{version.name}/{version.version}: {changed} of version {version.version} is not what was registered. "
+        "Its files were changed or lost; register the model again."
+    )

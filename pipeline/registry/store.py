@@ -2,22 +2,19 @@
 
 MLFLOW_TRACKING_URI names it; by default it is an sqlite file and an artifact folder at the project's root. MLflow
 is imported inside functions here and in this whole room: it takes 5 s, and its telemetry starts at its import, so it
-must have been switched off just before. The store is tried once before MLflow's own client, whose retries take
-minutes (mlflow/environment_variables.py: 7, of 120 s each; mlflow/store/db/utils.py: 10, in 100 s).
+must have been switched off just before. MLflow's own client tries for minutes to reach a store that is away
+(mlflow/environment_variables.py: 7 times, of 120 s each; mlflow/store/db/utils.py: 10, in 100 s), so `connect` probes
+the store before it, and `ask` sends its one request with a short limit of its own.
 """
 
-import http.client
 import importlib
 import logging
 import os
-import socket
-import sqlite3
-import ssl
-import urllib.error
-import urllib.request
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from yolox_core.errors import InputError
@@ -28,7 +25,11 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 ANSWER_WITHIN_S = 5.0
+ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(round(ANSWER_WITHIN_S))}
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}  # where the address names none
+
+Answer = TypeVar("Answer")
+_trying = threading.Lock()  # whoever holds it has changed MLflow's limits
 
 
 def tracking_uri() -> str:
@@ -39,6 +40,11 @@ def tracking_uri() -> str:
 def is_default(uri: str) -> bool:
     """Whether this is the store beside the project; a server keeps its own artifacts."""
     return uri == f"sqlite:///{Path.cwd() / DATABASE}"
+
+
+def is_server(uri: str) -> bool:
+    """Whether the store answers HTTP requests; anything else is a database."""
+    return uri.startswith(("http://", "https://"))
 
 
 def artifact_location(uri: str) -> str | None:
@@ -76,6 +82,8 @@ def unreachable(uri: str) -> str | None:
 def _unreadable(database: Path) -> str | None:
     if not database.parent.is_dir():
         return None  # MLflow makes it
+    import sqlite3
+
     try:
         with closing(sqlite3.connect(database, timeout=ANSWER_WITHIN_S)) as connection:
             connection.execute("PRAGMA schema_version")
@@ -86,6 +94,8 @@ def _unreadable(database: Path) -> str | None:
 
 def _closed(uri: str) -> str | None:
     """Of a database's server: MLflow would try for minutes to reach one that is not there."""
+    import socket
+
     parts = urlsplit(uri)
     try:
         port = parts.port or DATABASE_PORTS.get(parts.scheme.partition("+")[0])
@@ -97,6 +107,11 @@ def _closed(uri: str) -> str | None:
 
 
 def _silent(uri: str) -> str | None:
+    import http.client
+    import ssl
+    import urllib.error
+    import urllib.request
+
     parts = urlsplit(uri)
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/") + "/health"
     try:
@@ -130,6 +145,65 @@ def connect(uri: str, *, advice: str = "") -> "MlflowClient":
             # ImportError: the driver of another database; ValueError: an address that only the driver reads
             reason = str(refused).splitlines()[0] if str(refused) else type(refused).__name__
     raise InputError(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
+
+
+def ask(uri: str, question: Callable[["MlflowClient"], Answer], *, where: str, advice: str) -> Answer | None:
+    """A store's answer to one question, at the cost of one request; None where it does not have what is asked for.
+
+    A server is not probed before. Only one that does not answer the first try is, and where it is there it is asked
+    again with MLflow's own limits. InputError where there is no store, with `advice`; for `where` if it refuses.
+    """
+    answered, answer = _first_try(uri, question, where) if is_server(uri) else (False, None)
+    return answer if answered else _answer(question, connect(uri, advice=advice), where)
+
+
+def _first_try(uri: str, question: Callable[["MlflowClient"], Answer], where: str) -> tuple[bool, Answer | None]:
+    """Whether a server has answered within the short limit, and what."""
+    load_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException, RestException
+
+    try:
+        with _limited_to_one_try():
+            return True, question(MlflowClient(tracking_uri=uri))
+    except RestException as refused:
+        _unless_missing(refused, where)
+        return True, None
+    except (MlflowException, ValueError):
+        return False, None  # away, busy, or no address: `connect` finds out which
+
+
+def _answer(question: Callable[["MlflowClient"], Answer], client: "MlflowClient", where: str) -> Answer | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return question(client)
+    except MlflowException as refused:
+        _unless_missing(refused, where)
+        return None
+
+
+def _unless_missing(refused: Exception, where: str) -> None:
+    """InputError, unless the store says that it does not have what was asked for."""
+    if not is_missing(refused):
+        reason = " ".join(str(refused).split())[:200]
+        raise InputError(f"{where}: MLflow could not look it up: {reason}") from refused
+
+
+@contextmanager
+def _limited_to_one_try() -> Iterator[None]:
+    """MLflow reads its limits from the environment at each request."""
+    with _trying:
+        before = {name: os.environ.get(name) for name in ONE_TRY}
+        os.environ.update(ONE_TRY)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def load_mlflow() -> None:

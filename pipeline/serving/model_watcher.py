@@ -1,7 +1,6 @@
 """The model that answers, and its successor: an alias of the registry is looked up again and again."""
 
 import logging
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ class ModelWatcher:
     def __init__(self, reference: str, runtime: str | None, device: str, threads: int = 0) -> None:
         self._reference, self._runtime, self._device, self._threads = reference, runtime, device, threads
         self._refused: Registered | None = None  # a version that was fetched and cannot be loaded
-        self._fetched = tempfile.TemporaryDirectory(prefix="yolox-serve-")  # what is in use, where it was fetched
         self.problem = ""  # why the newest version is not in use; empty where it is
         self.model = self._load(self._look_up())
 
@@ -75,19 +73,16 @@ class ModelWatcher:
         return registered(self._reference) if self._reference.startswith(PREFIX) else None
 
     def _load(self, found: Registered | None) -> Model:
-        # by its number: the alias may move while it is fetched
-        reference = self._reference if found is None else f"{PREFIX}{found.name}/{found.version}"
-        fetched = tempfile.TemporaryDirectory(prefix="yolox-serve-")
-        path = locate(reference, Path(fetched.name))
+        path = locate(self._reference) if found is None else found.folder()
         try:
             predictor = Predictor.load(path, self._device, self._runtime, self._threads)
             _warm_up(predictor, self._threads)
         except Exception:
             self._refused = found
             raise
-        self._fetched, self._refused = fetched, None  # of the one before nothing is read any more
+        self._refused = None
         if found is None:
-            return Model(predictor, Path(reference).name, "", time.time())
+            return Model(predictor, Path(self._reference).name, "", time.time())
         return Model(predictor, found.name, found.version, time.time())
 
 

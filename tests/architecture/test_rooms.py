@@ -117,7 +117,7 @@ VENDORS = {
         "pipeline.sweep",
     ),
     "ruamel": ("pipeline.config.params_file", "pipeline.cli.upgrade"),
-    "filelock": ("pipeline.training.run_lock", "pipeline.data.sources.cache"),
+    "filelock": ("pipeline.training.run_lock", "pipeline.data.sources.cache", "pipeline.registry.model_cache"),
     "markupsafe": ("pipeline.reports.page", "pipeline.sweep.report"),
     "fastapi_offline": ("pipeline.serving.app",),
 }

@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,10 @@ from pipeline.registry.store import DATABASE, connect, tracking_uri
 from pipeline.serving.model_watcher import ModelWatcher, check_reference
 from pipeline.serving.options import Options
 from tests.pipeline.registry.test_register import a_release
+from yolox_core.config import ONNX_FILE
 from yolox_core.errors import InputError
+from yolox_core.export.onnx import export_onnx
+from yolox_core.inference.predictor import Predictor
 
 CHAMPIONS = f"models:/yolox-detector@{CHAMPION}"
 
@@ -46,22 +50,23 @@ def test_a_version_whose_files_were_lost_is_not_taken_up(project: Path) -> None:
     assert in_use.model.version == "1" and "not what was registered" in in_use.problem
 
 
-def test_a_version_that_cannot_be_loaded_is_fetched_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    register(a_release(project, seed=1))
-    in_use = ModelWatcher(CHAMPIONS, "torch", "cpu")
-    register(a_release(project, seed=2))
+def test_a_version_that_cannot_be_loaded_is_tried_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = a_release(project, seed=1), a_release(project, seed=2)
+    export_onnx(first.folder, first.folder / ONNX_FILE)
+    register(first)
+    in_use = ModelWatcher(CHAMPIONS, "onnx", "cpu")
+    register(second)  # its ONNX file is none
     connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "2")
-    fetched: list[str] = []
+    loaded: list[Path] = []
+    load = Predictor.load
 
-    def fetch(reference: str, into: Path) -> Path:
-        fetched.append(reference)
-        assert into.is_dir()
-        (into / "model.pt").write_bytes(b"of a newer format")
-        return into / "model.pt"
+    def counted(path: Path, *options: Any) -> Predictor:
+        loaded.append(path)
+        return load(path, *options)
 
-    monkeypatch.setattr("pipeline.serving.model_watcher.locate", fetch)
+    monkeypatch.setattr(Predictor, "load", counted)
     assert not in_use.refresh() and not in_use.refresh()
-    assert fetched == ["models:/yolox-detector/2"] and in_use.problem != "" and in_use.model.version == "1"
+    assert len(loaded) == 1 and "not an ONNX model" in in_use.problem and in_use.model.version == "1"
     connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "1")
     assert not in_use.refresh() and in_use.problem == ""
 
