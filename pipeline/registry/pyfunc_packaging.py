@@ -1,33 +1,27 @@
-"""A released folder as an MLflow model: a pyfunc from code, with the detector's package beside it.
+"""A released folder as an MLflow model: a pyfunc from code, with the predictor's code beside it.
 
 Nothing in it is pickled: the code is `pipeline/serving/pyfunc_model.py` as text, the weights are safetensors and
-ONNX. `yolox_core` travels along, so that the model loads where this project is not installed.
+ONNX. The part of `yolox_core` that predicts travels along under a name of its own (model_code.py), so that the model
+loads where this project is not installed, and beside another release of it. It runs the ONNX file, without PyTorch.
 """
 
 import logging
+import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pipeline.registry.model_code import imported_from_core, renamed, write_code
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.models.model import Model
 
 SERVING_CODE = Path(__file__).parents[1] / "serving" / "pyfunc_model.py"
-CORE = Path(__file__).parents[2] / "yolox_core"
 ARTIFACT = "model"  # the released folder's name among the model's artifacts
-# what Predictor needs for a released folder; MLflow would guess it by running the model, slowly
-SERVING_NEEDS = (
-    "mlflow",
-    "numpy",
-    "onnxruntime",
-    "opencv-python-headless",
-    "pandas",
-    "safetensors",
-    "torch",
-    "torchvision",
-)
+# what prediction needs; MLflow would guess it by running the model, slowly. Its small package can load and serve models
+SERVING_NEEDS = ("mlflow-skinny", "numpy", "onnxruntime", "opencv-python-headless", "pandas")
 
 
 def package(released: Path, target: Path, model: "Model") -> None:
@@ -36,18 +30,21 @@ def package(released: Path, target: Path, model: "Model") -> None:
 
     # uv's environments have no pip; MLflow would say so at every registration
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory(prefix="yolox-code-") as code, warnings.catch_warnings():
         # it asks for an example input besides the signature: whole images, stored a second time
         warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
+        package_name = write_code(Path(code), *imported_from_core(SERVING_CODE))
         mlflow.pyfunc.save_model(
             path=str(target),
             mlflow_model=model,
             python_model=str(SERVING_CODE),
             artifacts={ARTIFACT: str(released.resolve())},
-            code_paths=[str(CORE)],
+            code_paths=[str(Path(code) / package_name)],
             signature=signature(),
             pip_requirements=requirements(),
         )
+    # only now: MLflow has run it once, where no package has that name
+    (target / SERVING_CODE.name).write_text(renamed(SERVING_CODE.read_text(encoding="utf-8"), package_name), "utf-8")
 
 
 def signature() -> "ModelSignature":

@@ -1,7 +1,8 @@
 """The registered model: encoded images in, detections out, in any process that has MLflow.
 
-MLflow stores this file as text and runs it when the model is loaded (models from code). It imports only the
-detector, which travels beside it; the weights are read as safetensors or ONNX, never unpickled.
+MLflow stores this file as text and runs it when the model is loaded (models from code). It imports only the predictor,
+whose code travels beside it as a package of another name, put in here at packaging. ONNX Runtime runs the model:
+NumPy, OpenCV and Pandas are all that it needs besides, and nothing is unpickled.
 """
 
 import base64
@@ -22,7 +23,7 @@ class Detector(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the released folder that lies among the model's artifacts."""
-        self._predictor = Predictor.load(Path(context.artifacts["model"]))
+        self._predictor = Predictor.load(Path(context.artifacts["model"]), runtime="onnx")
 
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
