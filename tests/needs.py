@@ -16,6 +16,7 @@ GOLDEN = ROOT / "tests" / "golden"  # the reference's numbers, but for those tha
 SHARED = ROOT.parent / "shared"
 PREFIX = "needs "
 POSTGRESQL = Path("/usr/lib/postgresql")
+UV = ROOT / ".uv" / "bin" / "uv"
 SSHD = Path("/usr/sbin/sshd")
 CHROMIUM = Path("/usr/bin/chromium")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -54,6 +55,14 @@ def postgresql() -> Path:
     if not found:
         pytest.skip(f"{PREFIX}path {POSTGRESQL}: PostgreSQL is not installed")
     return found[-1].parent
+
+
+def uv() -> Path:
+    """uv from the PATH or, as `make setup` installs it, of the project; skips where there is none."""
+    found = shutil.which("uv", path=os.pathsep.join([os.environ.get("PATH", ""), str(UV.parent)]))
+    if found is None:
+        pytest.skip(f"{PREFIX}path {UV}: uv is not installed")
+    return Path(found)
 
 
 def sshd() -> Path:

@@ -61,6 +61,7 @@ LISTS = {
                 "pipeline.cli.main": DEFAULT,
                 "pipeline.config.settings": EVERY_RELEASE,
                 "pipeline.registry.export": EVERY_RELEASE,
+                "pipeline.serving.pyfunc_model": RUNTIME,
                 "yolox_core.config": RUNTIME,
                 "yolox_core.export.model_cost": RUNTIME,
                 "yolox_core.inference.onnx_runtime": RUNTIME,

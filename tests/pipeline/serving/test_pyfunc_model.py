@@ -1,6 +1,10 @@
 """The registered model through MLflow gives the boxes of the Predictor, locally and as a REST server would ask."""
 
 import base64
+import json
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +21,12 @@ from mlflow.models.model import Model
 from mlflow.pyfunc import PyFuncModel, load_model
 from mlflow.pyfunc.scoring_server import init
 
+from pipeline.registry import model_code
 from pipeline.registry.pyfunc_packaging import package
-from yolox_core.config import DetectorSpec, ModelConfig
+from tests.needs import ROOT
+from yolox_core.config import ONNX_FILE, DetectorSpec, ModelConfig
 from yolox_core.data.image_io import decode_image
-from yolox_core.errors import InputError
+from yolox_core.export.onnx import export_onnx
 from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
 from yolox_core.model.yolox import build_model
@@ -33,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A released folder of random weights and the MLflow model made from it."""
     root = tmp_path_factory.mktemp("packaged")
     release(root / "released", build_model(SPEC.model, seed=3), SPEC)
+    export_onnx(root / "released", root / "released" / ONNX_FILE)
     package(root / "released", root / "mlflow", Model())
     return root
 
@@ -51,7 +58,7 @@ IMAGES = [encoded(0, 50, 80), encoded(1, 64, 64), encoded(2, 120, 30)]
 
 
 def test_boxes_equal_those_of_the_predictor(folder: Path, model: PyFuncModel) -> None:
-    predictor = Predictor.load(folder / "released")
+    predictor = Predictor.load(folder / "released", runtime="onnx")
     expected = [
         predictor.predict([decode_image(image, "test")])[0].to_json("", row) for row, image in enumerate(IMAGES)
     ]
@@ -65,7 +72,7 @@ def test_thresholds_are_optional_parameters(model: PyFuncModel) -> None:
     cut = sorted(entry["score"] for entry in plain)[len(plain) // 2]
     some = model.predict(table, params={"confidence": cut})[0]
     assert 0 < len(some) < len(plain) and min(entry["score"] for entry in some) >= cut
-    with pytest.raises(InputError, match="confidence"):
+    with pytest.raises(ValueError, match="confidence"):  # an InputError of the package that travels with the model
         model.predict(table, params={"confidence": 1.5})
 
 
@@ -93,10 +100,61 @@ def test_a_rest_request_is_answered_in_json(address: str, model: PyFuncModel) ->
 
 @pytest.mark.parametrize("bad", [b"no image", IMAGES[0][:40]], ids=["text", "truncated"])
 def test_an_unreadable_image_names_its_row(model: PyFuncModel, bad: bytes) -> None:
-    with pytest.raises(InputError, match="row 1"):
+    with pytest.raises(ValueError, match="row 1"):
         model.predict(pandas.DataFrame({"image": [IMAGES[0], bad]}))
 
 
 def test_a_missing_column_is_refused_by_the_signature(model: PyFuncModel) -> None:
     with pytest.raises(MlflowException, match="image"):
         model.predict(pandas.DataFrame({"picture": IMAGES}))
+
+
+ALONE = """
+import json, sys
+for name in ("torch", "torchvision", "ray", "safetensors", "yolox_core", "pipeline"):
+    sys.modules[name] = None  # as where it is not installed
+import mlflow.pyfunc, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(json.dumps(model.predict(pandas.DataFrame({"image": [open(name, "rb").read() for name in sys.argv[2:]]}))))
+"""
+
+
+def test_it_needs_neither_pytorch_nor_this_project(folder: Path, model: PyFuncModel) -> None:
+    files = []
+    for number, image in enumerate(IMAGES):
+        files.append(folder / f"{number}.jpg")
+        files[-1].write_bytes(image)
+    words = [sys.executable, "-P", "-c", ALONE, str(folder / "mlflow"), *map(str, files)]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == model.predict(pandas.DataFrame({"image": IMAGES}))
+
+
+def test_models_of_two_releases_run_their_own_code_in_one_process(
+    folder: Path, model: PyFuncModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "yolox_core", tmp_path / "yolox_core", ignore=shutil.ignore_patterns("__pycache__"))
+    reader = tmp_path / "yolox_core/data/image_io.py"
+    reader.write_text(reader.read_text(encoding="utf-8").replace("unreadable image", "no picture"), encoding="utf-8")
+    monkeypatch.setattr(model_code, "ROOT", tmp_path)
+    package(folder / "released", tmp_path / "mlflow", Model())
+    other = load_model(str(tmp_path / "mlflow"))
+    bad, good = pandas.DataFrame({"image": [b"none"]}), pandas.DataFrame({"image": IMAGES[:1]})
+    for one, words in ((model, "row 0: unreadable image"), (other, "row 0: no picture"), (model, "unreadable image")):
+        with pytest.raises(ValueError, match=words):
+            one.predict(bad)
+    assert other.predict(good) == model.predict(good)
+
+
+def test_what_travels_is_the_predictor_alone(folder: Path) -> None:
+    (code,) = (folder / "mlflow/code").iterdir()
+    names = {file.relative_to(code).as_posix() for file in code.rglob("*.py")}
+    assert {"__init__.py", "inference/predictor.py", "inference/onnx_runtime.py", "data/image_io.py"} <= names
+    assert not [name for name in names if name.startswith(("training/", "loss/", "export/", "model/yolox", "ops/"))]
+    assert "inference/torch_runtime.py" not in names  # PyTorch is not among the requirements
+    text = "".join(
+        file.read_text(encoding="utf-8") for file in [*code.rglob("*.py"), folder / "mlflow/pyfunc_model.py"]
+    )
+    assert "from yolox_core." not in text and f"from {code.name}.inference.predictor import Predictor" in text
+    needs = (folder / "mlflow/requirements.txt").read_text(encoding="utf-8")
+    assert not [name for name in ("torch", "ray", "safetensors") if name in needs]
