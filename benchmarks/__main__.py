@@ -5,8 +5,6 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-import torch
-
 from pipeline.console.exit_codes import refusals
 
 SUBJECTS = (
@@ -22,25 +20,39 @@ SUBJECTS = (
     "export",
     "serving",
     "doctor",
+    "start",
 )
+WITHOUT_TORCH = ("start", "serving")
 
 
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
-    parser.add_argument("--reference", type=Path, help="an unmodified checkout of Megvii-BaseDetection/YOLOX")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        help="an unmodified checkout of Megvii-BaseDetection/YOLOX; for start, an earlier commit of this repository",
+    )
     parser.add_argument("--data", type=Path, help="a folder of annotated images, for subjects that need one")
     parser.add_argument("--weights", type=Path, help="Megvii's YOLOX-nano for inference, a released folder for export")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     told = parser.parse_args()
+    device = told.device or ("cpu" if told.subject in WITHOUT_TORCH else available_device())
     with refusals():
-        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, told.device, told.data, told.weights)
+        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, device, told.data, told.weights)
     text = json.dumps({"subject": told.subject, **figures}, indent=1)
     print(text)
     if told.json:
         told.json.write_text(text + "\n", encoding="utf-8")
+
+
+def available_device() -> str:
+    """A GPU, where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import torch
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -63,17 +61,25 @@ def seconds(call: Callable[[], object], device: str = "cpu") -> float:
 
 def _wait(device: str) -> None:
     if device == "cuda":
+        import torch
+
         torch.cuda.synchronize()
 
 
 def hardware(device: str) -> dict[str, Any]:
     """Where and with what it was measured."""
+    import torch
+
+    place = machine() | {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    return place | {"device": torch.cuda.get_device_name()} if device == "cuda" else place
+
+
+def machine() -> dict[str, Any]:
+    """The same of what runs without PyTorch."""
     return {
         "date": date.today().isoformat(),
-        "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "device": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
         "python": platform.python_version(),
     }
 
