@@ -4,12 +4,15 @@ Without RAY_ADDRESS a cluster of this machine alone is started for the time of t
 with a token of its own; with it, that cluster is joined. A running cluster is never joined by accident.
 """
 
+import ctypes
+import importlib
 import math
 import os
 import secrets
 import site
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from yolox_core.errors import InputError
 from yolox_core.inference.processor import cores
 
 CODE = Path(__file__).parents[2]  # the folder of this project's packages
+AMD_DRIVER = Path("/dev/kfd")
 ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
 DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
@@ -133,8 +137,12 @@ def set_environment(compute: ComputeConfig) -> None:
 
 
 @contextmanager
-def cluster(compute: ComputeConfig) -> Iterator[None]:
-    """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer."""
+def cluster(compute: ComputeConfig, meanwhile: str | None = None) -> Iterator[None]:
+    """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer.
+
+    `meanwhile` names a module that the block needs, imported in a thread while Ray starts: one that shares no package
+    with what Ray imports as it starts, since two threads that import one package at once can see a half-made one.
+    """
     set_environment(compute)
     import ray
 
@@ -145,7 +153,8 @@ def cluster(compute: ComputeConfig) -> Iterator[None]:
     else:
         arguments["address"] = compute.address
     try:
-        ray.init(**arguments)
+        with _importing(meanwhile):
+            ray.init(**arguments)  # in the main thread: it handles signals
     except (ConnectionError, ValueError) as unreachable:  # ValueError: an address in no known form
         if compute.address is None:
             raise
@@ -154,6 +163,17 @@ def cluster(compute: ComputeConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _importing(name: str | None) -> Iterator[None]:
+    """A module imported beside the block, and there after it. What goes wrong is raised by whoever imports it next."""
+    thread = threading.Thread(target=lambda: name and importlib.import_module(name), name=f"import {name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _driver_code() -> Any:
@@ -201,14 +221,24 @@ def _share(name: str, default: float) -> float:
     return share
 
 
+def _has_gpu() -> bool:
+    """Whether PyTorch sees a GPU; it is imported, which takes seconds, only where there is a driver for one."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        if not AMD_DRIVER.exists():
+            return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def _gpu(text: str) -> bool:
     if text not in ("auto", "0", "1"):
         raise InputError(f"YOLOX_GPU: expected auto, 0 or 1, got {text!r}.")
     if text == "0":
         return False
-    import torch
-
-    present = torch.cuda.is_available()
+    present = _has_gpu()
     elsewhere = os.environ.get("RAY_ADDRESS") or os.environ.get("YOLOX_SUBMIT")
     if text == "1" and not present and not elsewhere:
         raise InputError("YOLOX_GPU=1: no CUDA device on this machine. Unset it to train on the CPU.")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.config.settings import Settings
 from pipeline.reports.plots import Band, Series
 from yolox_core.config import STRIDES
-from yolox_core.loss.assign_stats import MOST_K, SIZES
+from yolox_core.loss.assign_counts import MOST_K, SIZES
 
 History = Sequence[Mapping[str, float]]  # a row an epoch, as in reports/history.csv
 

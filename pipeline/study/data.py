@@ -1,5 +1,6 @@
 """The images of a study: a folder that is named where it is run, or rendered scenes; and a digest that tells them."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,9 @@ from pipeline.config.settings import SyntheticSettings
 from pipeline.data.formats.read import read_dataset
 from pipeline.data.synthetic.scenes import GENERATOR_VERSION, render
 from pipeline.study.design import Study
-from pipeline.study.single_run import fold_order
 from pipeline.training.identity import records_digest
 from yolox_core.data.image_io import content_digests
-from yolox_core.data.records import DatasetRecords
+from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError, nearest
 
 RENDERED = Path("data/study")
@@ -75,3 +75,8 @@ def _digest_of_before(records: DatasetRecords, content: Mapping[str, str]) -> st
     )
     named = "\n".join([*records.class_names, *lines])
     return text_sha256(named)[:DIGEST_LENGTH]
+
+
+def fold_order(image: ImageRecord) -> bytes:
+    """Images are dealt to folds in this order: of a hash of their names."""
+    return hashlib.sha256(image.file_name.encode()).digest()

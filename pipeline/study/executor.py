@@ -19,13 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipeline.console.exit_codes import refusals
 from pipeline.study.data import data_digests, folders_of, named_folders
 from pipeline.study.design import DataChoice, Run, Study, read_study
 from pipeline.study.rows import Row, Standing, append, standing
-from pipeline.study.single_run import run_one
 from pipeline.training.identity import engine_digest
 from yolox_core.errors import InputError
 
@@ -98,6 +95,10 @@ def _end_with_parent() -> None:
 
 def attempt(job: Job, device: str, loader_workers: int) -> dict[str, Any]:
     """A run's row, or its key and error."""
+    import torch
+
+    from pipeline.study.single_run import run_one
+
     torch.set_num_threads(1)
     try:
         return run_one(job.run, job.choice, job.folder, torch.device(device), loader_workers, threads=1)
@@ -148,6 +149,8 @@ def _line(row: Row) -> str:
 
 def default_device() -> str:
     """The GPU where there is one."""
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -4,7 +4,6 @@ Needs neither Ray nor MLflow nor DVC, so that it runs on a machine that has PyTo
 """
 
 import dataclasses
-import hashlib
 import tempfile
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import torch
 
 from pipeline.data.checks.doctor import check
 from pipeline.data.formats.read import read_dataset
+from pipeline.study.data import fold_order
 from pipeline.study.design import DataChoice, Run
 from yolox_core.collectives import World
 from yolox_core.config import DetectorSpec
@@ -49,11 +49,6 @@ def parts_of(records: DatasetRecords, choice: DataChoice, seed: int) -> Parts:
     held_out = eligible[fold :: choice.folds]
     training = [image for at, image in enumerate(eligible) if at % choice.folds != fold]
     return Parts(*(_of(records, images) for images in (training, held_out, aside)))
-
-
-def fold_order(image: ImageRecord) -> bytes:
-    """Images are dealt to folds in this order: of a hash of their names."""
-    return hashlib.sha256(image.file_name.encode()).digest()
 
 
 def run_one(

@@ -163,7 +163,7 @@ def _rows_of_many(config: TrainLoopConfig, compute: ComputeConfig) -> Iterator[M
 
 
 def _new_rows(told: Any) -> Sequence[Mapping[str, Any]]:
-    from yolox_core.training.engine import EpochReport, Started
+    from yolox_core.training.reports import EpochReport, Started
 
     rows: Sequence[Mapping[str, Any]] = ()
     if isinstance(told, Started):

@@ -39,10 +39,8 @@ from yolox_core.atomic_files import new_folder, write_json, write_text
 from yolox_core.config import WEIGHTS_FILE, DetectorSpec, Recipe
 from yolox_core.data.albumentations import check_transforms
 from yolox_core.errors import InputError
-from yolox_core.model.weights import read_weights, release
-from yolox_core.model.yolox import check_freezing
 from yolox_core.training import checkpoint
-from yolox_core.training.engine import EpochReport, Left, Started
+from yolox_core.training.reports import EpochReport, Left, Started
 
 
 def train(
@@ -103,7 +101,10 @@ def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
     if recipe.train.patience is not None and not manifest["images"]["val"]:
         raise InputError("train.patience: expected validation images to measure on, got none. Raise data.split.val.")
     check_transforms(recipe.augment)
-    check_freezing(recipe.train.freeze)
+    if recipe.train.freeze:
+        from yolox_core.model.yolox import check_freezing
+
+        check_freezing(recipe.train.freeze)
     records = {
         name: records_digest(read_coco(paths.prepared(name), paths.RAW_IMAGES), manifest["files"])
         for name in ("train", "val")
@@ -143,7 +144,7 @@ def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfi
     facts = _Facts(folder, compute, started_from)
     status, left = "FAILED", None
     try:
-        with TrainingProgress() as progress, cluster(compute), asked_to_end() as leave:
+        with TrainingProgress() as progress, cluster(compute, meanwhile="torch"), asked_to_end() as leave:
 
             def on_report(report: Any) -> None:
                 nonlocal left
@@ -191,6 +192,8 @@ def release_run(folder: Path) -> None:
             f"{folder}: expected the run's checkpoints, got none. A submitted job trains in the cluster's workspace "
             "(YOLOX_WORKSPACE), which must be this folder, shared."
         )
+    from yolox_core.model.weights import read_weights, release
+
     is_best = progress.best_epoch is not None
     weights = read_weights(checkpoints / (checkpoint.BEST if is_best else progress.checkpoint))
     with new_folder(paths.TRAINED) as target:

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from pipeline.console.progress_bar import ProgressBar
-from yolox_core.training.engine import EpochReport, Started, StepReport
+from yolox_core.training.reports import EpochReport, Started, StepReport
 
 SHORT = {"loss/objectness": "obj", "loss/class": "cls"}  # of parts of the loss; others by their own names
 
@@ -14,6 +12,8 @@ class TrainingProgress(ProgressBar):
     """Shows the engine's reports."""
 
     def __init__(self) -> None:
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
         super().__init__(
             TextColumn("[progress.description]{task.description}"),
             BarColumn(bar_width=24),

@@ -33,7 +33,7 @@ class PrometheusMetrics:
 
 def readings(report: Any) -> Iterator[tuple[str, float, str]]:
     """Gauge, value, and phase where it has one."""
-    from yolox_core.training.engine import EpochReport, StepReport
+    from yolox_core.training.reports import EpochReport, StepReport
 
     if isinstance(report, StepReport):
         yield "yolox_loss", report.losses["loss"], ""

@@ -122,7 +122,7 @@ class _HeartbeatSender:
 
     def at(self, report: Any) -> None:
         """What the engine has just reported."""
-        from yolox_core.training.engine import EpochReport, Measuring
+        from yolox_core.training.reports import EpochReport, Measuring
 
         if isinstance(report, Measuring):
             self._measuring = self._evaluating = True
@@ -188,7 +188,7 @@ def _report_to_ray(report: Any) -> None:
     """Epoch figures for Ray's own pages; every rank calls it equally often."""
     import ray.train
 
-    from yolox_core.training.engine import EpochReport
+    from yolox_core.training.reports import EpochReport
 
     if isinstance(report, EpochReport):
         plain = {name: value for name, value in report.row.items() if isinstance(value, (int, float))}
@@ -206,7 +206,7 @@ class _Reporter:
         """What an epoch came to must arrive, even if this process ends at once."""
         import ray
 
-        from yolox_core.training.engine import EpochReport, Left, StepReport
+        from yolox_core.training.reports import EpochReport, Left, StepReport
 
         if isinstance(report, StepReport):
             now = time.monotonic()

@@ -10,7 +10,7 @@ from yolox_core.config import DetectorSpec, ModelConfig, Recipe
 from yolox_core.export.onnx import export_onnx
 from yolox_core.model.weights import release
 from yolox_core.model.yolox import YOLOX, build_model
-from yolox_core.training import checkpoint
+from yolox_core.training.checkpoint_saver import Saver
 from yolox_core.training.state import TrainingState
 
 SPEC = DetectorSpec(
@@ -62,6 +62,6 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
     recipe = Recipe(model=SPEC.model)
     state = TrainingState.fresh(build_model(SPEC.model, seed=9), recipe)
     state.ema.model.load_state_dict(model.state_dict())
-    with checkpoint.Saver(root / "run") as saver:
+    with Saver(root / "run") as saver:
         path = saver.save(state, recipe, SPEC, threads=1, is_best=False)
     return Forms(model, root / "released", path, root / "megvii.pth", root / "model.onnx")

@@ -11,19 +11,9 @@ from torch import Tensor
 
 from yolox_core.config import STRIDES
 from yolox_core.data.batch import Assignment, Targets
+from yolox_core.loss.assign_counts import MOST_K, SIZE_BOUNDS_PX2, SIZES
 from yolox_core.ops import boxes
 from yolox_core.ops.anchors import AnchorPoints
-
-SIZES = ("small", "medium", "large")
-SIZE_BOUNDS_PX2 = (32.0**2, 96.0**2)  # COCO's, in pixels of the network input
-MOST_K = 10  # counts of k from here on are one
-COUNTS = (
-    *(f"objects/{size}" for size in SIZES),
-    *(f"unmatched/{size}" for size in SIZES),
-    *(f"positives/{size}" for size in SIZES),
-    *(f"level/{stride}" for stride in STRIDES),
-    *(f"k/{k}" for k in range(1, MOST_K + 1)),
-)
 
 
 @torch.no_grad()

@@ -28,15 +28,28 @@ from yolox_core.evaluation.evaluator import GivenUp, evaluate
 from yolox_core.loss.assign_stats import health
 from yolox_core.loss.detection_loss import PART_NAMES
 from yolox_core.loss.simota import SimOTA
-from yolox_core.model.weights import LoadReport, Weights, load_weights
+from yolox_core.model.weights import Weights, load_weights
 from yolox_core.model.yolox import build_model
 from yolox_core.training import checkpoint
+from yolox_core.training.checkpoint_saver import Saver, restore
 from yolox_core.training.optim import compile_network, training_mode
 from yolox_core.training.phase_timer import PhaseTimer, shares
+from yolox_core.training.reports import EpochReport, Left, Measuring, Report, Started, StepReport
 from yolox_core.training.schedule import LearningRate, is_closing, is_evaluated
 from yolox_core.training.state import TrainingState
 from yolox_core.training.step import TOTALS, Stepper
 
+__all__ = [
+    "EpochReport",
+    "Left",
+    "Measuring",
+    "Report",
+    "Started",
+    "StepReport",
+    "TrainingDiverged",
+    "TrainingJob",
+    "train",
+]
 LOG_EVERY = 10  # steps between reads of the loss on CUDA; a read waits for the device. On a CPU every step is read
 
 
@@ -56,63 +69,6 @@ class TrainingJob:
     loader_workers: int = 0  # processes; 0: a thread
     threads: int | None = None  # CPU threads; None: as torch has it
     leave: Callable[[], bool] = lambda: False  # asked at every step and evaluated batch: whether to save and end, now
-
-
-@dataclass(frozen=True)
-class Started:
-    """Before the first epoch."""
-
-    epoch: int  # the epoch about to be trained; more than 0 where a run is resumed
-    steps_per_epoch: int
-    load_report: LoadReport | None
-    notes: tuple[str, ...]  # damaged checkpoints that were passed over
-    history: tuple[dict[str, Any], ...]  # rows of the epochs done before
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """Every few steps, for a progress display."""
-
-    epoch: int
-    last_epoch: int
-    step_in_epoch: int
-    steps_per_epoch: int
-    losses: dict[str, float]
-    images_per_second: float  # over all workers, since the epoch began
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """After each epoch. Its checkpoint may still be on its way to disk, the one before is there."""
-
-    history: tuple[dict[str, Any], ...]  # a row an epoch: epoch, step, losses, metrics; the same in every repetition
-    timing: dict[str, float]  # seconds and rates: never the same
-    is_best: bool
-    checkpoint: Path | None
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """This epoch's row."""
-        return self.history[-1]
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """Before an evaluation, which may take long."""
-
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Left:
-    """The last report of a run that was told to leave, when its checkpoint is on disk: it goes on from there."""
-
-    epoch: int
-    step_in_epoch: int  # steps of this epoch that need not be done again
-    steps_per_epoch: int
-
-
-Report = Started | StepReport | Measuring | EpochReport | Left
 
 
 class TrainingDiverged(InputError):
@@ -155,7 +111,7 @@ def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
     model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState.fresh(model, job.recipe)
     if content:
-        checkpoint.restore(state, content)
+        restore(state, content)
     one_size = training_sizes(job.recipe.train.input_size, None)
     steps = len(epoch_plan(len(job.training.images), job.recipe.train.batch_size, 0, 0, one_size, closing=True))
     return state, Started(state.epoch, steps, load_report, found.passed_over, tuple(state.history))
@@ -169,9 +125,9 @@ def _newest(job: TrainingJob) -> tuple[checkpoint.Newest, dict[str, Any] | None]
     return found, job.world.from_first(found.content)
 
 
-def _saver(job: TrainingJob) -> AbstractContextManager[checkpoint.Saver | None]:
+def _saver(job: TrainingJob) -> AbstractContextManager[Saver | None]:
     """Only the first worker saves."""
-    return checkpoint.Saver(job.checkpoints) if job.checkpoints and job.world.is_first else nullcontext()
+    return Saver(job.checkpoints) if job.checkpoints and job.world.is_first else nullcontext()
 
 
 def _epoch(
@@ -181,7 +137,7 @@ def _epoch(
     loader: Loader[SampleKey],
     sizes: TrainingSizes,
     rates: LearningRate,
-    saver: checkpoint.Saver | None,
+    saver: Saver | None,
 ) -> Generator[Report, None, bool]:
     """One epoch, or what is left of it; whether to go on with the next."""
     recipe, epoch = job.recipe, state.epoch
@@ -246,7 +202,7 @@ def _average(job: TrainingJob, state: TrainingState) -> None:
     job.world.average_buffers(state.ema.model)
 
 
-def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: checkpoint.Saver | None) -> Left:
+def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: Saver | None) -> Left:
     """Save within an epoch."""
     state.step_in_epoch, state.epoch_totals = meter.steps, meter.totals.tolist()
     if saver:
@@ -255,7 +211,7 @@ def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: check
     return Left(state.epoch, meter.steps, meter.steps_per_epoch)
 
 
-def _save(job: TrainingJob, state: TrainingState, is_best: bool, saver: checkpoint.Saver | None) -> Path | None:
+def _save(job: TrainingJob, state: TrainingState, is_best: bool, saver: Saver | None) -> Path | None:
     return saver.save(state, job.recipe, job.spec, torch.get_num_threads(), is_best) if saver else None
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from yolox_core.collectives import World
 from yolox_core.config import Recipe
 from yolox_core.data.batch import Batch
-from yolox_core.loss.assign_stats import COUNTS, assignment_counts
+from yolox_core.loss.assign_counts import COUNTS
+from yolox_core.loss.assign_stats import assignment_counts
 from yolox_core.loss.detection_loss import PART_NAMES, detection_loss
 from yolox_core.loss.simota import SimOTA
 from yolox_core.ops.anchors import anchor_points, decode_boxes

@@ -12,6 +12,7 @@ from tests.yolox_core.training.small import counted_loads, small_recipe
 from yolox_core.config import DetectorSpec
 from yolox_core.model.yolox import build_model
 from yolox_core.training import checkpoint
+from yolox_core.training.checkpoint_saver import Saver
 from yolox_core.training.state import TrainingState
 
 ROWS = [{"epoch": epoch, "loss": 0.1 * epoch, "map": 0.3 - 0.05 * epoch} for epoch in range(4)]
@@ -22,7 +23,7 @@ def run(folder: Path, best_epoch: int | None, epochs: int = 4) -> Path:
     recipe = small_recipe()
     state = TrainingState.fresh(build_model(recipe.model), recipe)
     spec = DetectorSpec(recipe.model, tuple("abcde"), (1, 2, 3, 4, 5), recipe.train.input_size)
-    with checkpoint.Saver(folder / "checkpoints") as saver:
+    with Saver(folder / "checkpoints") as saver:
         for state.epoch in range(1, epochs + 1):
             state.history = ROWS[: state.epoch]
             state.best_epoch = best_epoch

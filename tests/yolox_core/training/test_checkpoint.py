@@ -12,6 +12,7 @@ from yolox_core.config import DetectorSpec
 from yolox_core.model.yolox import build_model
 from yolox_core.training import checkpoint
 from yolox_core.training.checkpoint import PROGRESS, Progress, progress
+from yolox_core.training.checkpoint_saver import Saver
 from yolox_core.training.engine import EpochReport
 from yolox_core.training.state import TrainingState
 
@@ -49,7 +50,7 @@ def test_an_interrupted_run_says_how_far_it_is(tmp_path: Path) -> None:
     state = TrainingState.fresh(build_model(recipe.model), recipe)
     state.epoch, state.step, state.step_in_epoch = 2, 7, 1
     spec = DetectorSpec(recipe.model, tuple("abcde"), (1, 2, 3, 4, 5), recipe.train.input_size)
-    with checkpoint.Saver(tmp_path) as saver:
+    with Saver(tmp_path) as saver:
         path = saver.save(state, recipe, spec, threads=1, is_best=False)
     assert progress(tmp_path) == Progress(path.name, 2, 4, 7, 1, 3, None, complete=False)
 

@@ -18,6 +18,7 @@ from yolox_core.errors import InputError
 from yolox_core.model.weights import Weights, read_weights
 from yolox_core.model.yolox import build_model, check_freezing
 from yolox_core.training import checkpoint
+from yolox_core.training.checkpoint_saver import Saver
 from yolox_core.training.engine import EpochReport, Left, Started, StepReport, TrainingDiverged, train
 from yolox_core.training.state import TrainingState
 
@@ -141,7 +142,7 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(
 def test_only_the_newest_two_and_the_best_are_kept(data: Path, tmp_path: Path) -> None:
     job = small_job(data)
     state = TrainingState.fresh(build_model(job.recipe.model), job.recipe)
-    with checkpoint.Saver(tmp_path) as saver:
+    with Saver(tmp_path) as saver:
         for epoch in (1, 2, 3, 4):
             state.epoch = epoch
             saver.save(state, job.recipe, job.spec, threads=1, is_best=epoch == 2)
