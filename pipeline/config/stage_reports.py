@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import paths
+from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
 
 # who writes what is read here
@@ -17,6 +18,7 @@ STAGES = {
     paths.TRAINING: "train",
     paths.METRICS: "evaluate",
     paths.MANIFEST: "prepare",
+    paths.EXPORT: "export",
     paths.REGISTRATION: "register",
 }
 
@@ -31,6 +33,16 @@ def read_list(path: Path) -> list[dict[str, Any]]:
     """The same for a report that is a list."""
     content: list[dict[str, Any]] = _read(path, list)
     return content
+
+
+def read_cost(spec: DetectorSpec) -> dict[str, float]:
+    """Parameters, and GFLOPs of an image, as the export stage counted them; counted now where its report has none."""
+    known: dict[str, float] | None = read_report(paths.EXPORT).get("cost") if paths.EXPORT.is_file() else None
+    if known is not None:
+        return known
+    from yolox_core.export.model_cost import size_of
+
+    return size_of(spec)
 
 
 def _read(path: Path, kind: type[Any], *texts: str) -> Any:

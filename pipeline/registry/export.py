@@ -22,9 +22,11 @@ from yolox_core.evaluation.coco import measure
 from yolox_core.evaluation.detect import ImageDetector, detect_all
 from yolox_core.export.comparison import describe, spread
 from yolox_core.export.formats import EXPORT_FORMATS, check_formats, load_format, write_formats
+from yolox_core.export.model_cost import size_of
 from yolox_core.inference.predictor import Predictor
 from yolox_core.inference.processor import processor
 from yolox_core.inference.runtime_timing import measure_exported
+from yolox_core.model.description import read_spec
 from yolox_core.structures import ImageArray
 
 COMPARED = 16  # images whose raw outputs are compared; the maps are compared on all
@@ -48,6 +50,7 @@ def export(settings: Settings) -> dict[str, Any]:
         report = compare(paths.TRAINED, target, truth, settings)
         for form in options.formats:
             check(form, report["forms"][form], options)
+    report["cost"] = size_of(read_spec(paths.TRAINED))
     report["fastest_runtime"] = {processor(): measure_exported(paths.RELEASED)}
     write_json(paths.EXPORT, report)
     return report

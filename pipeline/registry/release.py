@@ -7,14 +7,13 @@ from pipeline.config import paths
 from pipeline.config.git_state import project_state
 from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
-from pipeline.config.stage_reports import read_list, read_report
+from pipeline.config.stage_reports import read_cost, read_list, read_report
 from pipeline.data.coco.coco import read_coco
 from pipeline.registry.evidence import Evidence, HeldOut
 from pipeline.registry.model_reference import origin_tags
 from pipeline.registry.register import DataSource, Release
 from pipeline.registry.run_log import RunSpec
 from yolox_core.config import DetectorSpec
-from yolox_core.export.model_cost import size_of
 
 FILES = (
     Path("dvc.lock"),
@@ -51,7 +50,7 @@ def release(settings: Settings) -> Release:
         ),
         test_metrics=numbers,
         evidence=_evidence(manifest),
-        cost=size_of(DetectorSpec.from_dict(read_report(paths.RELEASED_SPEC), str(paths.RELEASED_SPEC))),
+        cost=read_cost(DetectorSpec.from_dict(read_report(paths.RELEASED_SPEC), str(paths.RELEASED_SPEC))),
         data=DataSource(settings.registered_name.removeprefix("yolox-"), settings.data.shown, digest),
         tags=tags | {"run.name": run_name},
         files=FILES,

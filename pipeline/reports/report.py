@@ -8,6 +8,7 @@ from pipeline.config.flattening import flattened
 from pipeline.config.git_state import project_state
 from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
+from pipeline.config.stage_reports import read_cost
 from pipeline.data.coco.coco import read_coco
 from pipeline.data.parsing.split_names import SPLITS
 from pipeline.data.prepare.repeat_factors import without_repeats
@@ -17,7 +18,6 @@ from pipeline.reports.page import Evidence, render
 from yolox_core.atomic_files import write_text
 from yolox_core.config import DetectorSpec
 from yolox_core.data.records import DatasetRecords
-from yolox_core.export.model_cost import size_of
 
 
 def write_report(settings: Settings) -> str:
@@ -31,7 +31,7 @@ def write_report(settings: Settings) -> str:
         params=[(name, "–" if value is None else str(value)) for name, value in flattened(read_params())],
         splits=splits,
         pictures=pictures(spec, splits["test"], inputs.errors["threshold"]),
-        cost=size_of(spec),
+        cost=read_cost(spec),
     )
     page = render(inputs, settings, evidence)
     write_text(paths.REPORT, page)

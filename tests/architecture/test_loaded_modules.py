@@ -19,12 +19,31 @@ from tests.yolox_core.conftest import SPEC, opinionated
 from yolox_core.export.onnx import export_onnx
 from yolox_core.model.weights import release
 
-HEAVY = set(
-    """
-    PIL aiohttp albumentations dvc fsspec matplotlib mlflow onnx onnxruntime onnxscript openvino pandas pyarrow ray
-    requests rich scipy sklearn sqlalchemy supervision torch torchvision typer
-    """.split()
-)
+HEAVY = {
+    "PIL",
+    "aiohttp",
+    "albumentations",
+    "dvc",
+    "fsspec",
+    "matplotlib",
+    "mlflow",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "openvino",
+    "pandas",
+    "pyarrow",
+    "ray",
+    "requests",
+    "rich",
+    "scipy",
+    "sklearn",
+    "sqlalchemy",
+    "supervision",
+    "torch",
+    "torchvision",
+    "typer",
+}
 # What begins without `yolox` is imported alone: running it takes a cluster, a store or minutes.
 MAY_LOAD: dict[str, str] = {
     "yolox --help": "typer",
@@ -49,8 +68,8 @@ MAY_LOAD: dict[str, str] = {
     "pipeline.stages.train": "",  # the driver: what a run needs is imported beside Ray's start
     "pipeline.stages.evaluate": "",
     "pipeline.stages.export": "torch",
-    "pipeline.stages.register": "torch",
-    "pipeline.stages.report": "torch",
+    "pipeline.stages.register": "",
+    "pipeline.stages.report": "",
     "pipeline.stages.study": "",
     "pipeline.cli.assign": "rich torch",
     "pipeline.cli.lineage": "rich",

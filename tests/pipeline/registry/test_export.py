@@ -19,6 +19,7 @@ from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
 from yolox_core.export.comparison import spread
 from yolox_core.export.formats import EXPORT_FORMATS
+from yolox_core.export.model_cost import size_of
 from yolox_core.inference.predictor import Predictor
 from yolox_core.model.weights import release
 
@@ -79,6 +80,7 @@ def test_every_form_beside_pytorch(project: Path) -> None:
     chosen = settings(formats=tuple(EXPORT_FORMATS), max_map_loss_int8=1.0, int8_images=4)
     export(chosen)
     report = json.loads(paths.EXPORT.read_text(encoding="utf-8"))
+    assert report["cost"] == size_of(SPEC)
     rows = report["forms"]
     assert list(rows) == ["torch", *EXPORT_FORMATS]
     assert rows["torch"]["map"] > 0.8  # its own boxes
