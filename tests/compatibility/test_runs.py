@@ -34,7 +34,7 @@ def test_a_checkpoint_and_a_released_folder_are_read(earlier: Path, expected: di
     assert last.path is not None and not last.passed_over
     images = [read_image(Path(name)) for name in expected["images"]]
     ways = (last.path, paths.TRAINED, paths.RELEASED)
-    found = [Predictor.load(path).predict(images, expected["confidence"]) for path in ways]
+    found = [Predictor.load(path, runtime="torch").predict(images, expected["confidence"]) for path in ways]
     for one, other, registered in zip(*found, strict=True):
         assert len(one)
         for found_elsewhere in (other, registered):

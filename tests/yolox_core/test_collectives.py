@@ -13,7 +13,7 @@ import torch
 from torch.multiprocessing import ProcessRaisedException
 
 from pipeline.data.synthetic.scenes import render
-from tests.yolox_core.data.batches import training_batches
+from tests.yolox_core.batches import training_batches
 from tests.yolox_core.processes import in_processes
 from yolox_core.collectives import World
 from yolox_core.config import AugmentConfig, ModelConfig, Recipe, TrainConfig

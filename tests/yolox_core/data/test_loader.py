@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.yolox_core.data.batches import training_batches
+from tests.yolox_core.batches import training_batches
 
 from tests.yolox_core.data.conftest import MakeRecords
 from yolox_core.config import AugmentConfig

@@ -6,7 +6,8 @@ import torch
 
 from tests.yolox_core.loss.test_simota import SIZE, draw, fast
 from yolox_core.config import STRIDES, AssignConfig
-from yolox_core.loss.assign_stats import COUNTS, SIZES, assignment_counts, health
+from yolox_core.loss.assign_counts import COUNTS, SIZES
+from yolox_core.loss.assign_stats import assignment_counts, health
 from yolox_core.ops.anchors import anchor_points
 
 POINTS = anchor_points(SIZE)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from tests.yolox_core.data.batches import training_batches
+from tests.yolox_core.batches import training_batches
 from tests.yolox_core.training.small import scenes, small_recipe
 from yolox_core.collectives import World
 from yolox_core.config import ASSIGN_RULES, AssignRule
