@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.yolox_core.batches import training_batches
 
+from tests.yolox_core.batches import training_batches
 from tests.yolox_core.data.conftest import MakeRecords
 from yolox_core.config import AugmentConfig
 from yolox_core.data import image_cache
