@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline.registry.model_reference import locate
 from pipeline.registry.resolve import PREFIX, Registered, registered
-from yolox_core.errors import InputError
+from yolox_core.config import RuntimeName
 from yolox_core.inference.predictor import Predictor
+from yolox_core.inference.runtime_timing import measure_exported
 
 logger = logging.getLogger("ray.serve")
 
@@ -32,6 +33,7 @@ class ModelWatcher:
     def __init__(self, reference: str, runtime: str | None, device: str, threads: int = 0) -> None:
         self._reference, self._runtime, self._device, self._threads = reference, runtime, device, threads
         self._refused: Registered | None = None  # a version that was fetched and cannot be loaded
+        self._changing = threading.Lock()
         self.problem = ""  # why the newest version is not in use; empty where it is
         self.model = self._load(self._look_up())
 
@@ -50,8 +52,21 @@ class ModelWatcher:
             time.sleep(every_s)
             self.refresh()
 
+    def take_fastest(self) -> bool:
+        """Whether the model in use runs in another runtime from now on: the fastest, measured unless it is known."""
+        with self._changing:
+            fastest = measure_exported(self._path)
+            if fastest is None or fastest == self.model.predictor.runtime:
+                return False
+            self.model = self._load(self._found)
+            return True
+
     def refresh(self) -> bool:
         """Whether another version was taken up. Whatever goes wrong, the one in use stays, and `problem` says why."""
+        with self._changing:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         try:
             found = self._look_up()
             if found is None or found.version == self.model.version:
@@ -80,7 +95,7 @@ class ModelWatcher:
         except Exception:
             self._refused = found
             raise
-        self._refused = None
+        self._refused, self._found, self._path = None, found, path
         if found is None:
             return Model(predictor, Path(self._reference).name, "", time.time())
         return Model(predictor, found.name, found.version, time.time())
@@ -94,8 +109,6 @@ def _warm_up(predictor: Predictor, threads: int) -> None:
         predictor.predict_each([grey], [(None, None)], one_core)
 
 
-def check_reference(reference: str, runtime: str | None, device: str) -> None:
-    """InputError where the model cannot be loaded on `device`: before a cluster is started for it."""
-    if not reference:
-        raise InputError("--model: expected a model, got nothing.")
-    Predictor.load(locate(reference), device, runtime)
+def check_reference(reference: str, runtime: str | None, device: str) -> RuntimeName:
+    """What runs the model on `device`; InputError where it cannot be loaded, before processes are started for it."""
+    return Predictor.load(locate(reference), device, runtime).runtime

@@ -20,9 +20,10 @@ from pipeline.config.user_paths import user_path
 from pipeline.registry.resolve import PREFIX
 from pipeline.registry.store import tracking_uri
 from pipeline.serving.options import TOKEN, Options
+from yolox_core.config import RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.inference.processor import cores
-from yolox_core.inference.runtime import require
+from yolox_core.inference.runtime import TITLES, require
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,14 @@ def _serve_here(options: Options, at: Placement) -> None:
         os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(options.limits.max_pixels)
         from pipeline.serving import uvicorn_server
 
-        def ready() -> None:
-            _tell_ready(options, at)
+        def ready(runtime: RuntimeName) -> None:
+            _tell_ready(options, at, runtime)
 
         if at.workers == 1:
             uvicorn_server.run(options, listener, ready, _tell_stopping)
         else:
-            _check_model(options)
-            uvicorn_server.run_workers(options, at.workers, listener, ready, _tell_stopping)
+            runtime = _check_model(options)
+            uvicorn_server.run_workers(options, at.workers, listener, lambda: ready(runtime), _tell_stopping)
 
 
 def _serve_on_ray(options: Options, at: Placement) -> None:
@@ -99,7 +100,7 @@ def _serve_on_ray(options: Options, at: Placement) -> None:
     if at.address is None:  # elsewhere other ports are free, and other processors there
         _bound(at).close()
         _check_processors(options, at)
-    _check_model(options if at.address is None else replace(options, device="cpu"))
+    runtime = _check_model(options if at.address is None else replace(options, device="cpu"))
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri()  # replicas have other folders
     with cluster(ComputeConfig(address=at.address)):
         leave = threading.Event()
@@ -109,21 +110,22 @@ def _serve_on_ray(options: Options, at: Placement) -> None:
 
         with deployed(options, at.host, at.port, at.address is not None, leave):
             if not leave.is_set():
-                _tell_ready(options, at)
+                _tell_ready(options, at, runtime)
             leave.wait()
             _tell_stopping()
 
 
-def _check_model(options: Options) -> None:
-    """InputError where the model cannot be loaded: before others start to."""
+def _check_model(options: Options) -> RuntimeName:
+    """What runs the model; InputError where it cannot be loaded, before others start to."""
     from pipeline.serving.model_watcher import check_reference
 
-    check_reference(options.model, options.runtime, options.device)
+    return check_reference(options.model, options.runtime, options.device)
 
 
-def _tell_ready(options: Options, at: Placement) -> None:
+def _tell_ready(options: Options, at: Placement, runtime: RuntimeName) -> None:
     place = f"http://{f'[{at.host}]' if ':' in at.host else at.host}:{at.port}"
-    print(f"{options.model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it.", flush=True)
+    model = f"{options.model}, {TITLES[runtime]}"
+    print(f"{model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it.", flush=True)
 
 
 def _tell_stopping() -> None:

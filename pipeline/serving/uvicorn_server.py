@@ -10,6 +10,8 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 
 import uvicorn
@@ -17,23 +19,46 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from pipeline.serving.app import build_app, open_service
+from pipeline.serving.app import Service, build_app, open_service
 from pipeline.serving.options import LEAVE_WITHIN_S, Options
 from pipeline.serving.prometheus import SHARED, PrometheusMeter
+from yolox_core.config import AUTO, RuntimeName
 from yolox_core.errors import InputError
+from yolox_core.inference.runtime import TITLES
 
 OPTIONS = "YOLOX_SERVE_OPTIONS"  # environment: how a worker learns its Options, as JSON
+IDLE_S = 10  # without a request, before a runtime is measured
 STOPS = (signal.SIGINT, signal.SIGTERM)
 WORKER_SILENT_S = 60  # imports and the loading of a model hold the interpreter; a worker silent for longer is replaced
 
 
-def run(options: Options, listener: socket.socket, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
-    """Serve in this process until SIGINT or SIGTERM. `ready` is called once requests are answered."""
-    stop = _Stop(stopping)
-    app = build_app(open_service(options, PrometheusMeter()))
-    stop.server = _Server(_config(app), ready, stopping)
+def run(
+    options: Options, listener: socket.socket, ready: Callable[[RuntimeName], None], stopping: Callable[[], None]
+) -> None:
+    """Serve in this process until SIGINT or SIGTERM. `ready` is told what runs the model once requests are answered."""
+    stop = _Stop()
+    service = open_service(options, PrometheusMeter())
+
+    def begin() -> None:
+        ready(service.in_use.model.predictor.runtime)
+        if options.runtime in (None, AUTO) and options.device == "cpu":
+            threading.Thread(target=_take_fastest, args=(service,), name="measure", daemon=True).start()
+
+    stop.server = _Server(_config(build_app(service)), begin, stopping)
     stop.server.should_exit = stop.wanted
     stop.server.run([listener])
+
+
+def _take_fastest(service: Service) -> None:
+    """Take the fastest runtime, measured once nobody has asked for a while: two seconds of all cores."""
+    idle_s = 0
+    while idle_s < IDLE_S:
+        time.sleep(1)
+        idle_s = 0 if service.waiting else idle_s + 1
+    if service.in_use.take_fastest():
+        print(
+            f"{TITLES[service.in_use.model.predictor.runtime]} was measured to be faster here, and runs the model now"
+        )
 
 
 def run_workers(
@@ -83,7 +108,7 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
 class _Stop:
     """What a signal does before and while there is a server; uvicorn raises it once more when it is through."""
 
-    def __init__(self, stopping: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.wanted = False
         self.server: uvicorn.Server | None = None
         for number in STOPS:

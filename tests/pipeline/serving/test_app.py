@@ -240,7 +240,8 @@ def test_without_the_token_nothing_but_health_is_told(folder: Path) -> None:
         assert wrong.status_code == 401 and "Authorization: Bearer" in wrong.json()["error"]
         right = {"Authorization": f"Bearer {TOKEN}"}
         assert client.post("/predict", files={"image": ("a.png", IMAGE)}, headers=right).status_code == 200
-        assert client.get("/model", headers=right).json()["class_names"] == ["cat", "dog"]
+        described = client.get("/model", headers=right).json()
+        assert (described["class_names"], described["runtime"]) == (["cat", "dog"], "torch")
         assert [client.get(path).status_code for path in ("/health", "/ready", "/")] == [200, 200, 200]
         assert client.get("/ready").json() == {"status": "ready"}  # and not which model
 

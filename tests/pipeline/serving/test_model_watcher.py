@@ -1,5 +1,6 @@
 """The model in use follows its alias, and stays what it is while the registry cannot be reached."""
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,26 @@ def test_a_version_that_cannot_be_loaded_is_tried_once(project: Path, monkeypatc
     assert len(loaded) == 1 and "not an ONNX model" in in_use.problem and in_use.model.version == "1"
     connect(tracking_uri()).set_registered_model_alias("yolox-detector", CHAMPION, "1")
     assert not in_use.refresh() and in_use.problem == ""
+
+
+def test_the_fastest_runtime_is_measured_once_and_taken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLOX_RUNTIMES", str(project / "runtimes"))
+    made = a_release(project, seed=1)
+    export_onnx(made.folder, made.folder / ONNX_FILE)
+    in_use = ModelWatcher(str(made.folder), "auto", "cpu", threads=1)
+    first = in_use.model
+    assert first.predictor.runtime == "onnx"  # nothing was measured
+    changed = in_use.take_fastest()
+    (measured,) = (project / "runtimes").iterdir()
+    found = json.loads(measured.read_text())
+    assert set(found["ms_an_image"]) == {"onnx", "openvino"} and in_use.model.predictor.runtime == found["fastest"]
+    assert changed == (found["fastest"] == "openvino")
+
+    # the other one, whichever it was: what is kept is not measured again, but taken
+    other = "onnx" if found["fastest"] == "openvino" else "openvino"
+    measured.write_text(json.dumps(found | {"fastest": other}))
+    assert in_use.take_fastest() and not in_use.take_fastest()
+    assert in_use.model.predictor.runtime == other and in_use.model.version == ""
 
 
 def test_a_number_or_a_folder_stays(project: Path) -> None:
