@@ -31,7 +31,7 @@ class Detector(PythonModel):
         """One list a row: {file_name, image_id (the row), category_id, category_name, bbox [x, y, w, h], score}.
 
         `params`: confidence and nms_iou, each 0 to 1; the model's own where absent. Images go through one by one,
-        as in `yolox predict`, so that the boxes are the same to the last bit.
+        as in `yolox predict`, so that the boxes are the same.
         """
         thresholds = {name: (params or {}).get(name) for name in ("confidence", "nms_iou")}
         return [self._detections(row, image, thresholds) for row, image in enumerate(model_input["image"])]
