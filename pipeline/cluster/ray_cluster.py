@@ -153,7 +153,7 @@ def cluster(compute: ComputeConfig, meanwhile: str | None = None) -> Iterator[No
     else:
         arguments["address"] = compute.address
     try:
-        with _importing(meanwhile):
+        with imported_beside(meanwhile):
             ray.init(**arguments)  # in the main thread: it handles signals
     except (ConnectionError, ValueError) as unreachable:  # ValueError: an address in no known form
         if compute.address is None:
@@ -166,9 +166,12 @@ def cluster(compute: ComputeConfig, meanwhile: str | None = None) -> Iterator[No
 
 
 @contextmanager
-def _importing(name: str | None) -> Iterator[None]:
+def imported_beside(name: str | None) -> Iterator[None]:
     """A module imported beside the block, and there after it. What goes wrong is raised by whoever imports it next."""
-    thread = threading.Thread(target=lambda: name and importlib.import_module(name), name=f"import {name}", daemon=True)
+    if name is None:
+        yield
+        return
+    thread = threading.Thread(target=importlib.import_module, args=(name,), name=f"import {name}", daemon=True)
     thread.start()
     try:
         yield

@@ -78,6 +78,7 @@ MAY_LOAD: dict[str, str] = {
     "pipeline.cli.promote": "rich",
     "pipeline.cluster.ray_job": "",
     "pipeline.serving.server": "",
+    "pipeline.serving.uvicorn_server": "",
 }
 PROBE = """
 import importlib, json, sys

@@ -1,11 +1,13 @@
 """Where a run works, from the environment. With a real cluster: tests/integration/test_refused_run.py."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from pipeline.cluster.ray_cluster import ComputeConfig, check_address
+from pipeline.cluster.ray_cluster import ComputeConfig, check_address, imported_beside
 from yolox_core.errors import InputError
 from yolox_core.inference import processor
 
@@ -29,6 +31,24 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     # a machine without CUDA may send its work to one that has it
     assert ComputeConfig.from_environment() == ComputeConfig(workers=4, loader_workers=2, gpu=True, address="head:6379")
+
+
+def test_a_gpu_is_taken_where_pytorch_sees_one() -> None:
+    """Without a driver PyTorch is not asked: the answer must be the same."""
+    assert ComputeConfig.from_environment().gpu == torch.cuda.is_available()
+
+
+def test_a_module_is_there_after_the_block_beside_which_it_was_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    code = f"import os, time\nwhile not os.path.exists({str(begun)!r}):\n    time.sleep(0.01)\nDONE = True\n"
+    (tmp_path / "slow_to_import.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with imported_beside("slow_to_import"):
+        assert not hasattr(sys.modules.get("slow_to_import"), "DONE")
+        begun.touch()
+    assert sys.modules.pop("slow_to_import").DONE
 
 
 def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
