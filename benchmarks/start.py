@@ -1,9 +1,9 @@
 """From a command to its first result: seconds and peak memory, each beside the least that its work takes (Linux).
 
-    make repro && python -m benchmarks start --data ../shared/datasets/raccoon [--reference CHECKOUT]
+    python -m benchmarks start --data ../shared/datasets/raccoon [--reference CHECKOUT]
 
-Run in this repository. Every command is a process of its own. The first round does not count: it compiles and reads
-files. Then the ways take turns, and what is given is the median over the rounds.
+`make repro` comes first, uncounted. Every command is a process of its own. The first round does not count: it compiles
+and reads files. Then the ways take turns, and what is given is the median over the rounds.
 """
 
 import contextlib
