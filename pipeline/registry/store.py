@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -135,16 +136,25 @@ def connect(uri: str, *, advice: str = "") -> "MlflowClient":
         load_mlflow()
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             client = MlflowClient(tracking_uri=uri)
             client.search_experiments(max_results=1)
             return client
-        except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as refused:
-            # ImportError: the driver of another database; ValueError: an address that only the driver reads
+        except (MlflowException, *_database_errors(), OSError, ImportError, ValueError) as refused:
+            # ImportError: a database's driver, of which mlflow-skinny has none; ValueError: an address that only the
+            # driver reads
             reason = str(refused).splitlines()[0] if str(refused) else type(refused).__name__
     raise InputError(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """What MLflow lets through from a database; nothing where it came without any (mlflow-skinny)."""
+    if find_spec("sqlalchemy") is None:
+        return ()
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (SQLAlchemyError,)
 
 
 def ask(uri: str, question: Callable[["MlflowClient"], Answer], *, where: str, advice: str) -> Answer | None:
