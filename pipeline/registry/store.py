@@ -137,13 +137,13 @@ def connect(uri: str, *, advice: str = "") -> "MlflowClient":
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
+        # ImportError: a database's driver, of which mlflow-skinny has none; ValueError: an address that only it reads
+        refusals: tuple[type[Exception], ...] = (MlflowException, *_database_errors(), OSError, ImportError, ValueError)
         try:
             client = MlflowClient(tracking_uri=uri)
             client.search_experiments(max_results=1)
             return client
-        except (MlflowException, *_database_errors(), OSError, ImportError, ValueError) as refused:
-            # ImportError: a database's driver, of which mlflow-skinny has none; ValueError: an address that only the
-            # driver reads
+        except refusals as refused:
             reason = str(refused).splitlines()[0] if str(refused) else type(refused).__name__
     raise InputError(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
 
