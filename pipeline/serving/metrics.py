@@ -1,6 +1,6 @@
 """Which numbers the service tells Prometheus, whichever way it runs: names, what they count, labels.
 
-prometheus_client gives the names as they are, with `_total` behind those of counters; Ray puts `ray_` in front of them.
+Prometheus gets those of counters with `_total` behind them; Ray puts `ray_` in front of all.
 """
 
 from collections import Counter
