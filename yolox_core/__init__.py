@@ -1,4 +1,4 @@
-"""The YOLOX detector and its training: torch, torchvision, numpy and OpenCV. No Ray, MLflow, DVC, YAML or web.
+"""The YOLOX detector and its training: torch, numpy and OpenCV. No Ray, MLflow, DVC, YAML or web.
 
 Paper: arXiv 2107.08430. Reference: Megvii-BaseDetection/YOLOX. The public names are loaded when first used (their types
 stand in __init__.pyi), so that reading a data set does not import the detector.

@@ -36,9 +36,9 @@ def read_list(path: Path) -> list[dict[str, Any]]:
 
 
 def read_cost(spec: DetectorSpec) -> dict[str, float]:
-    """Parameters, and GFLOPs of an image, as the export stage counted them; counted now where its report has none."""
-    known: dict[str, float] | None = read_report(paths.EXPORT).get("cost") if paths.EXPORT.is_file() else None
-    if known is not None:
+    """Parameters, and GFLOPs of an image, as the export stage counted them, or counted now."""
+    known = read_report(paths.EXPORT).get("cost") if paths.EXPORT.is_file() else None
+    if isinstance(known, dict) and all(isinstance(value, (int, float)) for value in known.values()):
         return known
     from yolox_core.export.model_cost import size_of
 

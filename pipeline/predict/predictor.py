@@ -34,9 +34,8 @@ class Predictor:
     """Objects in images, with their names.
 
     reference: a released folder, a .pt checkpoint, a Megvii .pth, an .onnx or .xml, or models:/name@alias.
-    confidence, nms_iou: thresholds; None: the model's own. runtime: onnx, openvino or torch; None or auto: what is
-    fastest here. InputError where the
-    reference names no model.
+    confidence, nms_iou: thresholds; None: the model's own. runtime: onnx, openvino or torch; None or auto: what the
+    reference's form asks for (docs/predict.md). InputError where the reference names no model.
     """
 
     def __init__(

@@ -94,7 +94,7 @@ def _make_room(root: Path, newest: Path) -> None:
 
 
 def _size(place: Path) -> int:
-    return sum(path.stat().st_size for path in (place / RELEASED).iterdir())
+    return sum(path.stat().st_size for path in (place / RELEASED).rglob("*") if path.is_file())
 
 
 @cache

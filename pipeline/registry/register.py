@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from pipeline.config.digests import file_sha256, folder_digests, listing_sha256
 from pipeline.registry import evidence
 from pipeline.registry.pyfunc_packaging import package
-from pipeline.registry.resolve import PREFIX, RELEASED_TAG, WEIGHTS_FILE, WEIGHTS_TAG, resolve, versions
+from pipeline.registry.resolve import PREFIX, RELEASED_TAG, WEIGHTS_TAG, resolve, versions
 from pipeline.registry.run_history import metric_name, send_metrics
 from pipeline.registry.run_log import RunSpec, attach, send_missing
 from pipeline.registry.store import connect, shown, tracking_uri
+from yolox_core.config import WEIGHTS_FILE
 from yolox_core.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pipeline.registry.evidence import Evidence, HeldOut
 from pipeline.registry.model_reference import origin_tags
 from pipeline.registry.register import DataSource, Release
 from pipeline.registry.run_log import RunSpec
-from yolox_core.config import DetectorSpec
+from yolox_core.model.description import read_spec
 
 FILES = (
     Path("dvc.lock"),
@@ -50,7 +50,7 @@ def release(settings: Settings) -> Release:
         ),
         test_metrics=numbers,
         evidence=_evidence(manifest),
-        cost=read_cost(DetectorSpec.from_dict(read_report(paths.RELEASED_SPEC), str(paths.RELEASED_SPEC))),
+        cost=read_cost(read_spec(paths.RELEASED)),
         data=DataSource(settings.registered_name.removeprefix("yolox-"), settings.data.shown, digest),
         tags=tags | {"run.name": run_name},
         files=FILES,

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.config.digests import folder_digests, listing_sha256, text_sha256
 from pipeline.registry.model_cache import kept
 from pipeline.registry.store import DATABASE, ask, connect, is_default, is_server, shown, tracking_uri
+from yolox_core.config import SPEC_FILE, WEIGHTS_FILE
 from yolox_core.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 PREFIX = "models:/"
 WEIGHTS_TAG = "model.sha256"
 RELEASED_TAG = "released.sha256"  # of all files of the released folder; earlier releases did not set it
-WEIGHTS_FILE = "model.safetensors"
 ADVICE = "Start it, or name another store in MLFLOW_TRACKING_URI."
 LONGEST_VERSION = 9  # digits; MLflow keeps a version as a 32 bit number
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -176,7 +176,7 @@ def _fetch(version: "ModelVersion", uri: str, folder: Path) -> None:
 
 
 def _released_in(artifacts: Path, version: "ModelVersion") -> Path:
-    found = sorted(artifacts.glob("**/model.json"))
+    found = sorted(artifacts.glob(f"**/{SPEC_FILE}"))
     if len(found) != 1:
         raise InputError(
             f"{PREFIX}{version.name}/{version.version}: no detector of this project: expected one model.json among its "

@@ -18,11 +18,12 @@ from pipeline.reports.page import Evidence, render
 from yolox_core.atomic_files import write_text
 from yolox_core.config import DetectorSpec
 from yolox_core.data.records import DatasetRecords
+from yolox_core.model.description import read_spec
 
 
 def write_report(settings: Settings) -> str:
     """Write the page; returns it."""
-    spec = DetectorSpec.from_dict(read_json(paths.RELEASED / "model.json"), str(paths.RELEASED / "model.json"))
+    spec = read_spec(paths.RELEASED)
     inputs = read_inputs()
     splits = {name: without_repeats(read_coco(paths.prepared(name), paths.RAW_IMAGES)) for name in SPLITS}
     evidence = Evidence(

@@ -13,7 +13,7 @@ import pytest
 from tests.architecture.imports import modules, tree
 from tests.needs import ROOT
 
-# Everything that the core may use besides torch, torchvision, numpy and OpenCV, and all that belongs to the pipeline.
+# Everything that the core may use besides torch, numpy and OpenCV, and all that belongs to the pipeline.
 ELSEWHERE = """
 albumentations dvc faster_coco_eval fastapi jinja2 matplotlib mlflow onnx onnxruntime onnxscript
 openvino pandas pycocotools pydantic ray rich safetensors scipy sklearn supervision typer yaml
@@ -21,7 +21,7 @@ openvino pandas pycocotools pydantic ray rich safetensors scipy sklearn supervis
 
 PROBE = """
 import importlib, json, os, random, sys
-import cv2, numpy, torch, torchvision  # what these do at import is theirs
+import cv2, numpy, torch  # what these do at import is theirs
 elsewhere, names = json.loads(sys.argv[1])
 
 class Absent:
@@ -72,7 +72,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_core_needs_only_torch_torchvision_numpy_and_opencv(probed: Any) -> None:
+def test_the_core_needs_only_torch_numpy_and_opencv(probed: Any) -> None:
     assert probed["refused"] == {}
 
 

@@ -49,7 +49,7 @@ MAY_LOAD: dict[str, str] = {
     "yolox --help": "typer",
     "yolox predict --help": "typer",
     "yolox predict image.png --model model.onnx": "typer rich onnxruntime",
-    "yolox predict image.png --model released --runtime onnx": "typer rich onnxruntime",
+    "yolox predict image.png --model released": "typer rich onnxruntime",
     "yolox predict image.png --model released --runtime onnx --json found.json": "typer rich onnxruntime",
     "yolox predict image.png --model released --runtime onnx --save-dir drawn": "typer rich onnxruntime",
     "yolox predict image.png --model released --runtime torch": "typer rich torch",

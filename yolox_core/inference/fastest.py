@@ -9,15 +9,17 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from yolox_core.atomic_files import write_json
 from yolox_core.config import EXPORTED_RUNTIMES, RuntimeName
 from yolox_core.inference.processor import cores, processor
+from yolox_core.inference.runtime import PACKAGES, installed_runtimes
 
 VARIABLE = "YOLOX_RUNTIMES"  # of the environment: the folder where it is kept
 DEFAULT_FOLDER = "~/.cache/yolox-pipeline/runtimes"
-CLEARLY = 1.1  # times as fast as the default: less is noise
+MIN_SPEEDUP = 1.1  # over the default: less is noise
 
 logger = logging.getLogger("yolox_core")
 
@@ -34,7 +36,7 @@ def fastest(onnx: Path) -> RuntimeName | None:
 def keep(onnx: Path, milliseconds: Mapping[RuntimeName, float]) -> RuntimeName:
     """Keep what an image took in each runtime; returns the default, or the fastest that is clearly faster."""
     default, best = EXPORTED_RUNTIMES[0], min(milliseconds, key=lambda name: milliseconds[name])
-    found = best if milliseconds[best] * CLEARLY < milliseconds[default] else default
+    found = best if milliseconds[best] * MIN_SPEEDUP < milliseconds[default] else default
     try:
         write_json(_place(onnx), {"processor": processor(), "ms_an_image": dict(milliseconds), "fastest": found})
     except OSError as failed:
@@ -43,8 +45,9 @@ def keep(onnx: Path, milliseconds: Mapping[RuntimeName, float]) -> RuntimeName:
 
 
 def _place(onnx: Path) -> Path:
+    versions = [version(PACKAGES[name]) for name in installed_runtimes()]  # a newer one may be faster
     digest = hashlib.sha256(onnx.read_bytes())
-    digest.update(f"\n{processor()}\n{cores()} cores".encode())
+    digest.update(f"\n{processor()}\n{cores()} cores\n{versions}".encode())
     return _folder() / f"{digest.hexdigest()[:32]}.json"
 
 

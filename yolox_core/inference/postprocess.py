@@ -38,10 +38,13 @@ def nms(boxes_N4: FloatArray, scores_N: FloatArray, labels_N: IntArray, iou: flo
     """Indices of the boxes (xyxy px) that stay, best first: within a class no two overlap by more than `iou`."""
     # not NMSBoxesBatched, which shifts classes apart by the largest corner: negative corners may meet all the same
     best_first = np.argsort(-scores_N, kind="stable")
-    corner_and_size = np.column_stack((boxes_N4[:, :2], boxes_N4[:, 2:] - boxes_N4[:, :2])).astype(np.float64)
-    kept = [np.zeros(0, np.int64)]
-    for label in np.unique(labels_N):
-        own = best_first[labels_N[best_first] == label]
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        corner_and_size: Any = np.column_stack((boxes_N4[:, :2], boxes_N4[:, 2:] - boxes_N4[:, :2])).astype(np.float64)
+    # what has no area overlaps nothing; OpenCV takes two of such for the same, and what is infinite for anything
+    has_area_N = np.isfinite(corner_and_size).all(axis=1) & (corner_and_size[:, 2:] > 0).all(axis=1)
+    kept = [np.flatnonzero(~has_area_N)]
+    for label in np.unique(labels_N[has_area_N]):
+        own = best_first[(labels_N[best_first] == label) & has_area_N[best_first]]
         ranks: Any = np.arange(len(own), 0, -1, dtype=np.float32)  # for scores: OpenCV drops those of 0
         kept.append(own[np.asarray(cv2.dnn.NMSBoxes(corner_and_size[own], ranks, 0.0, iou), np.int64)])
     is_kept = np.zeros(len(scores_N), np.bool_)

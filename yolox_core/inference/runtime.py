@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from yolox_core.config import ONNX_FILE, ONNX_SPEC_KEY, RUNTIMES, DetectorSpec, RuntimeName
+from yolox_core.config import EXPORTED_RUNTIMES, ONNX_FILE, ONNX_SPEC_KEY, RUNTIMES, DetectorSpec, RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.model.description import parse_spec
 from yolox_core.structures import FloatArray
@@ -35,6 +35,11 @@ class Runtime:
 def is_installed(runtime: RuntimeName) -> bool:
     """Whether its package can be imported; it is not imported for that."""
     return find_spec(PACKAGES[runtime]) is not None
+
+
+def installed_runtimes() -> list[RuntimeName]:
+    """Those for exported networks that can be imported, the default first."""
+    return list(filter(is_installed, EXPORTED_RUNTIMES))
 
 
 def require(runtime: RuntimeName, path: Path) -> None:
@@ -67,7 +72,7 @@ def require_size(sides: list[Any], spec: DetectorSpec, path: Path) -> None:
     fixed = [side for side in sides if isinstance(side, int)]
     if len(fixed) == 2 and tuple(fixed) != spec.input_size:
         raise InputError(
-            f"{path}: expected an input of {list(spec.input_size)} px (height, width), as the file says of itself, got "
+            f"{path}: expected an input of {list(spec.input_size)} px (height, width), as its metadata says, got "
             f"a network of {fixed} px. Export the model again."
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 from yolox_core.config import EXPORTED_RUNTIMES, ONNX_FILE, RuntimeName
 from yolox_core.inference.fastest import fastest, keep
 from yolox_core.inference.processor import cores
-from yolox_core.inference.runtime import Decoder, is_installed
+from yolox_core.inference.runtime import Decoder, installed_runtimes
 from yolox_core.inference.runtimes import open_runtime
 
 ROUNDS, IMAGES = 4, 3  # of each in turn, the first does not count; images a core in a round
@@ -21,12 +21,12 @@ def measure_exported(model: Path) -> RuntimeName | None:
     return measure(exported) if exported.is_file() else None
 
 
-def measure(onnx: Path) -> RuntimeName:
-    """The fastest runtime of those installed: as measured before, else measured now, a few seconds."""
-    installed = list(filter(is_installed, EXPORTED_RUNTIMES))
-    if len(installed) < len(EXPORTED_RUNTIMES):
-        return [*installed, EXPORTED_RUNTIMES[0]][0]
-    return fastest(onnx) or keep(onnx, milliseconds(onnx))
+def measure(onnx: Path) -> RuntimeName | None:
+    """The fastest of the installed runtimes: as measured before, else measured now, a few seconds. None: none is."""
+    installed = installed_runtimes()
+    if len(installed) > 1:
+        return fastest(onnx) or keep(onnx, milliseconds(onnx))
+    return next(iter(installed), None)
 
 
 def milliseconds(onnx: Path) -> dict[RuntimeName, float]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from yolox_core.config import AUTO, EXPORTED_RUNTIMES, ONNX_FILE, RUNTIMES, SPEC_FILE, RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.inference.fastest import fastest
-from yolox_core.inference.runtime import Runtime, is_installed, require
+from yolox_core.inference.runtime import Runtime, installed_runtimes, require
 from yolox_core.model.description import read_spec, require_model
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def open_runtime(
         return open_torch(path, device)
     file = path / ONNX_FILE if path.is_dir() else path
     if not file.is_file():
-        raise InputError(f"{file}: no such file: this model was not exported. Run the export stage, or use torch.")
+        raise InputError(
+            f"{file}: no such file: this model was not exported. Run the export stage, or take --runtime torch."
+        )
     if chosen == "openvino":
         from yolox_core.inference.openvino_runtime import open_openvino as open_exported
     else:
@@ -63,10 +65,10 @@ def _of_folder(folder: Path, device: "torch.device | str") -> RuntimeName:
     exported = folder / ONNX_FILE
     if not exported.is_file() or str(device) != "cpu":
         return "torch"
-    installed = list(filter(is_installed, EXPORTED_RUNTIMES))
-    if len(installed) == len(EXPORTED_RUNTIMES):
-        return fastest(exported) or EXPORTED_RUNTIMES[0]
-    return installed[0] if installed else "torch"
+    installed = installed_runtimes()
+    if len(installed) > 1:
+        return fastest(exported) or installed[0]
+    return next(iter(installed), "torch")
 
 
 def _described(opened: Runtime, folder: Path) -> Runtime:

@@ -33,7 +33,7 @@ def test_a_report_that_is_whole_is_read(project: Path) -> None:
     assert read_report(paths.TRAINING, "run") == {"run": "data-1"}
 
 
-@pytest.mark.parametrize("report", [None, "{}", '{"forms": {}}'])
+@pytest.mark.parametrize("report", [None, '{"cost": "x"}', "{}", '{"forms": {}}'])
 def test_a_cost_that_no_report_says_is_counted(project: Path, report: str | None) -> None:
     if report:
         paths.EXPORT.parent.mkdir()

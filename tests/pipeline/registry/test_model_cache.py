@@ -136,3 +136,17 @@ def test_processes_that_start_at_once_fetch_once(root: Path, tmp_path: Path) -> 
     processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(4)]
     answers = {process.communicate()[0] for process in processes}
     assert answers == {"['model.json', 'model.onnx']\n"} and log.read_text() == "fetched\n"
+
+
+def test_a_foreign_folder_in_the_cache_is_no_reason_to_fetch_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YOLOX_MODELS", str(tmp_path))
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "files.json").write_text("{}")
+
+    def fetch(folder: Path) -> None:
+        (folder / "model.json").write_text("{}")
+
+    assert kept("a" * 64, fetch) == tmp_path / ("a" * 64) / "released"

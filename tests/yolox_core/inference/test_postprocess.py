@@ -69,6 +69,18 @@ def test_boxes_beyond_the_image_suppress_none_of_another_class() -> None:
     assert len(nms(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.array([0, 1, 2]), 0.0)) == 3
 
 
+def test_a_box_without_area_or_without_end_suppresses_nothing() -> None:
+    """As in torchvision, where such an overlap is no number; a network that has just begun gives both."""
+    nothing, endless = [5.0, 5.0, 5.0, 5.0], [-np.inf, 0.0, np.inf, 50.0]
+    boxes = np.array([nothing, [70.0, 7.0, 70.0, 9.0], endless, endless, BOX, SHIFTED, [np.nan] * 4], np.float32)
+    scores = np.linspace(0.9, 0.3, len(boxes)).astype(np.float32)
+    with np.errstate(all="raise"):
+        kept = nms(boxes, scores, np.zeros(len(boxes), np.int64), 0.5)
+    assert kept.tolist() == [0, 1, 2, 3, 4, 6]
+    expected = nms_of_torchvision(torch.from_numpy(boxes[[0, 1, 4, 5]]), torch.from_numpy(scores[[0, 1, 4, 5]]), 0.5)
+    assert expected.tolist() == [0, 1, 2]
+
+
 def test_scores_of_nothing_stay_at_a_threshold_of_nothing() -> None:
     far = [200.0, 200.0, 220.0, 220.0]
     assert len(select(decoded((BOX, 0.0, [0.5]), (far, 0.5, [0.0])), 0.0, 0.65)) == 2
