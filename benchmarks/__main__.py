@@ -22,7 +22,7 @@ SUBJECTS = (
     "doctor",
     "start",
 )
-WITHOUT_TORCH = ("start", "serving")
+WITHOUT_TORCH = ("start",)
 
 
 def main() -> None:

@@ -156,10 +156,10 @@ def moved_champion(released: Path, folder: Path, images: list[bytes]) -> dict[st
             first = register(a_release(released, folder)).version
             client = connect(uri)
             client.set_registered_model_alias(NAME, CHAMPION, first)
-            lookups = [script_s("-c", LOOKUP) for _ in range(ROUNDS)]
             words = [*YOLOX, "--model", f"models:/{NAME}@{CHAMPION}", "--watch-s", "1", "--port"]
-            ready = []
-            for _ in range(ROUNDS):
+            lookups, ready = [], []
+            for _ in range(ROUNDS):  # in turn, so that what else the machine does meets both
+                lookups.append(script_s("-c", LOOKUP))
                 with served(words) as server:
                     ready.append(server.ready_s)
             with served(words) as server:

@@ -6,7 +6,6 @@ Detections are DESIGN.md's JSON, the same boxes as `yolox predict` in the same r
 {"error": "<one line>"}.
 """
 
-import logging
 import os
 import secrets
 import time
@@ -23,6 +22,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.serving.log import logger
 from pipeline.serving.model_watcher import Model, ModelWatcher
 from pipeline.serving.options import TOKEN, Limits, Options
 from pipeline.serving.pool import Answer, Pool, Question
@@ -30,7 +30,6 @@ from pipeline.serving.upload import IMAGE_FIELD, Refused, Upload, read_upload
 from yolox_core.errors import InputError
 from yolox_core.structures import Detections
 
-logger = logging.getLogger("ray.serve")
 PAGE = Path(__file__).parent / "page"
 # nothing from elsewhere, nothing that a stranger could slip in
 POLICY = (
@@ -57,12 +56,18 @@ class Meter(Protocol):
 class Service:
     """What the routes work with."""
 
-    in_use: ModelWatcher
+    watcher: ModelWatcher
     detect: Callable[[Question], Awaitable[Answer]]
     meter: Meter
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
     waiting: int = 0  # requests at work
+    last_request: float = field(default_factory=time.monotonic)  # when one was last at work
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since a request was last at work; since the start where there was none."""
+        return 0.0 if self.waiting else time.monotonic() - self.last_request
 
 
 def open_service(options: Options, meter: Meter) -> Service:
@@ -70,9 +75,9 @@ def open_service(options: Options, meter: Meter) -> Service:
     token = os.environ.get(TOKEN) or None
     if options.require_token and token is None:
         raise InputError(f"expected {TOKEN} in the environment of this node, got none.")
-    in_use = ModelWatcher(options.model, options.runtime, options.device, options.threads)
-    in_use.watch(options.watch_s)
-    return Service(in_use, Pool(options.threads).detect, meter, options.limits, token)
+    watcher = ModelWatcher(options.model, options.runtime, options.device, options.threads)
+    watcher.watch(options.watch_s)
+    return Service(watcher, Pool(options.threads).detect, meter, options.limits, token)
 
 
 def build_app(service: Service) -> FastAPI:
@@ -108,12 +113,13 @@ def _add_questions(app: FastAPI, service: Service) -> None:
             return JSONResponse(await _detected(service, model, upload))
         finally:
             service.waiting -= 1
+            service.last_request = time.monotonic()
 
     @app.get("/model")
     async def describe(request: Request) -> dict[str, Any]:
         """What answers: name, version, runtime, classes, thresholds, limits."""
         _authorize(request, service.token)
-        model = service.in_use.model
+        model = service.watcher.model
         spec = model.predictor.spec
         return _named(model) | {
             "runtime": model.predictor.runtime,
@@ -123,7 +129,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
             "confidence": spec.confidence,
             "nms_iou": spec.nms_iou,
             "loaded_at": model.loaded_at,
-            "problem": service.in_use.problem,
+            "problem": service.watcher.problem,
             "limits": {"bytes": service.limits.max_bytes, "pixels": service.limits.max_pixels},
         }
 
@@ -171,7 +177,7 @@ def _named(model: Model) -> dict[str, str]:
 
 
 def _model(service: Service, version: str | None) -> Model:
-    model = service.in_use.model
+    model = service.watcher.model
     if version not in (None, "", model.version):
         served = f"version {model.version}" if model.version else "a file without a version"
         raise Refused(404, f"version {version[:40]}: not served here; {model.name} is {served}.")

@@ -19,9 +19,10 @@ from ray.serve.schema import ApplicationStatus, LoggingConfig
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.serving.app import build_app, open_service
+from pipeline.serving.log import log_to
 from pipeline.serving.metrics import IMAGES, OBJECTS, PART_S, REQUEST_S, REQUESTS, SECONDS, Metric, counts_by_class
 from pipeline.serving.model_watcher import Model
-from pipeline.serving.options import LEAVE_WITHIN_S, Options
+from pipeline.serving.options import SHUTDOWN_TIMEOUT_S, Options
 from yolox_core.errors import InputError
 from yolox_core.structures import Detections
 
@@ -48,7 +49,7 @@ def application(options: Options) -> serve.Application:
         num_replicas=options.replicas,
         max_ongoing_requests=options.queue + SPARE,
         max_queued_requests=options.queue,
-        graceful_shutdown_timeout_s=LEAVE_WITHIN_S,
+        graceful_shutdown_timeout_s=SHUTDOWN_TIMEOUT_S,
         ray_actor_options={
             "num_cpus": options.threads,
             "num_gpus": gpus,
@@ -115,6 +116,7 @@ class Detector:
     """One replica: a model, threads for it, and the routes of app.py."""
 
     def __init__(self, options: Options) -> None:
+        log_to(logging.getLogger("ray.serve").handlers)
         self._service = open_service(options, RayMeter())
 
     def __serve_build_asgi_app__(self) -> FastAPI:

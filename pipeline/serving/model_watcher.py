@@ -1,6 +1,5 @@
 """The model that answers, and its successor: an alias of the registry is looked up again and again."""
 
-import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ import numpy as np
 
 from pipeline.registry.model_reference import locate
 from pipeline.registry.resolve import PREFIX, Registered, registered
+from pipeline.serving.log import logger
 from yolox_core.config import RuntimeName
 from yolox_core.inference.predictor import Predictor
 from yolox_core.inference.runtime_timing import measure_exported
-
-logger = logging.getLogger("ray.serve")
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,9 @@ class ModelWatcher:
         self._refused: Registered | None = None  # a version that was fetched and cannot be loaded
         self._changing = threading.Lock()
         self.problem = ""  # why the newest version is not in use; empty where it is
-        self.model = self._load(self._look_up())
+        self._measured: Model | None = None  # whose fastest runtime was looked for last
+        found = self._look_up()
+        self._take(found, self._path(found))
 
     @property
     def moves(self) -> bool:
@@ -52,13 +52,24 @@ class ModelWatcher:
             time.sleep(every_s)
             self.refresh()
 
+    @property
+    def is_unmeasured(self) -> bool:
+        """Whether `take_fastest` has not been tried with the model in use."""
+        return self.model is not self._measured
+
     def take_fastest(self) -> bool:
-        """Whether the model in use runs in another runtime from now on: the fastest, measured unless it is known."""
+        """Whether the model in use runs in another runtime from now on: the fastest, measured unless it is known.
+
+        Raises whatever a fetch or a runtime fails with; the model in use stays.
+        """
         with self._changing:
-            fastest = measure_exported(self._path)
+            self._measured = self.model  # also where it fails: the next try would, too
+            path = self._path(self._found)
+            fastest = measure_exported(path)
             if fastest is None or fastest == self.model.predictor.runtime:
                 return False
-            self.model = self._load(self._found)
+            self._take(self._found, path)
+            self._measured = self.model
             return True
 
     def refresh(self) -> bool:
@@ -74,7 +85,7 @@ class ModelWatcher:
                 return False
             if found == self._refused:
                 return False
-            self.model = self._load(found)  # requests under way keep the one that they began with
+            self._take_new(found)
         except Exception as failed:  # of a store or a download that is away for a while; the next look may succeed
             if self.problem != str(failed):
                 logger.warning("%s: stays at version %s: %s", self._reference, self.model.version, failed)
@@ -87,18 +98,24 @@ class ModelWatcher:
     def _look_up(self) -> Registered | None:
         return registered(self._reference) if self._reference.startswith(PREFIX) else None
 
-    def _load(self, found: Registered | None) -> Model:
-        path = locate(self._reference) if found is None else found.folder()
+    def _path(self, found: Registered | None) -> Path:
+        return locate(self._reference) if found is None else found.folder()
+
+    def _take_new(self, found: Registered) -> None:
+        path = self._path(found)
         try:
-            predictor = Predictor.load(path, self._device, self._runtime, self._threads)
-            _warm_up(predictor, self._threads)
+            self._take(found, path)
         except Exception:
             self._refused = found
             raise
-        self._refused, self._found, self._path = None, found, path
-        if found is None:
-            return Model(predictor, Path(self._reference).name, "", time.time())
-        return Model(predictor, found.name, found.version, time.time())
+        self._refused = None
+
+    def _take(self, found: Registered | None, path: Path) -> None:
+        """Use the model at `path` from now on; requests under way keep the one that they began with."""
+        predictor = Predictor.load(path, self._device, self._runtime, self._threads)
+        _warm_up(predictor, self._threads)
+        name, version = (Path(self._reference).name, "") if found is None else (found.name, found.version)
+        self.model, self._found = Model(predictor, name, version, time.time()), found
 
 
 def _warm_up(predictor: Predictor, threads: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from yolox_core.config import AUTO, RUNTIMES
 from yolox_core.errors import InputError, nearest
 
-LEAVE_WITHIN_S = 30  # for requests under way when a process is told to stop
+SHUTDOWN_TIMEOUT_S = 30  # for requests under way when a process is told to stop
 TOKEN = "YOLOX_SERVE_TOKEN"  # environment: what clients must send; secrets are no options, these are shown
 
 

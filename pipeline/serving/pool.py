@@ -44,6 +44,8 @@ class Pool:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="network")
+        # for batches alone: with one executor of one thread the network would wait for what it overlaps with
+        self._decoding = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._whole = threading.Lock()  # around what takes all cores, or all of a GPU
         self._at_work = 0
         self._waiting: list[tuple[Question, _Decoded, asyncio.Future[Answer]]] = []  # for the next batch
@@ -56,7 +58,7 @@ class Pool:
         """The answer to one question; Refused where its image cannot be decoded."""
         loop = asyncio.get_running_loop()
         if question.model.predictor.batch > 1:
-            decoded = await loop.run_in_executor(self._executor, _decode, question)
+            decoded = await loop.run_in_executor(self._decoding, _decode, question)
             return await self._batched(question, decoded)
         self._at_work += 1
         try:

@@ -85,13 +85,13 @@ def _serve_here(options: Options, at: Placement) -> None:
         from pipeline.serving import uvicorn_server
 
         def ready(runtime: RuntimeName) -> None:
-            _tell_ready(options, at, runtime)
+            _print_ready(options, at, runtime)
 
         if at.workers == 1:
-            uvicorn_server.run(options, listener, ready, _tell_stopping)
+            uvicorn_server.run(options, listener, ready, _print_stopping)
         else:
             runtime = _check_model(options)
-            uvicorn_server.run_workers(options, at.workers, listener, lambda: ready(runtime), _tell_stopping)
+            uvicorn_server.run_workers(options, at.workers, listener, lambda: ready(runtime), _print_stopping)
 
 
 def _serve_on_ray(options: Options, at: Placement) -> None:
@@ -110,9 +110,9 @@ def _serve_on_ray(options: Options, at: Placement) -> None:
 
         with deployed(options, at.host, at.port, at.address is not None, leave):
             if not leave.is_set():
-                _tell_ready(options, at, runtime)
+                _print_ready(options, at, runtime if at.address is None else None)  # nodes may have others
             leave.wait()
-            _tell_stopping()
+            _print_stopping()
 
 
 def _check_model(options: Options) -> RuntimeName:
@@ -122,13 +122,13 @@ def _check_model(options: Options) -> RuntimeName:
     return check_reference(options.model, options.runtime, options.device)
 
 
-def _tell_ready(options: Options, at: Placement, runtime: RuntimeName) -> None:
+def _print_ready(options: Options, at: Placement, runtime: RuntimeName | None) -> None:
     place = f"http://{f'[{at.host}]' if ':' in at.host else at.host}:{at.port}"
-    model = f"{options.model}, {TITLES[runtime]}"
+    model = options.model if runtime is None else f"{options.model}, {TITLES[runtime]}"
     print(f"{model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it.", flush=True)
 
 
-def _tell_stopping() -> None:
+def _print_stopping() -> None:
     print("stopping: requests under way are answered first", flush=True)
 
 
@@ -136,10 +136,13 @@ def _check_processors(options: Options, at: Placement) -> None:
     """InputError where this machine has less than was asked for: processes would wait for each other."""
     asked = at.processes * options.threads
     if asked > cores():
-        many = f"--workers {at.workers}" if at.workers > 1 else f"--replicas {at.replicas}"
+        given = (
+            f"--workers {at.workers}" if at.workers > 1 else "",
+            f"--replicas {at.replicas}" if at.replicas > 1 else "",
+            f"--threads {options.threads}" if options.threads != at.default_threads() else "",
+        )
         raise InputError(
-            f"{many} --threads {options.threads}: expected at most {cores()} cores together, got {asked}. "
-            "Ask for fewer."
+            f"{' '.join(filter(None, given))}: expected at most {cores()} cores together, got {asked}. Ask for fewer."
         )
     if options.device == "cuda":
         require("torch", Path(options.model))
@@ -147,7 +150,8 @@ def _check_processors(options: Options, at: Placement) -> None:
 
         gpus = torch.cuda.device_count()
         if at.replicas > gpus:
-            raise InputError(f"--device cuda --replicas {at.replicas}: expected a GPU for each, got {gpus}.")
+            many = f" --replicas {at.replicas}: expected a GPU for each" if at.replicas > 1 else ": expected a GPU"
+            raise InputError(f"--device cuda{many}, got {gpus or 'none'}. Ask for fewer, or name --device cpu.")
 
 
 def _bound(at: Placement) -> socket.socket:
@@ -166,7 +170,7 @@ def _bound(at: Placement) -> socket.socket:
         listener.close()
         reason = getattr(taken, "strerror", None) or str(taken)
         raise InputError(
-            f"--host {at.host} --port {at.port}: cannot be listened at ({reason}). Name another port."
+            f"--host {at.host} --port {at.port}: cannot listen on this address ({reason}). Name another port."
         ) from taken
     return listener
 

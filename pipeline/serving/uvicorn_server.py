@@ -1,6 +1,6 @@
 """The web service under uvicorn, on one machine: one process, or several that share a port (`--workers`).
 
-SIGINT and SIGTERM let requests under way be answered, within LEAVE_WITHIN_S; a second SIGINT does not.
+SIGINT and SIGTERM let requests under way be answered, within SHUTDOWN_TIMEOUT_S; a second SIGINT ends at once.
 """
 
 import dataclasses
@@ -11,7 +11,6 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 
 import uvicorn
@@ -20,14 +19,16 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from pipeline.serving.app import Service, build_app, open_service
-from pipeline.serving.options import LEAVE_WITHIN_S, Options
+from pipeline.serving.log import log_to_stderr, logger
+from pipeline.serving.options import SHUTDOWN_TIMEOUT_S, Options
 from pipeline.serving.prometheus import SHARED, PrometheusMeter
 from yolox_core.config import AUTO, RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.inference.runtime import TITLES
 
 OPTIONS = "YOLOX_SERVE_OPTIONS"  # environment: how a worker learns its Options, as JSON
-IDLE_S = 10  # without a request, before a runtime is measured
+IDLE_S = 10.0  # without a request, before a runtime is measured
+LOOK_EVERY_S = 1.0  # at whether it is so long
 STOPS = (signal.SIGINT, signal.SIGTERM)
 WORKER_SILENT_S = 60  # imports and the loading of a model hold the interpreter; a worker silent for longer is replaced
 
@@ -37,28 +38,39 @@ def run(
 ) -> None:
     """Serve in this process until SIGINT or SIGTERM. `ready` is told what runs the model once requests are answered."""
     stop = _Stop()
+    log_to_stderr()
     service = open_service(options, PrometheusMeter())
+    leave = threading.Event()
 
     def begin() -> None:
-        ready(service.in_use.model.predictor.runtime)
+        ready(service.watcher.model.predictor.runtime)
         if options.runtime in (None, AUTO) and options.device == "cpu":
-            threading.Thread(target=_take_fastest, args=(service,), name="measure", daemon=True).start()
+            # no daemon: the interpreter waits for what it measures, rather than end beneath it
+            threading.Thread(target=measure_when_idle, args=(service, leave), name="measure").start()
 
     stop.server = _Server(_config(build_app(service)), begin, stopping)
     stop.server.should_exit = stop.wanted
-    stop.server.run([listener])
+    try:
+        stop.server.run([listener])
+    finally:
+        leave.set()
 
 
-def _take_fastest(service: Service) -> None:
-    """Take the fastest runtime, measured once nobody has asked for a while: two seconds of all cores."""
-    idle_s = 0
-    while idle_s < IDLE_S:
-        time.sleep(1)
-        idle_s = 0 if service.waiting else idle_s + 1
-    if service.in_use.take_fastest():
-        print(
-            f"{TITLES[service.in_use.model.predictor.runtime]} was measured to be faster here, and runs the model now"
-        )
+def measure_when_idle(service: Service, leave: threading.Event) -> None:
+    """Until `leave`: run each model that is served in its fastest runtime, measured once nobody has asked for a while.
+
+    To measure takes all cores for two seconds.
+    """
+    watcher = service.watcher
+    while not leave.wait(LOOK_EVERY_S):
+        if not watcher.is_unmeasured or service.idle_s < IDLE_S:
+            continue
+        try:
+            if watcher.take_fastest():
+                logger.info("switched to %s: measured faster here", TITLES[watcher.model.predictor.runtime])
+        except Exception as failed:  # whatever a store or a runtime raises: the model is served as before
+            if not leave.is_set():  # at the end of the interpreter nothing more can be measured
+                logger.warning("the fastest runtime cannot be measured: %s: %s", type(failed).__name__, failed)
 
 
 def run_workers(
@@ -77,17 +89,20 @@ def run_workers(
             for name in (OPTIONS, SHARED):
                 del os.environ[name]
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-        raise InputError("a worker could not start; the line above says why.")
+        raise InputError("a worker could not start; what is above says why.")
 
 
 def worker() -> FastAPI:
-    """The application of a process that uvicorn started; what cannot be served is one line, and the end of all."""
-    options = Options.from_mapping(json.loads(os.environ[OPTIONS]))
+    """The application of a process that uvicorn started; what keeps it from starting is told, and ends all workers."""
+    log_to_stderr()
     try:
+        options = Options.from_mapping(json.loads(os.environ[OPTIONS]))
         return build_app(open_service(options, PrometheusMeter()))
     except InputError as refused:
-        print(f"error: {refused}", file=sys.stderr)
-        raise SystemExit(STARTUP_FAILURE) from refused
+        print(f"error: {refused}", file=sys.stderr, flush=True)
+    except Exception:  # by any other exit code uvicorn would start it again, for ever
+        logger.exception("a worker could not start")
+    raise SystemExit(STARTUP_FAILURE)
 
 
 def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
@@ -100,13 +115,16 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         server_header=False,
-        timeout_graceful_shutdown=LEAVE_WITHIN_S,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
         timeout_worker_healthcheck=WORKER_SILENT_S,
     )
 
 
 class _Stop:
-    """What a signal does before and while there is a server; uvicorn raises it once more when it is through."""
+    """What a signal does before there is a server, and after it: uvicorn raises what it got once more at its end.
+
+    A second SIGINT raises KeyboardInterrupt: loading a model is not waited for.
+    """
 
     def __init__(self) -> None:
         self.wanted = False
@@ -114,7 +132,9 @@ class _Stop:
         for number in STOPS:
             signal.signal(number, self._handle)
 
-    def _handle(self, *_: object) -> None:
+    def _handle(self, number: int, _: object) -> None:
+        if self.wanted and number == signal.SIGINT:
+            raise KeyboardInterrupt
         self.wanted = True
         if self.server is not None:
             self.server.should_exit = True
@@ -140,13 +160,17 @@ class _Supervisor(Multiprocess):
         self, config: uvicorn.Config, listener: socket.socket, ready: Callable[[], None], stopping: Callable[[], None]
     ) -> None:
         super().__init__(config, [listener])
-        self._ready, self._stopping, self._is_told = ready, stopping, False
+        self._ready, self._stopping, self._is_ready_printed = ready, stopping, False
 
     def keep_subprocess_alive(self) -> None:
         """Uvicorn's look after its processes, twice a second."""
         super().keep_subprocess_alive()
-        if not self._is_told and not self.should_exit.is_set() and all(one.is_ready() for one in self.processes):
-            self._is_told = True
+        if (
+            not self._is_ready_printed
+            and not self.should_exit.is_set()
+            and all(one.is_ready() for one in self.processes)
+        ):
+            self._is_ready_printed = True
             self._ready()
 
     def terminate_all(self) -> None:

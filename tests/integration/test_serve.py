@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -50,6 +51,17 @@ class Server:
     url: str
     process: "subprocess.Popen[str]"
     images: list[Path]
+    log: Path
+    is_on_ray: bool
+    started: float = field(default_factory=time.time)
+
+    def logged(self) -> str:
+        """What the service has logged: its own output, or Ray's logs of the replicas."""
+        if not self.is_on_ray:
+            return self.log.read_text()
+        sessions = Path(tempfile.gettempdir()) / f"ray-yolox-{os.getuid()}"
+        logs = sessions.glob("session_*/logs/serve/replica_*.log")
+        return "".join(log.read_text() for log in logs if log.stat().st_mtime > self.started)
 
     def predict(self, image: Path, **query: object) -> requests.Response:
         with image.open("rb") as file:
@@ -77,7 +89,8 @@ def server(
             text=True,
             start_new_session=True,
         )
-    running = Server(project, f"http://127.0.0.1:{port}", process, sorted((project.root / "data/raw/images").iterdir()))
+    images = sorted((project.root / "data/raw/images").iterdir())
+    running = Server(project, f"http://127.0.0.1:{port}", process, images, log, request.param == "ray")
 
     def up() -> bool:
         assert process.poll() is None, log.read_text()
@@ -233,6 +246,7 @@ def test_another_champion_is_taken_up_without_a_failed_request(server: Server, m
     assert set(traffic.statuses) == {200}, traffic.versions
     assert set(traffic.versions) == {"1", version}
     assert server.predict(server.images[0], version="1").status_code == 404
+    until(lambda: f"is version {version} now" in server.logged(), 30)
     numbers = requests.get(f"{server.url}/metrics", timeout=30).text
     assert f'version="{version}"' in numbers or until_told(server, version)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from yolox_core.config import AUTO, EXPORTED_RUNTIMES, ONNX_FILE, RUNTIMES, SPEC_FILE, RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.inference.fastest import fastest
-from yolox_core.inference.runtime import Runtime, installed_runtimes, require
+from yolox_core.inference.runtime import TITLES, Runtime, installed_runtimes, require
 from yolox_core.model.description import read_spec, require_model
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def open_runtime(
 
     "auto" or None: what the file's form asks for. A released folder holds the network as ONNX, for ONNX Runtime or for
     OpenVINO where that was measured to be faster here (fastest.py), and its weights for PyTorch, which runs it where it
-    was not exported or `device` is no CPU. `threads` is how many cores `decode` takes in ONNX Runtime and OpenVINO, 0
+    was not exported or `device` is no CPU; the other two are for CPUs alone. `threads` is how many cores `decode` takes in them, 0
     for all; PyTorch has torch.set_num_threads.
     """
     runtime = None if runtime == AUTO else runtime
@@ -42,6 +42,11 @@ def open_runtime(
             "A released folder has all: `dvc repro` makes one."
         )
     require_model(path)
+    if chosen != "torch" and not _is_cpu(device):
+        raise InputError(
+            f"{path}: device {device}: expected PyTorch to run the model there, got {TITLES[chosen]}, which has the CPU "
+            "alone. Name a released folder or a .pt, with runtime torch or auto."
+        )
     if chosen == "torch":
         require("torch", path)
         from yolox_core.inference.torch_runtime import open_torch
@@ -60,10 +65,14 @@ def open_runtime(
     return _described(opened, path) if path.is_dir() else opened
 
 
+def _is_cpu(device: "torch.device | str") -> bool:
+    return str(device).partition(":")[0] == "cpu"
+
+
 def _of_folder(folder: Path, device: "torch.device | str") -> RuntimeName:
     """What a folder is run by where nobody says."""
     exported = folder / ONNX_FILE
-    if not exported.is_file() or str(device) != "cpu":
+    if not exported.is_file() or not _is_cpu(device):
         return "torch"
     installed = installed_runtimes()
     if len(installed) > 1:

@@ -4,15 +4,25 @@ import socket
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.pipeline.cli.commands_project import Yolox
 from tests.servers import free_port
 from yolox_core.inference.processor import cores
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
-    "more cores than there are": (("--threads", str(cores() + 1)), f"at most {cores()} cores together"),
-    "more replicas than cores": (("--replicas", str(cores() + 1)), f"at most {cores()} cores together"),
-    "more processes than cores": (("--workers", str(cores() + 1)), f"at most {cores()} cores together"),
+    "more cores than there are": (
+        ("--threads", str(cores() + 1)),
+        f"error: --threads {cores() + 1}: expected at most {cores()} cores together",
+    ),
+    "more replicas than cores": (
+        ("--replicas", str(cores() + 1)),
+        f"error: --replicas {cores() + 1}: expected at most {cores()} cores",
+    ),
+    "more processes than cores": (
+        ("--workers", str(cores() + 1)),
+        f"error: --workers {cores() + 1}: expected at most {cores()} cores",
+    ),
     "no process": (("--workers", "0"), "--workers: expected a whole number"),
     "processes on Ray": (("--workers", "2", "--ray"), "--workers 2: expected none with --ray"),
     "Ray's model": (("--ray", "--runtime", "onnx"), "this model was not exported"),
@@ -39,4 +49,14 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_looked_for(yolox: Yolox,
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        yolox("serve", "--model", "nowhere", "--port", port, *words).refused(f"--port {port}: cannot be listened at")
+        yolox("serve", "--model", "nowhere", "--port", port, *words).refused(
+            f"--port {port}: cannot listen on this address"
+        )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_by_what_was_given(yolox: Yolox, model: Path) -> None:
+    words = ("serve", "--model", model, "--port", str(free_port()), "--device", "cuda")
+    yolox(*words).refused("error: --device cuda: expected a GPU, got none.")
+    if cores() > 1:
+        yolox(*words, "--replicas", "2").refused("--device cuda --replicas 2: expected a GPU for each, got none.")

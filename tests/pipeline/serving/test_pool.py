@@ -1,9 +1,11 @@
-"""What a process does with its cores: one image on all, several on one each, and on a GPU in batches."""
+"""What a process does with its cores: a single request on all, concurrent ones on one each, on a GPU in batches."""
 
 import asyncio
 import dataclasses
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +16,11 @@ from pipeline.serving.pool import Answer, Pool, Question
 from pipeline.serving.upload import Refused
 from tests.pipeline.cli.commands_project import released
 from yolox_core.config import ONNX_FILE
+from yolox_core.data.image_io import decode_image
 from yolox_core.export.onnx import export_onnx
 from yolox_core.inference.predictor import Predictor
 from yolox_core.inference.runtimes import Runtime, open_runtime
+from yolox_core.structures import Detections, ImageArray
 
 BATCH = 4
 
@@ -68,6 +72,26 @@ def test_several_at_once_have_the_boxes_of_each_alone(folder: Path, runtime: str
     )
 
 
+def test_a_single_request_gets_all_cores_and_concurrent_ones_get_one_each(folder: Path) -> None:
+    model = ModelWatcher(str(folder), "onnx", "cpu", threads=2).model
+    one_core: list[bool] = []
+    predict_each = model.predictor.predict_each
+
+    def recorded(images: Any, thresholds: Any, flag: bool = False) -> list[Detections]:
+        one_core.append(flag)
+        return predict_each(images, thresholds, flag)
+
+    model.predictor.predict_each = recorded  # type: ignore[method-assign]
+    asyncio.run(one_by_one(Pool(2), questions(model)))
+    assert one_core == [False] * len(IMAGES)
+    one_core.clear()
+    asyncio.run(at_once(Pool(2), questions(model)))
+    assert sorted(one_core) == [False] + [True] * (len(IMAGES) - 1)  # the first was alone when it came
+    one_core.clear()
+    asyncio.run(one_by_one(Pool(1), questions(model)))
+    assert one_core == [True] * len(IMAGES)
+
+
 class Counted:
     """A runtime that takes batches, as on a GPU; it is slow, so that more images come meanwhile."""
 
@@ -93,6 +117,39 @@ def test_what_came_during_a_batch_is_the_next(folder: Path) -> None:
     assert sum(counted.batches) == len(IMAGES) and max(counted.batches) == BATCH
     assert len(counted.batches) <= 4  # one by one they were seven
     assert_same(asyncio.run(one_by_one(Pool(2), questions(alone))), answers)
+
+
+def test_images_are_decoded_while_a_batch_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by a pool of one thread, as on a cluster: the network is held up until the next image is decoded."""
+    counted = Counted(folder)
+    model = counted.model()
+    decoded = threading.Semaphore(0)
+    is_overlapped: list[bool] = []
+
+    def decode(encoded: bytes, name: str) -> ImageArray:
+        pixels = decode_image(encoded, name)
+        decoded.release()
+        return pixels
+
+    def run(*given: Any) -> list[Detections]:
+        if not is_overlapped:
+            is_overlapped.append(decoded.acquire(timeout=10) and decoded.acquire(timeout=10))
+        return predict_each(*given)
+
+    predict_each = model.predictor.predict_each
+    model.predictor.predict_each = run  # type: ignore[method-assign]
+    monkeypatch.setattr("pipeline.serving.pool.decode_image", decode)
+    asked = questions(model)[:2]
+
+    async def ask() -> None:
+        pool = Pool(1)
+        first = asyncio.create_task(pool.detect(asked[0]))
+        while not pool._batches:  # the first batch is under way
+            await asyncio.sleep(0.01)
+        await asyncio.gather(first, pool.detect(asked[1]))
+
+    asyncio.run(ask())
+    assert is_overlapped == [True]
 
 
 def test_a_batch_that_fails_is_told_to_its_own_and_the_next_is_run(folder: Path) -> None:

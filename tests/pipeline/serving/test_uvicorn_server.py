@@ -1,14 +1,18 @@
 """`yolox serve` under uvicorn as a process of its own: ready, numbers of all workers, and an end that loses nobody."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,13 +20,19 @@ import psutil
 import pytest
 import requests
 
-from pipeline.serving.options import LEAVE_WITHIN_S
+from pipeline.serving import log, uvicorn_server
+from pipeline.serving.app import Service
+from pipeline.serving.model_watcher import Model
+from pipeline.serving.options import SHUTDOWN_TIMEOUT_S
+from pipeline.serving.pool import Pool
+from pipeline.serving.prometheus import PrometheusMeter
 from tests.needs import ROOT
 from tests.pipeline.cli.commands_project import released
 from tests.servers import free_port, running
 from tests.waiting import until
 from yolox_core.config import ONNX_FILE
 from yolox_core.export.onnx import export_onnx
+from yolox_core.inference.predictor import Predictor
 
 pytestmark = pytest.mark.server
 YOLOX = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
@@ -49,17 +59,17 @@ class Served:
 
     def ends(self) -> None:
         """By itself, in time, with nothing to complain about."""
-        assert self.process.wait(LEAVE_WITHIN_S + 30) == 0, self.log.read_text()
+        assert self.process.wait(SHUTDOWN_TIMEOUT_S + 30) == 0, self.log.read_text()
         assert (
             self.log.read_text().splitlines()[-1].startswith("stopping: ") and "Traceback" not in self.log.read_text()
         )
 
 
 @contextmanager
-def served(folder: Path, workers: int, log: Path) -> Iterator[Served]:
+def served(folder: Path, workers: int, log: Path, runtime: str = "onnx", **variables: str) -> Iterator[Served]:
     port = free_port()
-    words = [*YOLOX, "serve", "--model", str(folder), "--runtime", "onnx", "--port", str(port), "--threads", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [*YOLOX, "serve", "--model", str(folder), "--runtime", runtime, "--port", str(port), "--threads", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     with running([*words, "--workers", str(workers)], log, cwd=folder, env=environment) as process:
 
         def up() -> bool:
@@ -138,30 +148,115 @@ def test_a_worker_that_dies_is_replaced(folder: Path, tmp_path: Path) -> None:
         server.ends()
 
 
-def test_a_worker_that_cannot_start_ends_all_with_its_reason(folder: Path, tmp_path: Path) -> None:
-    """As where the model goes between the check and a worker's start."""
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Options('nowhere.onnx')", "nowhere.onnx: no such model"),
+        ("Options('broken.onnx')", "ImportError: half a library"),
+    ],
+)
+def test_a_worker_that_cannot_start_ends_all_with_its_reason(line: str, reason: str, tmp_path: Path) -> None:
+    """As where the model goes between the check and a worker's start; or where a library fails in the worker alone."""
     code = (
         "import os, sys, socket, pipeline.serving.uvicorn_server as server\n"
         "from pipeline.console.exit_codes import refusals\n"
         "from pipeline.serving.options import Options\n"
         "if __name__ == '__main__':\n"
         "    with refusals(), socket.create_server(('127.0.0.1', 0)) as listener:\n"
-        "        server.run_workers(Options('nowhere.onnx'), 2, listener, print, print)\n"
+        f"        server.run_workers({line}, 2, listener, print, print)\n"
     )
     (tmp_path / "start.py").write_text(code)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    (tmp_path / "broken.onnx").touch()
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('half a library')\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     words = [sys.executable, "start.py"]
     ended = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=UP_WITHIN_S)
     assert ended.returncode == 2
-    assert "nowhere.onnx: no such model" in ended.stderr and "Traceback" not in ended.stderr
+    assert reason in ended.stderr
+    assert ("Traceback" in ended.stderr) == ("ImportError" in reason)
     assert ended.stderr.splitlines()[-1].startswith("error: a worker could not start")
 
 
-def test_neither_ray_nor_a_training_library_is_loaded() -> None:
+def test_an_idle_server_measures_and_takes_the_fastest_runtime(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "runtimes"
+    with served(folder, 1, tmp_path / "log", "auto", YOLOX_RUNTIMES=str(kept)) as server:
+
+        def runtime() -> str:
+            answered: str = json.loads(server.get("/model"))["runtime"]
+            return answered
+
+        assert runtime() == "onnx"
+        until(lambda: list(kept.glob("*.json")), UP_WITHIN_S)
+        found = json.loads(next(kept.glob("*.json")).read_text())
+        assert set(found["ms_an_image"]) == {"onnx", "openvino"}
+        until(lambda: runtime() == found["fastest"], 60)
+        server.process.send_signal(signal.SIGINT)
+        server.ends()
+        assert ("switched to OpenVINO" in server.log.read_text()) == (found["fastest"] == "openvino")
+
+
+@dataclass
+class Watched:
+    """Of a ModelWatcher what `measure_when_idle` asks for."""
+
+    model: Model
+    failing: bool = False
+    measured: list[Model] = field(default_factory=list)
+
+    @property
+    def is_unmeasured(self) -> bool:
+        return self.model not in self.measured
+
+    def take_fastest(self) -> bool:
+        self.measured.append(self.model)
+        if self.failing:
+            raise RuntimeError("cannot compile")
+        return True
+
+
+def test_each_model_is_measured_once_nobody_has_asked_for_a_while(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(uvicorn_server, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(log.logger, "propagate", True)
+    caplog.set_level("INFO", "yolox.serve")
+    first, second, third = (Model(Predictor.load(folder, runtime="onnx"), "m", version, 0.0) for version in "123")
+    watcher: Any = Watched(first)
+    service = Service(watcher, Pool(1).detect, PrometheusMeter(), waiting=1)
+    service.last_request -= 100
+    leave = threading.Event()
+    thread = threading.Thread(target=uvicorn_server.measure_when_idle, args=(service, leave))
+    thread.start()
+    try:
+        assert service.idle_s == 0 and not thread.join(0.2) and not watcher.measured, "a request is at work"
+        service.last_request = time.monotonic()
+        service.waiting = 0
+        assert not thread.join(0.2) and not watcher.measured, "one was a moment ago"
+        service.last_request -= 100
+        until(lambda: watcher.measured == [first], 30)
+        watcher.failing, watcher.model = True, second
+        until(lambda: "the fastest runtime cannot be measured: RuntimeError: cannot compile" in caplog.text, 30)
+        watcher.failing, watcher.model = False, third
+        until(lambda: caplog.text.count("switched to ONNX Runtime: measured faster here") == 2, 30)
+        assert watcher.measured == [first, second, third]
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_a_second_interrupt_ends_the_loading_of_a_model(folder: Path) -> None:
+    """The first one waits for it."""
     code = (
-        "import sys, pipeline.serving.server, pipeline.serving.uvicorn_server\n"
-        "print(sorted({'ray', 'mlflow', 'pandas'} & set(sys.modules)))"
+        "import os, signal, pipeline.serving.uvicorn_server as server\n"
+        "stop = server._Stop()\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "assert stop.wanted\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-c", code]
-    assert subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout == "interrupted\n"

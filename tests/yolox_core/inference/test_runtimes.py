@@ -77,6 +77,16 @@ def test_a_folder_is_run_without_pytorch_where_it_can_be(folder: Path, forms: Fo
     assert open_runtime(folder / "model.onnx").name == "onnx", "a file of one form is run by its own runtime"
 
 
+@pytest.mark.parametrize("runtime", [None, "auto", "onnx", "openvino"])
+def test_a_gpu_is_for_pytorch_alone(folder: Path, forms: Forms, runtime: str | None) -> None:
+    with pytest.raises(InputError, match=r"device cuda: expected PyTorch .* Name a released folder or a \.pt"):
+        open_runtime(forms.onnx, runtime, "cuda")
+    if runtime in ("onnx", "openvino"):
+        with pytest.raises(InputError, match="device meta: expected PyTorch"):
+            open_runtime(folder, runtime, "meta")
+    assert open_runtime(forms.onnx, runtime, "cpu:0").name == (runtime if runtime == "openvino" else "onnx")
+
+
 def test_the_fastest_is_measured_once(forms: Forms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fastest(forms.onnx) is None
     found = measure(forms.onnx)
