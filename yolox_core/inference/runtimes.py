@@ -28,8 +28,8 @@ def open_runtime(
 
     "auto" or None: what the file's form asks for. A released folder holds the network as ONNX, for ONNX Runtime or for
     OpenVINO where that was measured to be faster here (fastest.py), and its weights for PyTorch, which runs it where it
-    was not exported or `device` is no CPU; the other two are for CPUs alone. `threads` is how many cores `decode` takes in them, 0
-    for all; PyTorch has torch.set_num_threads.
+    was not exported or `device` is no CPU; the other two are for CPUs alone. `threads` is how many cores `decode` takes
+    in those two, 0 for all; PyTorch has torch.set_num_threads.
     """
     runtime = None if runtime == AUTO else runtime
     if runtime is not None and runtime not in RUNTIMES:
@@ -44,8 +44,8 @@ def open_runtime(
     require_model(path)
     if chosen != "torch" and not _is_cpu(device):
         raise InputError(
-            f"{path}: device {device}: expected PyTorch to run the model there, got {TITLES[chosen]}, which has the CPU "
-            "alone. Name a released folder or a .pt, with runtime torch or auto."
+            f"{path}: device {device}: expected PyTorch to run the model there, got {TITLES[chosen]}, which runs on "
+            "the CPU only. Name a released folder or a .pt, with runtime torch or auto."
         )
     if chosen == "torch":
         require("torch", path)
