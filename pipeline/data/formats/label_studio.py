@@ -33,7 +33,10 @@ from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import files_with, read_json
 from yolox_core.data.records import DatasetRecords
 
-_KEYS = re.compile(rb'"(annotations|completions|annotation_id|annotator|original_width)"\s*:')
+# not `annotations` alone, which CreateML's lists have, too
+_KEYS = re.compile(
+    rb'"(?:completions|annotation_id|annotator|original_width|was_cancelled|file_upload|result)"\s*:|"data"\s*:\s*\{'
+)
 
 
 def annotation_files(listing: Listing) -> list[str]:

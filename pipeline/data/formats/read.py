@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pipeline.data.formats.annotation_formats import ANNOTATION_FORMATS, AUTO, Candidates, check_format
+from pipeline.data.formats.unread_formats import unread_format
 from pipeline.data.parsing.box_builder import LARGEST
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
@@ -55,6 +56,13 @@ def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
 
 
 def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError:
+    unread = unread_format(listing)
+    if unread is not None:
+        one, name = unread
+        read = ", ".join(ANNOTATION_FORMATS)
+        return InputError(
+            f"{listing.root}: {name}: expected a format that is read ({read}), got {one.name}. {one.advice}"
+        )
     wanted = [one.files for name, one in ANNOTATION_FORMATS.items() if format in (AUTO, name)]
     unreadable = f", unreadable: {broken[0].where}" if broken else ""
     return InputError(
