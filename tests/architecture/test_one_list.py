@@ -42,7 +42,7 @@ LISTS = {
         "pipeline.data.formats.annotation_formats",
         ANNOTATION_FORMATS,
         own={
-            **{name: (f"{FORMATS}.{name}",) for name in ("voc", "labelme", "label_studio", "cvat")},
+            **{name: (f"{FORMATS}.{name}",) for name in ("voc", "labelme", "label_studio", "cvat", "imagefolder")},
             "coco": (f"{FORMATS}.coco_folder",),
             "csv": (f"{FORMATS}.csv_table",),
             "yolo": (f"{FORMATS}.yolo", f"{FORMATS}.yolo_writer"),

@@ -29,7 +29,10 @@ REFUSED = {
     "createml_called_label_studio": "CreateML",
 }
 OWL = {"x.jpg": [("owl", [5.0, 6.0, 20.0, 24.0])]}
-READ = {"unclaimed/makesense_csv_header": OWL}
+READ = {
+    "unclaimed/makesense_csv_header": OWL,
+    "unclaimed/hf_imagefolder": {"x.jpg": [("2", [5.0, 6.0, 20.0, 24.0])]},
+}
 
 REGION = {"shape_attributes": {"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}, "region_attributes": {}}
 LINE = "5.0 6.0 25.0 6.0 25.0 30.0 5.0 30.0"

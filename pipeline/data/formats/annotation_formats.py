@@ -111,6 +111,12 @@ def _find_cvat(listing: "Listing") -> Candidates:
     return _candidates(cvat, listing)
 
 
+def _find_imagefolder(listing: "Listing") -> Candidates:
+    from pipeline.data.formats import imagefolder
+
+    return _candidates(imagefolder, listing)
+
+
 ANNOTATION_FORMATS: dict[str, AnnotationFormat] = {
     "coco": AnnotationFormat("COCO (*.json with images, annotations and categories)", _find_coco, _write_coco),
     "voc": AnnotationFormat("Pascal VOC (*.xml with <annotation>)", _find_voc),
@@ -119,6 +125,11 @@ ANNOTATION_FORMATS: dict[str, AnnotationFormat] = {
     "labelme": AnnotationFormat("LabelMe (*.json with shapes)", _find_labelme, of_a_tool=True),
     "label_studio": AnnotationFormat("Label Studio (*.json with a list of tasks)", _find_label_studio, of_a_tool=True),
     "cvat": AnnotationFormat("CVAT (*.xml with <annotations>)", _find_cvat, of_a_tool=True),
+    "imagefolder": AnnotationFormat(
+        "Hugging Face imagefolder (metadata.jsonl or metadata.csv with file_name and objects)",
+        _find_imagefolder,
+        of_a_tool=True,
+    ),
 }
 NAMES = (AUTO, *ANNOTATION_FORMATS)
 WRITABLE = {name: one.write for name, one in ANNOTATION_FORMATS.items() if one.write is not None}

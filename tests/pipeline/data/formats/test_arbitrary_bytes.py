@@ -57,6 +57,14 @@ CVAT = (
     'width="80" height="60" subset="train"><box label="cat" xtl="1" ytl="2" xbr="30" ybr="40" rotation="0"/>'
     '<polygon label="dog" points="1,2;30,40;5,50"/></image></annotations>'
 )
+IMAGEFOLDER: dict[str, Any] = {
+    "file_name": "a.jpg",
+    "image_id": 7,
+    "width": 80,
+    "height": 60,
+    "objects": {"bbox": [[1, 2, 30, 40], [5.5, 6, 7, 8]], "categories": [0, 2]},
+}
+OBJECTS = json.dumps(IMAGEFOLDER["objects"]).replace('"', '""')
 DATA_YAML = (
     "path: .\ntrain: images\nnames: {0: cat, 1: dog}\nyolox: {category_ids: [3, 7], image_ids: {images/a.jpg: 5}}\n"
 )
@@ -71,8 +79,10 @@ READERS = {
     "labelme": ("labelme", "a.json", json.dumps(LABELME)),
     "label studio": ("label_studio", "a.json", json.dumps(LABEL_STUDIO)),
     "cvat": ("cvat", "a.xml", CVAT),
+    "imagefolder": ("imagefolder", "metadata.jsonl", json.dumps(IMAGEFOLDER)),
+    "imagefolder table": ("imagefolder", "metadata.csv", f'file_name,objects\na.jpg,"{OBJECTS}"\n'),
 }
-JSON_READERS = {"coco": COCO, "labelme": LABELME, "label studio": LABEL_STUDIO}
+JSON_READERS = {"coco": COCO, "labelme": LABELME, "label studio": LABEL_STUDIO, "imagefolder": IMAGEFOLDER}
 HUGE = 10**400
 ODD = [None, True, False, -1, 0, 1e9, 1e308, -1e308, 2**63, HUGE, math.nan, math.inf, -math.inf, "", "nan", "\ud800"]
 ODD += ["a\nb\x1b[31m", "\0", "9" * 5000, [], {}, [[]], {"id": 1}, "../../etc/passwd", "/", "a" * 100_000]
@@ -252,6 +262,10 @@ BOMBS = [
     *[("coco", json.dumps(COCO).replace("[1, 2, 3, 4]", "[" * depth + "]" * depth)) for depth in range(700, 1000, 20)],
     *[("labelme", json.dumps(LABELME).replace("[1, 2]", "[" * d + "]" * d)) for d in range(700, 1000, 20)],
     *[("label studio", json.dumps(LABEL_STUDIO).replace('["cat"]', "[" * d + "]" * d)) for d in range(700, 1000, 20)],
+    *[("imagefolder", json.dumps(IMAGEFOLDER).replace("[0, 2]", "[" * d + "]" * d)) for d in range(700, 1000, 20)],
+    ("imagefolder", '{"file_name": "a.jpg", "objects": ' + "[" * 1_000_000),
+    ("imagefolder", json.dumps(IMAGEFOLDER).replace("[0, 2]", "[1000000000, 999999999]")),
+    ("imagefolder table", 'file_name,objects\na.jpg,"' + "[" * 1_000_000),
     ("labelme", '{"shapes": ' + "[" * 1_000_000),
     ("label studio", '[{"annotations": ' + "[" * 1_000_000),
     ("yolo names", YAML_LAUGHS + "names: *a11\n"),
