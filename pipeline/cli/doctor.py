@@ -1,7 +1,7 @@
 """`yolox doctor`: what is wrong with annotated images, wherever they come from, before anything is built on them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def examine(
     boxes = ", ".join(f"{on_one_line(name)} {count}" for name, count in counts["boxes_per_class"].items())
     print(
         f"{read.shown}: {counts['images']} usable images, {counts['boxes']} usable boxes ({boxes}); "
-        f"{len(findings)} findings"
+        f"{len(findings)} findings; {_split(counts['images_per_split'])}"
     )
     if outputs.json is not None:
         listed = [asdict(finding) | {"severity": severity(finding.code)} for finding in findings]
@@ -79,6 +79,12 @@ def examine(
     if fixed is not None:
         print(f"{outputs.fixed}: a copy with {len(changes)} changes, listed in {CHANGES}; the source is as it was")
     return 1 if any(severity(finding.code) != "note" for finding in findings) else 0
+
+
+def _split(images: Mapping[str, int]) -> str:
+    """The data set's own split; `none` are images of no split beside others, which train."""
+    counts = ", ".join(f"{name} {count}" for name, count in images.items())
+    return f"split: {counts}" if counts else "no split of its own"
 
 
 def _check_outputs(outputs: Outputs, places: Sequence[Path]) -> None:

@@ -69,6 +69,9 @@ CATALOG: dict[str, Check] = {
     "shape-without-box": Check("note", "Lines, points and the like are no boxes.", "Nothing.", Fix.APPLIED),
     "box-turned": Check("note", "A turned box: the upright one around it counts.", "Nothing.", Fix.APPLIED),
     "split-conflict": Check("warning", "An image stands in several splits.", "Keep one entry.", Fix.APPLIED),
+    "category-ids-differ": Check(
+        "note", "Files of one set number the same classes apart; they are joined by name.", "Nothing.", Fix.APPLIED
+    ),
     "crowd-not-said": Check("error", "This format has no word for a region of many objects.", "Write COCO instead."),
     "box-beyond-image": Check("warning", "It reaches out of the image; other tools may refuse that.", "Cut it first."),
     "duplicate-image-id": Check("error", "Two images have one id; the second is left out.", _DROPPED, Fix.APPLIED),
@@ -145,7 +148,10 @@ CATALOG: dict[str, Check] = {
     # boxes
     "box-not-finite": Check("error", "A coordinate is infinite or no number.", _DROPPED, Fix.APPLIED),
     "box-inverted": Check(
-        "error", "Its right side lies left of its left one, or the bottom above the top.", _DROPPED, Fix.APPLIED
+        "error",
+        "Its right side lies left of its left one, or the bottom above the top.",
+        "`--fix` turns its corners where both lie in the image, else leaves it out.",
+        Fix.APPLIED,
     ),
     "box-without-area": Check("error", "It has no width or no height.", _DROPPED, Fix.APPLIED),
     "box-outside": Check("error", "It lies wholly outside the image.", _DROPPED, Fix.APPLIED),

@@ -14,6 +14,7 @@ from pipeline.data.checks.dataset_checks import check_classes, check_sizes
 from pipeline.data.checks.duplicate_findings import alike, same_files, sides, similar
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.gc_pause import gc_paused
+from pipeline.data.parsing.split_names import SPLITS
 from pipeline.data.scan.duplicate_cache import Pair
 from pipeline.data.scan.image_scan import ImageScan, scan_images
 from yolox_core.data.records import DatasetRecords, ImageRecord
@@ -115,6 +116,10 @@ def _check(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
     known: dict[tuple[float, ...], list[tuple[int, bool]]] = {}
     for index, box in enumerate(record.objects.boxes_G4):
         where = f"{place}: object {index + 1}"
+        if (upright := _corners_turned(box, record)) is not None:
+            what = f"expected x1 < x2 and y1 < y2, got {_show(box)}, both corners in the image"
+            findings.append(Finding("box-inverted", where, what, "corners turned"))
+            box = upright
         problem = _box_problem(box, record)
         if problem:
             findings.append(Finding(problem[0], where, problem[1], "box dropped"))
@@ -135,6 +140,17 @@ def _check(record: ImageRecord) -> tuple[ImageRecord, list[Finding]]:
         findings += _doubts(boxes[index], record, where, beside=any(label != kind[0] for label, _ in alike))
     chosen = np.asarray(kept, np.int64)
     return replace(record, objects=record.objects.moved(boxes)[chosen]), findings
+
+
+def _corners_turned(box: FloatArray, record: ImageRecord) -> FloatArray | None:
+    """The box with its corners in order, where they are plainly swapped: both in the image, and not on one line."""
+    if not np.isfinite(box).all() or (box[:2] <= box[2:]).all() or (box[:2] == box[2:]).any():
+        return None
+    inside = (box >= -ROUNDING_PX).all() and (box[[0, 2]] <= record.width + ROUNDING_PX).all()
+    if not inside or not (box[[1, 3]] <= record.height + ROUNDING_PX).all():
+        return None
+    upright: FloatArray = np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
+    return upright
 
 
 def _doubts(box: FloatArray, record: ImageRecord, where: str, beside: bool) -> list[Finding]:
@@ -159,11 +175,19 @@ def summary(records: DatasetRecords, findings: Sequence[Finding]) -> dict[str, A
         "images": len(records.images),
         "images_without_objects_share": round(empty / max(len(records.images), 1), 4),
         "boxes": sum(boxes),
+        "images_per_split": _per_split(records),
         "boxes_per_class": dict(zip(records.class_names, boxes, strict=True)),
         "object_size_px": _size_percentiles(records),
         "findings": len(findings),
         "findings_by_code": dict(sorted(Counter(finding.code for finding in findings).items())),
     }
+
+
+def _per_split(records: DatasetRecords) -> dict[str, int]:
+    """How many images are of each split of the data set's own; `none`: of no split beside others."""
+    counts = Counter(record.split for record in records.images)
+    named = {split: counts[split] for split in SPLITS if counts[split]}
+    return named | ({"none": counts[None]} if named and counts[None] else {})
 
 
 def _size_findings(record: ImageRecord, true: tuple[int, int]) -> list[Finding]:

@@ -15,10 +15,10 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.coco.columns import Columns, columns_of, joined
+from pipeline.data.coco.columns import HEAD, Columns, columns_of, is_crowd, joined
 from pipeline.data.coco.json_stream import KEYS, Document, open_document
 from pipeline.data.coco.segmentation import box_of_segmentation
-from pipeline.data.parsing.box_builder import finite_numbers, size_of
+from pipeline.data.parsing.box_builder import finite_numbers, size_of, whole_number
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.parsing.split_names import split_of_word
@@ -108,6 +108,12 @@ def read_coco(path: Path, image_root: Path) -> DatasetRecords:
     return DatasetRecords(image_root, categories, images)
 
 
+def is_own(path: Path) -> bool:
+    """Whether a file begins as those of `write_coco`, which say all that we know of a split."""
+    with path.open("rb") as file:
+        return file.read(len(HEAD)) == HEAD
+
+
 def load(path: Path) -> Document:
     """The JSON document at `path`; InputError unless it has the shape of COCO."""
     try:
@@ -146,7 +152,7 @@ def parse(
             findings.append(Finding("missing-image", place, lost, f"its {len(mine)} boxes dropped"))
             continue
         height, width = size_of(entry.get("height"), entry.get("width"))
-        image_id = key if isinstance(key, int) and not isinstance(key, bool) else -1
+        image_id = -1 if (number := whole_number(key)) is None else number
         annotation = on_one_line(_text(entry, "annotation") or ("" if own else f"{where}: image {key}"))
         own_split = split_of_word(_text(entry, "split")) or split
         images.append(ImageRecord(image_id, found, height, width, mine, own_split, annotation))
@@ -164,10 +170,10 @@ def parse_categories(entries: Iterable[Any], where: str) -> tuple[Category, ...]
 
 
 def _category(entry: Any, where: str) -> Category:
-    try:
-        category_id, name = int(entry["id"]), entry["name"]
-    except (KeyError, TypeError, ValueError, OverflowError):  # int() of Infinity overflows
-        raise InputError(f"{where}: expected a whole-number id and a name, got {shown(entry)}. Mend it.") from None
+    category_id = whole_number(entry.get("id")) if isinstance(entry, dict) else None
+    if category_id is None or "name" not in entry:
+        raise InputError(f"{where}: expected a whole-number id and a name, got {shown(entry)}. Mend it.")
+    name = entry["name"]
     if abs(category_id) > LARGEST_ID:
         raise InputError(f"{where}: expected an id of at most {LARGEST_ID}, got {shown(category_id)}. Mend it.")
     if not isinstance(name, (str, int, float)) or not is_utf8(str(name)):
@@ -179,7 +185,11 @@ def _image_entries(document: Document, where: str, findings: list[Finding]) -> d
     entries: dict[Any, Mapping[str, Any]] = {}
     for position, entry in enumerate(document.images, 1):
         place = f"{where}: image entry {position}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), (int, str)) or not _text(entry, "file_name"):
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("id"), (int, float, str))
+            or not _text(entry, "file_name")
+        ):
             findings.append(Finding("unreadable-annotation", place, "expected id and file_name", "entry dropped"))
         elif entry["id"] in entries:
             findings.append(Finding("duplicate-image-id", place, f"id {entry['id']} was used before", "entry dropped"))
@@ -197,20 +207,29 @@ def _objects(
 ) -> Iterator[Objects]:
     """Boxes xyxy, class indices and crowd flags of each image, in the order of their places."""
     label_of = {category.category_id: label for label, category in enumerate(categories)}
+    count = len(place_of)
     found = _in_places(document.columns, place_of, label_of)
     if found is None:
+        place_of, label_of = _by_any_type(place_of), _by_any_type(label_of)
         found = joined(list(_by_blocks(document, where, place_of, label_of, findings)))
     place_N = np.array(found.image_ids, np.int64)
     order_N = np.argsort(place_N, kind="stable")
     xywh_N4 = found.boxes_N4[order_N]
     boxes_N4 = np.hstack([xywh_N4[:, :2], xywh_N4[:, :2] + xywh_N4[:, 2:]]).astype(np.float32)
     objects = Objects(boxes_N4, np.array(found.category_ids, np.int64)[order_N], found.crowd_N[order_N])
-    ends = np.searchsorted(place_N[order_N], np.arange(len(place_of)), side="right").tolist()
+    ends = np.searchsorted(place_N[order_N], np.arange(count), side="right").tolist()
     return (objects[start:end] for start, end in zip([0, *ends], ends, strict=False))
 
 
+def _by_any_type(of_id: Mapping[Any, int]) -> dict[Any, int]:
+    """The same for ids that one entry writes as a number, another as a text; what is written alike goes first."""
+    numbers = ((whole_number(key), at) for key, at in of_id.items())
+    other = {alias: at for number, at in numbers if number is not None for alias in (number, str(number))}
+    return {**other, **of_id}
+
+
 def _by_blocks(
-    document: Document, where: str, place_of: Mapping[Any, int], label_of: Mapping[int, int], findings: list[Finding]
+    document: Document, where: str, place_of: Mapping[Any, int], label_of: Mapping[Any, int], findings: list[Finding]
 ) -> Iterator[Columns]:
     """All annotations that can be used, many together where nothing is odd about them; findings for the others."""
     entries = iter(document.annotations())
@@ -227,7 +246,7 @@ def _by_blocks(
         findings.append(Finding("box-from-outline", where, what, "box put around each outline"))
 
 
-def _in_places(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mapping[int, int]) -> Columns | None:
+def _in_places(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mapping[Any, int]) -> Columns | None:
     """The annotations with places of images and class indices for ids; None where there are none such."""
     if columns is None:
         return None
@@ -244,7 +263,7 @@ def _one_by_one(
     position: int,
     where: str,
     place_of: Mapping[Any, int],
-    label_of: Mapping[int, int],
+    label_of: Mapping[Any, int],
     findings: list[Finding],
 ) -> tuple[Columns, int]:
     """Those of the entries from `position` on that can be used, by places of images and class indices, and how many of
@@ -263,21 +282,21 @@ def _one_by_one(
         places.append(place_of[entry["image_id"]])
         labels.append(label_of[entry["category_id"]])
         boxes.append(list(outline or map(float, entry["bbox"])))
-        crowd.append(bool(entry.get("iscrowd", 0)))
+        crowd.append(is_crowd(entry))
     boxes_N4 = np.array(boxes, np.float64).reshape(-1, 4)
     return Columns(places, labels, boxes_N4, np.array(crowd, np.bool_)), outlined
 
 
 def _problem(
-    entry: Any, place_of: Mapping[Any, int], label_of: Mapping[int, int], outline: tuple[float, ...] | None
+    entry: Any, place_of: Mapping[Any, int], label_of: Mapping[Any, int], outline: tuple[float, ...] | None
 ) -> tuple[str, str] | None:
     """(code, what is wrong) with an annotation, or None."""
     if not isinstance(entry, dict):
         return "unreadable-annotation", f"expected an object with a bbox, got {shown(entry)}"
     image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
-    if not isinstance(image, (int, str)) or image not in place_of:
+    if not isinstance(image, (int, float, str)) or image not in place_of:
         return "unknown-image", f"expected the id of an image, got {shown(image)}"
-    if not isinstance(category, int) or category not in label_of:
+    if not isinstance(category, (int, float, str)) or category not in label_of:
         return "unknown-class", f"expected the id of a category, got {shown(category)}"
     if outline is None and (not isinstance(bbox, list) or len(bbox) != 4 or finite_numbers(bbox) is None):
         return "box-not-numbers", f"expected bbox [x, y, width, height] in finite numbers, got {shown(bbox)}"

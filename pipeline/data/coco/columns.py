@@ -4,7 +4,7 @@ A file of our own has one entry a line, which pyarrow reads many times as fast a
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -23,6 +23,7 @@ HEAD, IMAGES_END, ANNOTATIONS_END, TAIL = (
     b"\n]\n}\n",
 )
 PIECE_BYTES = 2**25  # read at a time
+_NO = frozenset({"", "0", "0.0", "false", "no"})
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,14 @@ def columns_of(entries: Sequence[Any]) -> Columns | None:
         return None
     if boxes_N4 is None or not set(map(type, image_ids)) <= {int, str} or not set(map(type, category_ids)) <= {int}:
         return None
-    crowd_N = np.array([bool(entry.get("iscrowd", 0)) for entry in entries], np.bool_)
+    crowd_N = np.array([is_crowd(entry) for entry in entries], np.bool_)
     return Columns(image_ids, category_ids, boxes_N4, crowd_N)
+
+
+def is_crowd(entry: Mapping[str, Any]) -> bool:
+    """Whether an annotation is of a region of many objects; "0" is what 0 becomes in a table of texts."""
+    said = entry.get("iscrowd", 0)
+    return said.strip().lower() not in _NO if isinstance(said, str) else bool(said)
 
 
 def joined(parts: Sequence[Columns]) -> Columns:

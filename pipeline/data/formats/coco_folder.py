@@ -15,7 +15,13 @@ from pipeline.data.coco import coco
 from pipeline.data.coco.json_stream import Document, open_document
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import held_out, split_of_file
+from pipeline.data.parsing.split_names import (
+    held_out,
+    split_of_file,
+    split_of_folders,
+    splits_by_words,
+    splits_of_files,
+)
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.structures import IntArray, Objects
@@ -47,15 +53,15 @@ def documents(listing: Listing) -> tuple[dict[str, Document], list[Finding]]:
 def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Finding]]:
     """All images of the chosen files, with one list of categories."""
     splits = _splits(listing, found)
-    categories = _shared_categories(listing, found)
-    images: list[ImageRecord] = []
     findings: list[Finding] = []
+    categories = _shared_categories(found, findings)
+    images: list[ImageRecord] = []
     for name, document in found.items():
         own, records, wrong = coco.parse(document, name, partial(listing.locate, name), splits[name])
         position = _positions(own, categories)
         images += _relabelled(records, position)
         findings += wrong
-    images, twice = _once_each(images)
+    images, twice = _once_each(_split_by_folders(listing, found, images))
     findings += twice
     named = {record.file_name for record in images}
     for image in listing.images:
@@ -90,31 +96,43 @@ def _is_instances(name: str) -> bool:
     return PurePosixPath(name).name.startswith("instances")
 
 
-def _splits(listing: Listing, found: Documents) -> dict[str, str | None]:
-    """The split of each file; InputError where several files do not say which they are."""
-    splits = {name: split_of_file(name) for name in found}
-    if len(found) > 1 and None in splits.values():
+def _splits(listing: Listing, found: Documents) -> Mapping[str, str | None]:
+    """The split of each file, a single one is none; InputError where several files do not say which they are."""
+    if len(found) > 1 and not all(map(split_of_file, found)):
         names = ", ".join(found)
         raise InputError(
             f"{listing.root}: expected one COCO file, or one for each of train, val and test, got {names}. "
             "Remove those that are not meant, or name them by their split."
         )
-    return splits
+    return splits_of_files(found)
 
 
-def _shared_categories(listing: Listing, found: Documents) -> tuple[Category, ...]:
-    """Every file's categories in one list; InputError where an id or a name means two things."""
-    shared = {
+def _split_by_folders(listing: Listing, found: Documents, images: list[ImageRecord]) -> list[ImageRecord]:
+    """The images of a single file by their folders, where neither an entry nor we ourselves said otherwise."""
+    name = next(iter(found))
+    if len(found) > 1 or any(image.split for image in images) or coco.is_own(listing.root / name):
+        return images
+    words = splits_by_words({image.file_name: split_of_folders(image.file_name) for image in images})
+    return [replace(image, split=words[image.file_name]) for image in images]
+
+
+def _shared_categories(found: Documents, findings: list[Finding]) -> tuple[Category, ...]:
+    """Every file's categories in one list, by name: under their ids where all files agree on them, else from 1 on."""
+    every = dict.fromkeys(
         category for name, document in found.items() for category in coco.parse_categories(document.categories, name)
-    }
-    merged = [{"id": category.category_id, "name": category.name} for category in shared]
-    return coco.parse_categories(merged, f"{listing.root}: {', '.join(found)}")
+    )
+    names = dict.fromkeys(category.name for category in every)
+    if len(every) == len(names) == len({category.category_id for category in every}):
+        return tuple(sorted(every, key=lambda category: category.category_id))
+    what = f"expected one id for each class in all files, got others in {' and '.join(found)}"
+    findings.append(Finding("category-ids-differ", next(iter(found)), what, "classes joined by name, ids from 1"))
+    return tuple(Category(number, name) for number, name in enumerate(names, 1))
 
 
 def _positions(own: tuple[Category, ...], shared: tuple[Category, ...]) -> IntArray:
-    """Where each category of `own` stands in `shared`; -1 where it does not."""
-    place = {category: position for position, category in enumerate(shared)}
-    return np.asarray([place.get(category, -1) for category in own], np.int64)
+    """Where each category of `own` stands in `shared`, by its name; -1 where it does not."""
+    place = {category.name: position for position, category in enumerate(shared)}
+    return np.asarray([place.get(category.name, -1) for category in own], np.int64)
 
 
 def _without_umbrella(

@@ -15,7 +15,7 @@ from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import held_out, split_of_file, split_of_word
+from pipeline.data.parsing.split_names import held_out, split_of_folders, split_of_name, splits_of_files
 from pipeline.data.parsing.text import shown
 from yolox_core.data.image_io import IMAGE_SUFFIXES
 from yolox_core.data.records import DatasetRecords
@@ -34,7 +34,7 @@ class _Row:
     label: str | None
     box: tuple[float, float, float, float] | None  # xyxy as written; None: no objects
     size: tuple[int, int]
-    split: str | None
+    split: str | None  # as a column says
     is_group: bool = False
 
 
@@ -47,6 +47,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     """All images that a row names, each with the boxes of its rows in all tables."""
     found = DatasetBuilder(listing)
     names = _display_names(listing)
+    split_of_table = splits_of_files(files)
     for name in files:
         rows = list(_rows(found, name, names))
         is_shares = _are_shares(rows)
@@ -59,7 +60,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
             if image is None:
                 lost.append(written)
             else:
-                _add(found, image, own, is_shares)
+                _add(found, image, own, is_shares, split_of_table[name])
         if lost:
             what = f"expected names of images, got {len(lost)} of {len(named)} that match none, first {shown(lost[0])}"
             boxes = sum(row.box is not None for written in lost for row in named[written])
@@ -104,10 +105,9 @@ def _rows(found: DatasetBuilder, name: str, names: Mapping[str, str]) -> Iterato
             what = "expected columns for the image, the class and the box, got others"
             found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
             return
-        split = split_of_file(name)
         for number, fields in enumerate(csv.reader(lines, delimiter=_delimiter(lines[0])), 1):
             if number > 1 or not columns.has_header:
-                row = _row(found, columns, names, fields, f"{name}: row {number}", split)
+                row = _row(found, columns, names, fields, f"{name}: row {number}")
                 if row is not None:
                     yield row
     except csv.Error as broken:
@@ -115,7 +115,7 @@ def _rows(found: DatasetBuilder, name: str, names: Mapping[str, str]) -> Iterato
 
 
 def _row(
-    found: DatasetBuilder, columns: Columns, names: Mapping[str, str], fields: list[str], where: str, split: str | None
+    found: DatasetBuilder, columns: Columns, names: Mapping[str, str], fields: list[str], where: str
 ) -> _Row | None:
     needed = max(columns.image, columns.label, *columns.box)
     texts = [field.strip() for field in fields] + [""] * (needed + 1 - len(fields))
@@ -124,8 +124,7 @@ def _row(
     if not image:
         found.drop("unknown-image", where, f"expected the name of an image, got {shown(fields)}")
         return None
-    if columns.split is not None and columns.split < len(texts):
-        split = split_of_word(texts[columns.split]) or split
+    split = split_of_name(texts[columns.split]) if columns.split is not None and columns.split < len(texts) else None
     sides = (texts[column] if column < len(texts) else "" for column in columns.size or ())
     size = size_of(*sides) if columns.size else (0, 0)
     row = _Row(where, image, label, None, size, split)
@@ -159,10 +158,10 @@ def _locate(listing: Listing, table: str, image: str) -> str | None:
     return by_stem if by_stem is not None and listing.exists(by_stem) else None
 
 
-def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool) -> None:
-    """Add one table's rows of an image to what other tables say of it."""
-    entry = found.images.setdefault(image, Annotated(rows[0].where, rows[0].size, rows[0].split))
-    splits = {entry.split, *(row.split for row in rows)}
+def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool, of_table: str | None) -> None:
+    """Add one table's rows of an image to what other tables say of it; `of_table` is the table's split."""
+    entry = found.images.setdefault(image, Annotated(rows[0].where, rows[0].size, words=split_of_folders(image)))
+    splits = {entry.split, *(row.split or of_table for row in rows)}
     entry.split = max(splits, key=held_out)
     if len(splits - {None}) > 1:
         what = f"{image} is in {' and '.join(sorted(split for split in splits if split))}"

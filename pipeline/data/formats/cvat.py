@@ -12,7 +12,7 @@ from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, 
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import split_of_file, split_of_word
+from pipeline.data.parsing.split_names import split_of_folders, split_of_name, splits_of_files
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import files_with, read_xml
 from yolox_core.data.records import DatasetRecords
@@ -34,6 +34,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     """All listed images; one without a shape is background. An image in no list is left out, and counted."""
     found = DatasetBuilder(listing)
     names: list[str] = []
+    split_of = splits_of_files(files)
     for file in files:
         root = read_xml(listing, file, found.findings)
         if root is None:
@@ -44,7 +45,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
             what = f"expected images, got {tracks} tracks of a video: export them as `CVAT for images 1.1`"
             found.findings.append(Finding("unreadable-annotation", file, what, "tracks left out"))
         for entry in root.findall("image"):
-            _add_image(found, file, entry)
+            _add_image(found, file, entry, split_of[file])
     return found.records(names), found.findings
 
 
@@ -54,18 +55,26 @@ def _labels(root: ElementTree.Element) -> list[str]:
     return [name for name in (class_name(label.findtext("name")) for label in found) if name]
 
 
-def _add_image(found: DatasetBuilder, file: str, entry: ElementTree.Element) -> None:
+def _add_image(found: DatasetBuilder, file: str, entry: ElementTree.Element, split_of_file: str | None) -> None:
     name = (entry.get("name") or "").strip()
     annotated = Annotated(
-        annotation=f"{file}: image {name or '?'}",
+        annotation=f"{file}: image {'/'.join(filter(None, (entry.get('subset'), name or '?')))}",
         size=size_of(entry.get("height"), entry.get("width")),
-        split=split_of_word(entry.get("subset") or "") or split_of_file(file),
+        split=split_of_name(entry.get("subset") or ""),
         image_id=whole_id(entry.get("id")),
     )
-    if not found.claim(found.listing.locate(file, name) if name else None, name or "nothing", annotated):
+    image = _image(found.listing, file, entry.get("subset") or "", name) if name else None
+    annotated.words = split_of_file or split_of_folders(image or "")
+    if not found.claim(image, name or "nothing", annotated):
         return
     for number, shape in enumerate(entry, 1):
         _add_shape(found, annotated, shape, f"{annotated.annotation}: {_tag(shape)} {number}")
+
+
+def _image(listing: Listing, file: str, subset: str, name: str) -> str | None:
+    """The image of an entry; a project keeps each subset's in a folder of its name, for tasks have names in common."""
+    inside = listing.locate(file, f"{subset}/{name}") if subset else None
+    return inside or listing.locate(file, name)
 
 
 def _add_shape(found: DatasetBuilder, annotated: Annotated, shape: ElementTree.Element, where: str) -> None:

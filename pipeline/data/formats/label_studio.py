@@ -28,7 +28,7 @@ from pipeline.data.parsing.box_builder import (
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import split_of_file
+from pipeline.data.parsing.split_names import split_of_folders, splits_of_files
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import files_with, read_json
 from yolox_core.data.records import DatasetRecords
@@ -47,10 +47,11 @@ def annotation_files(listing: Listing) -> list[str]:
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images that a person annotated, be it with nothing; others are left out, and counted."""
     found = DatasetBuilder(listing)
+    split_of = splits_of_files(files)
     for name, document in read_json(listing, files, found.findings, "a list of tasks", _is_list):
         for number, task in enumerate(document, 1):
             if is_task(task):
-                _add_task(found, name, number, task)
+                _add_task(found, name, number, task, split_of[name])
             else:
                 what = f"expected a task with data, got {shown(task)}"
                 found.findings.append(Finding("unreadable-annotation", f"{name}: task {number}", what, "left out"))
@@ -61,14 +62,15 @@ def _is_list(document: object) -> bool:
     return isinstance(document, list)
 
 
-def _add_task(found: DatasetBuilder, file: str, number: int, task: dict[str, Any]) -> None:
+def _add_task(found: DatasetBuilder, file: str, number: int, task: dict[str, Any], split_of_file: str | None) -> None:
     where = f"{file}: task {number}"
     results, count = chosen_annotation(task)
     if results is None:
         return  # not annotated, or cancelled: its image is counted as such
     names = image_candidates(task)
     image = next((found_image for name in names if (found_image := found.listing.locate(file, name))), None)
-    annotated = Annotated(where, split=split_of_file(file), image_id=whole_id(task.get("id")))
+    words = split_of_file or split_of_folders(image or "")
+    annotated = Annotated(where, words=words, image_id=whole_id(task.get("id")))
     if not found.claim(image, names[0] if names else "nothing", annotated) or image is None:
         return
     if count > 1:

@@ -34,7 +34,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     for name, document in read_json(listing, files, found.findings, "an object with a list `shapes`", _has_shapes):
         image, called = _image(listing, name, document)
         size = size_of(document.get("imageHeight"), document.get("imageWidth"))
-        annotated = Annotated(name, size, split_of_folders(name))
+        annotated = Annotated(name, size, words=split_of_folders(name) or split_of_folders(image or ""))
         if found.claim(image, called, annotated):
             _add_shapes(found, annotated, document["shapes"])
     return found.records(), found.findings

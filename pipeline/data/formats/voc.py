@@ -2,19 +2,22 @@
 
 A box is taken as it stands, xyxy: the devkit counts pixels from 1, most tools of today write from 0, and nothing in
 a file tells which; half a pixel of doubt is smaller than any annotator's. Objects marked `difficult` are ordinary
-objects. Category ids count from 1 in the order of names.
+objects. Category ids count from 1 in the order of names. Where an object has a turned box or an outline alone, the
+upright box around it counts.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
-from pipeline.data.parsing.box_builder import finite_numbers, size_of
+from pipeline.data.formats import voc_shapes
+from pipeline.data.parsing.box_builder import enclosing, finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import split_of_folders
+from pipeline.data.parsing.split_names import split_of_folders, split_of_word
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import read_xml
 from yolox_core.data.records import DatasetRecords
@@ -39,9 +42,8 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     for name, root in parsed:
         image, called = _image(listing, name, root)
         named.add(image)
-        split = splits.get(PurePosixPath(image or "").stem) or split_of_folders(name)
-        size = size_of(root.findtext("size/height"), root.findtext("size/width"))
-        annotated = Annotated(name, size, split, image_id=0)
+        words = split_of_folders(name) or split_of_folders(image or "")
+        annotated = Annotated(name, _size(root), splits.get(image or ""), words, image_id=0)
         if found.claim(image, called, annotated):
             _add_objects(found, annotated, root)
     classes = {_class(entry) for _, root in parsed for entry in root.iter("object")} - {""}
@@ -57,41 +59,84 @@ def _looks_like_voc(listing: Listing, name: str) -> bool:
 
 
 def _splits(listing: Listing, findings: list[Finding]) -> dict[str, str]:
-    """The split of each listed image, by the stem of its name."""
+    """The split of each image that a list of ImageSets names."""
     splits: dict[str, str] = {}
-    lists = [(PurePosixPath(name).stem.lower(), name) for name in listing.ending(".txt") if _is_list(name)]
+    lists = [name for name in listing.ending(".txt") if _is_list(name)]
+    alike = _images_by_name(listing) if lists else {}
     for word in _HELD_OUT_FIRST:
         split = "train" if word == "trainval" else word
-        for file in [name for called, name in lists if called == word]:
-            for stem in _listed(listing, file, findings):
-                if word != "trainval" and splits.get(stem, split) != split:
-                    what = f"{stem} is in {splits[stem]}.txt too"
-                    findings.append(Finding("split-conflict", file, what, f"kept in {splits[stem]}"))
-                splits.setdefault(stem, split)
+        for file in [name for name in lists if _word(name) == word]:
+            for image in _listed(listing, file, alike, findings):
+                if word != "trainval" and splits.get(image, split) != split:
+                    what = f"expected an image in one list, got {PurePosixPath(image).stem} in those of two splits"
+                    findings.append(Finding("split-conflict", file, what, f"kept in {splits[image]}"))
+                splits.setdefault(image, split)
     return splits
 
 
-def _listed(listing: Listing, file: str, findings: list[Finding]) -> list[str]:
-    """The stems of the images that a list names; names of no image are counted in one finding."""
-    paths = [PurePosixPath(image) for image in listing.images]
-    stem_of = {path.name: path.stem for path in paths} | {path.stem: path.stem for path in paths}
+def _word(name: str) -> str | None:
+    """Which list a file is: train, val, test or trainval; CVAT calls them Train.txt and Validation.txt."""
+    stem = PurePosixPath(name).stem.lower()
+    return "trainval" if stem.startswith("trainval") else split_of_word(stem)
+
+
+def _images_by_name(listing: Listing) -> dict[str, list[str]]:
+    """The images of each name, with and without their suffixes."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for image in listing.images:
+        path = PurePosixPath(image)
+        for name in {path.name, path.stem}:
+            alike[name].append(image)
+    return alike
+
+
+def _listed(listing: Listing, file: str, alike: Mapping[str, list[str]], findings: list[Finding]) -> list[str]:
+    """The images that a list names; names of no image are counted in one finding."""
     lines = [line.strip() for line in listing.read_text(file).split("\n") if line.strip()]
-    stems = {line: _stem(line, stem_of) for line in lines}
-    lost = [line for line, stem in stems.items() if stem is None]
+    home = str(PurePosixPath(*PurePosixPath(file).parts[: _place_of_sets(file)]))
+    images = {line: _of_line(line, alike, home) for line in lines}
+    lost = [line for line, found in images.items() if not found]
     if lost:
-        what = f"expected names of images, got {len(lost)} of {len(stems)} that match none, first {lost[0]!r}"
+        what = f"expected names of images, got {len(lost)} of {len(images)} that match none, first {lost[0]!r}"
         findings.append(Finding("unknown-name-in-list", file, what, "names ignored"))
-    return [stem for stem in stems.values() if stem is not None]
+    return [image for found in images.values() for image in found]
 
 
-def _stem(line: str, stem_of: Mapping[str, str]) -> str | None:
-    """The image that a line names: by the whole of it, for names hold blanks, else by what stands before a flag."""
-    return stem_of.get(line) or stem_of.get(_IN_CLASS.sub("", line))
+def _of_line(line: str, alike: Mapping[str, list[str]], home: str) -> list[str]:
+    """The images that a line names: by the whole of it, for names hold blanks, else by what stands before a flag.
+
+    Of several those in folders that it names, then those of the same year as the list.
+    """
+    for written in (line, _IN_CLASS.sub("", line)):
+        found = alike.get(PurePosixPath(written).name, [])
+        within = [image for image in found if _ends(image, written)]
+        found = within or found
+        near = [image for image in found if home == "." or image.startswith(f"{home}/")]
+        if found:
+            return near or found
+    return []
+
+
+def _ends(image: str, written: str) -> bool:
+    """Whether the image's path ends in what is written, with or without its suffix, by whole folders."""
+    bare = f"/{PurePosixPath(image).with_suffix('')}"
+    return f"/{image}".endswith(f"/{written}") or bare.endswith(f"/{written}")
+
+
+def _place_of_sets(name: str) -> int:
+    """How many folders lie above ImageSets."""
+    return [folder.lower() for folder in PurePosixPath(name).parts[:-1]].index("imagesets")
 
 
 def _is_list(name: str) -> bool:
     folders = [folder.lower() for folder in PurePosixPath(name).parts[:-1]]
     return "imagesets" in folders and folders[-1] in ("imagesets", "main")
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int]:
+    """(height, width) px; LabelMe's web tool calls them rows and columns."""
+    said = size_of(root.findtext("size/height"), root.findtext("size/width"))
+    return said if any(said) else size_of(root.findtext("imagesize/nrows"), root.findtext("imagesize/ncols"))
 
 
 def _image(listing: Listing, name: str, root: ElementTree.Element) -> tuple[str | None, str]:
@@ -108,13 +153,26 @@ def _class(entry: ElementTree.Element) -> str:
 
 def _add_objects(found: DatasetBuilder, annotated: Annotated, root: ElementTree.Element) -> None:
     for position, entry in enumerate(root.iter("object"), 1):
-        texts = [(entry.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS]
-        box = finite_numbers(texts)
+        if (entry.findtext("deleted") or "").strip() == "1":  # LabelMe's web tool keeps what was deleted
+            continue
         place = f"{annotated.annotation}: object {position}"
+        box = _corners(entry)
+        outline = None if box else voc_shapes.outline(entry)
         if not _class(entry):
             found.drop("unknown-class", place, "expected a name, got none")
-        elif box is None:
+        elif box:
+            annotated.add(_class(entry), box)
+        elif outline is None:
+            texts = [(entry.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS]
             what = f"expected {', '.join(CORNERS)} in finite numbers, got {shown(texts)}"
             found.drop("box-not-numbers", place, what)
         else:
-            annotated.add(_class(entry), box)
+            annotated.add(_class(entry), enclosing(outline.points))
+            if outline.degrees is None:
+                found.note_outline(place)
+            elif outline.degrees % 90:
+                found.note_turned(place, outline.degrees)
+
+
+def _corners(entry: ElementTree.Element) -> list[float] | None:
+    return finite_numbers((entry.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS)

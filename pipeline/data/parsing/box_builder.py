@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 Point = tuple[float, float]
+_DIGITS = 20  # that a whole number of 64 bits, with its sign, has
+_EXACT = 2.0**53  # floats up to here tell neighbouring whole numbers apart
 LARGEST = 1e9  # no coordinate is larger; beyond float32's range sums would overflow
 
 
@@ -14,6 +16,17 @@ def finite_numbers(values: Iterable[object]) -> list[float] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return numbers if all(abs(number) <= LARGEST for number in numbers) else None
+
+
+def whole_number(value: object) -> int | None:
+    """An id as a document gives it, which may be a text or a float (7, "7", 7.0, "7.0"); None where it is none."""
+    if isinstance(value, str):
+        text = value.strip().partition(".")
+        is_whole = text[0].removeprefix("-").isdigit() and not text[2].strip("0") and len(text[0]) < _DIGITS
+        return int(text[0]) if is_whole and text[0].isascii() else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= _EXACT else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def size_of(height: object, width: object) -> tuple[int, int]:

@@ -3,8 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.data.parsing.box_builder import whole_number
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.split_names import splits_of
 from pipeline.data.parsing.text import is_utf8, on_one_line
 from yolox_core.data.image_header import image_size
 from yolox_core.data.records import LARGEST_ID, Category, DatasetRecords, ImageRecord
@@ -20,18 +22,19 @@ class Annotated:
 
     annotation: str
     size: tuple[int, int] = (0, 0)  # (height, width) px; 0 where the annotation does not say
-    split: str | None = None
+    split: str | None = None  # as it is written
+    words: str | None = None  # the split that names of files and folders speak of, where none is written
     image_id: int = -1
     objects: list[tuple[str, Box, bool]] = field(default_factory=list)  # (class name, box, whether it is a crowd)
 
     def add(self, name: str, box: Box, ignore: bool = False) -> None:
         self.objects.append((name, box, ignore))
 
-    def record(self, file_name: str, label_of: Mapping[str, int]) -> ImageRecord:
+    def record(self, file_name: str, label_of: Mapping[str, int], split: str | None) -> ImageRecord:
         """The image with these objects, by class index."""
         objects = Objects.of((box, label_of[name], ignore) for name, box, ignore in self.objects)
         annotation = on_one_line(self.annotation)
-        return ImageRecord(self.image_id, file_name, *self.size, objects, self.split, annotation)
+        return ImageRecord(self.image_id, file_name, *self.size, objects, split, annotation)
 
 
 @dataclass
@@ -41,6 +44,8 @@ class DatasetBuilder:
     listing: Listing
     findings: list[Finding] = field(default_factory=list)
     images: dict[str, Annotated] = field(default_factory=dict)
+    _turned: list[tuple[str, float]] = field(default_factory=list)
+    _outlined: list[str] = field(default_factory=list)
 
     def claim(self, image: str | None, called: str, new: Annotated) -> bool:
         """Keep `new` as the annotation of `image`; False, with a finding, where that is missing or has one."""
@@ -60,8 +65,11 @@ class DatasetBuilder:
 
     def note_turned(self, where: str, degrees: float) -> None:
         """Note that a box is the upright one around a turned one."""
-        what = f"expected an upright box, got one turned by {degrees:g} degrees"
-        self.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
+        self._turned.append((where, degrees))
+
+    def note_outline(self, where: str) -> None:
+        """Note that a box was put around an outline, where its kind of annotation has boxes."""
+        self._outlined.append(where)
 
     def own_size(self, image: str) -> tuple[int, int] | None:
         """(height, width) px of the image's file, for annotations in shares; None where it is no readable image."""
@@ -81,11 +89,24 @@ class DatasetBuilder:
             if image not in self.images and image not in known:
                 lost = f"expected {wanted}, got none"
                 self.findings.append(Finding("image-without-annotation", image, lost, "image left out"))
+        self._note_shapes()
         used = {name for annotated in self.images.values() for name, _, _ in annotated.objects}
         label_of = {name: label for label, name in enumerate(dict.fromkeys([*names, *sorted(used)]))}
         categories = tuple(Category(label + 1, name) for name, label in label_of.items())
-        images = [annotated.record(name, label_of) for name, annotated in sorted(self.images.items())]
+        split_of = splits_of({name: (annotated.split, annotated.words) for name, annotated in self.images.items()})
+        images = [one.record(name, label_of, split_of[name]) for name, one in sorted(self.images.items())]
         return DatasetRecords(self.listing.root, categories, images)
+
+    def _note_shapes(self) -> None:
+        """One note of all boxes that are upright ones around others, and one of those around outlines."""
+        if self._turned:
+            where, degrees = self._turned[0]
+            more = f", and {len(self._turned) - 1} more elsewhere" if len(self._turned) > 1 else ""
+            what = f"expected an upright box, got one turned by {degrees:g} degrees{more}"
+            self.findings.append(Finding("box-turned", where, what, "the upright box around it kept"))
+        if self._outlined:
+            what = f"expected a box, got {len(self._outlined)} outlines without one, this is the first"
+            self.findings.append(Finding("box-from-outline", self._outlined[0], what, "box put around each outline"))
 
 
 def class_name(value: object) -> str | None:
@@ -98,8 +119,5 @@ def class_name(value: object) -> str | None:
 
 def whole_id(value: object) -> int:
     """An image's id as a document gives it; -1, which no image keeps, where it is no whole number."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # digits of an int64
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return -1
-    return value if 0 <= value <= LARGEST_ID else -1
+    number = whole_number(value)
+    return number if number is not None and 0 <= number <= LARGEST_ID else -1

@@ -28,8 +28,8 @@ def with_boxes(*boxes: list[float]) -> ImageRecord:
     [
         ([np.nan, 0, 10, 10], "box-not-finite"),
         ([0, 0, np.inf, 10], "box-not-finite"),
-        ([10, 0, 5, 10], "box-inverted"),
-        ([0, 10, 5, 5], "box-inverted"),
+        ([90, 0, 5, 10], "box-inverted"),  # one corner lies beyond the image: not plainly swapped
+        ([0, 10, 5, -5], "box-inverted"),
         ([5, 0, 5, 10], "box-without-area"),
         ([80, 0, 90, 10], "box-outside"),
         ([-20, -20, 0, -1], "box-outside"),
