@@ -4,11 +4,13 @@ from pathlib import Path
 
 from pipeline.data.checks.text_report import print_findings
 from pipeline.data.formats import convert as formats
+from pipeline.data.parsing.encodings import check_encoding
 
 
-def convert(source: Path, out: Path, to: str, format: str = "auto") -> None:
+def convert(source: Path, out: Path, to: str, format: str = "auto", encoding: str | None = None) -> None:
     """Write `source` to `out` as COCO or YOLO, and print what could not be read or said."""
-    records, findings = formats.convert(source, out, to, format)
+    check_encoding(encoding, "--encoding")
+    records, findings = formats.convert(source, out, to, format, encoding)
     print_findings(findings, None, "")
     boxes = sum(len(record.objects) for record in records.images)
     print(f"{out}: {len(records.images)} images, {boxes} boxes read, written as {to}; {len(findings)} findings")

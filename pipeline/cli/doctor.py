@@ -12,6 +12,7 @@ from pipeline.config.user_paths import user_path
 from pipeline.data.checks.catalog import CATALOG, SEVERITIES, severity
 from pipeline.data.checks.text_report import print_findings
 from pipeline.data.formats.copy_images import check_new
+from pipeline.data.parsing.encodings import check_encoding
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.text import on_one_line
 from pipeline.data.sources.examine import CHANGES, Sources, examined
@@ -40,6 +41,7 @@ def examine(
     sha256: str | None = None,
     input_size: int | None = None,
     outputs: Outputs = NOTHING,
+    encoding: str | None = None,
 ) -> int:
     """Print every finding and a table of them. Exit code: 1 with errors or warnings, else 0.
 
@@ -48,11 +50,12 @@ def examine(
     fixed = None if outputs.fixed is None else user_path(outputs.fixed).resolve()
     if input_size is not None and (input_size < 32 or input_size % 32):
         raise InputError(f"--input-size: expected a multiple of 32 px, got {input_size}.")
+    check_encoding(encoding, "--encoding")
     if path is None:
-        data = _named_in_params(sha256)
+        data = _named_in_params(sha256, encoding)
         sources, format = data.sources, format if format != "auto" else data.format
     else:
-        sources = (SourceSettings(str(path), sha256=sha256),)
+        sources = (SourceSettings(str(path), sha256=sha256, encoding=encoding),)
     read = Sources.read(sources, format)
     if fixed is not None:
         for place in read.places:
@@ -126,7 +129,9 @@ def _trained_at() -> int:
     return size if isinstance(size, int) else max(size)
 
 
-def _named_in_params(sha256: str | None) -> DataSettings:
+def _named_in_params(sha256: str | None, encoding: str | None) -> DataSettings:
+    if encoding is not None:
+        raise InputError("--encoding: expected a path, got none. In params.yaml it stands beside the source's path.")
     if sha256 is not None:
         raise InputError("--sha256: expected a path of the archive that it is of, got none.")
     data = load_settings().data

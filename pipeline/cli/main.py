@@ -38,6 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # Typer's own boxes would import Rich, Markdown and Pygments: as long as all the rest
     help="From annotated images to a registered, servable YOLOX detector. Run it in the project folder.",
 )
+ENCODING = "Encoding of texts that are not UTF-8 and do not say what they are: cp1252, gbk, ..."
 FORMAT = f"Annotation format: {', '.join(NAMES[:-1])} or {NAMES[-1]}."
 Model = Annotated[
     str, typer.Option("--model", help="Model: a released folder, .pt, Megvii .pth, .onnx, .xml, or models:/name@alias.")
@@ -63,11 +64,12 @@ def doctor(
     input_size: Annotated[
         int | None, typer.Option(help="Input size (px) to check object sizes against. Default: train.input_size.")
     ] = None,
+    encoding: Annotated[str | None, typer.Option(help=ENCODING)] = None,
 ) -> None:
     """Check annotated images for problems. Exit code 1 with errors or warnings, 0 otherwise."""
     from pipeline.cli.doctor import Outputs, examine
 
-    raise typer.Exit(examine(path, format, sha256, input_size, Outputs(json, html, fix)))
+    raise typer.Exit(examine(path, format, sha256, input_size, Outputs(json, html, fix), encoding))
 
 
 @app.command()
@@ -76,11 +78,12 @@ def convert(
     out: Annotated[Path, typer.Argument(help="New or empty folder for the copy.")],
     to: Annotated[str, typer.Option("--to", help=f"Format to write: {' or '.join(WRITABLE)}.")],
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
+    encoding: Annotated[str | None, typer.Option(help=ENCODING)] = None,
 ) -> None:
     """Convert annotated images to another format. Copies the images, and prints what could not be converted."""
     from pipeline.cli.convert import convert as run
 
-    run(source, out, to, format)
+    run(source, out, to, format, encoding)
 
 
 @app.command()

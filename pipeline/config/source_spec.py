@@ -26,6 +26,7 @@ class SourceSettings:
     path: str = ""  # a folder, an archive, or an address of either
     format: str | None = None  # as data.format; null: that one
     sha256: str | None = None  # of the archive; needed where it comes by http(s)
+    encoding: str | None = None  # of its texts that are not UTF-8 and do not say what they are: cp1252, gbk
     classes: Mapping[str, str | None] = field(default_factory=dict)  # their name -> ours; null: boxes dropped
 
     def __post_init__(self) -> None:

@@ -48,9 +48,9 @@ DATA = {  # within pipeline/data
     "parsing": 1,
     "coco": 2,
     "scan": 2,
-    "formats": 3,
     "synthetic": 3,
     "checks": 3,
+    "formats": 4,
     "prepare": 4,
     "sources": 5,
 }

@@ -7,9 +7,12 @@ A finding's `code` is a key here. `error`: something was or will be dropped, or 
 used, and probably not what was meant. `note`: it is handled, and worth knowing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
+
+from pipeline.data.parsing.findings import Finding
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -34,6 +37,7 @@ class Check:
     means: str
     remedy: str
     fix: Fix = Fix.NOTHING
+    alike: str = ""  # of a finding about one entry: what it may be where nearly all entries of a file have it
 
     @property
     def fixed(self) -> bool:
@@ -62,11 +66,21 @@ CATALOG: dict[str, Check] = {
         Fix.APPLIED,
     ),
     "duplicate-annotation": Check(
-        "error", "Two annotations are of one image; the first counts.", _DROPPED, Fix.APPLIED
+        "error",
+        "Two annotations are of one image; the first counts.",
+        _DROPPED,
+        Fix.APPLIED,
+        alike="are these copies of one set?",
     ),
     "several-annotations": Check("note", "Several people annotated an image.", "Keep the right one.", Fix.APPLIED),
     "several-labels": Check("warning", "A shape has several labels; the first counts.", "Keep one.", Fix.APPLIED),
-    "shape-without-box": Check("note", "Lines, points and the like are no boxes.", "Nothing.", Fix.APPLIED),
+    "shape-without-box": Check(
+        "note",
+        "Lines, points and the like are no boxes.",
+        "Nothing.",
+        Fix.APPLIED,
+        alike="was it annotated for something else than detection?",
+    ),
     "box-turned": Check("note", "A turned box: the upright one around it counts.", "Nothing.", Fix.APPLIED),
     "split-conflict": Check("warning", "An image stands in several splits.", "Keep one entry.", Fix.APPLIED),
     "category-ids-differ": Check(
@@ -78,15 +92,33 @@ CATALOG: dict[str, Check] = {
     "duplicate-image-entry": Check(
         "error", "Two entries are of one file; their boxes are joined.", _DROPPED, Fix.APPLIED
     ),
-    "unknown-image": Check("error", "A box belongs to an image id that does not exist.", _DROPPED, Fix.APPLIED),
-    "unknown-class": Check("error", "A box is of a class that does not exist.", _DROPPED, Fix.APPLIED),
+    "unknown-image": Check(
+        "error",
+        "A box belongs to an image id that does not exist.",
+        _DROPPED,
+        Fix.APPLIED,
+        alike="are the images those of another set?",
+    ),
+    "unknown-class": Check(
+        "error",
+        "A box is of a class that does not exist.",
+        _DROPPED,
+        Fix.APPLIED,
+        alike="are the names of the classes those of another set?",
+    ),
     "no-class-names": Check(
         "warning", "Classes have numbers and no names.", "Add data.yaml or classes.txt.", Fix.APPLIED
     ),
     "unknown-name-in-list": Check(
         "warning", "A list of a split names images that are not there.", "Mend the list.", Fix.APPLIED
     ),
-    "box-not-numbers": Check("error", "A box is not made of numbers.", _DROPPED, Fix.APPLIED),
+    "box-not-numbers": Check(
+        "error",
+        "A box is not made of numbers.",
+        _DROPPED,
+        Fix.APPLIED,
+        alike="are these annotations of another format?",
+    ),
     "box-from-outline": Check(
         "note", "Boxes were put around outlines, where there were no boxes.", "Nothing.", Fix.APPLIED
     ),
@@ -146,15 +178,34 @@ CATALOG: dict[str, Check] = {
         "error", "A copy of a picture that is measured on is trained on: figures are too good.", "Put both on one side."
     ),
     # boxes
-    "box-not-finite": Check("error", "A coordinate is infinite or no number.", _DROPPED, Fix.APPLIED),
+    "box-not-finite": Check(
+        "error",
+        "A coordinate is infinite or no number.",
+        _DROPPED,
+        Fix.APPLIED,
+        alike="are these annotations of another format?",
+    ),
     "box-inverted": Check(
         "error",
         "Its right side lies left of its left one, or the bottom above the top.",
         "`--fix` turns its corners where both lie in the image, else leaves it out.",
         Fix.APPLIED,
+        alike="are these x, y, width, height where corners are expected?",
     ),
-    "box-without-area": Check("error", "It has no width or no height.", _DROPPED, Fix.APPLIED),
-    "box-outside": Check("error", "It lies wholly outside the image.", _DROPPED, Fix.APPLIED),
+    "box-without-area": Check(
+        "error",
+        "It has no width or no height.",
+        _DROPPED,
+        Fix.APPLIED,
+        alike="are these points, or shares of the image's size?",
+    ),
+    "box-outside": Check(
+        "error",
+        "It lies wholly outside the image.",
+        _DROPPED,
+        Fix.APPLIED,
+        alike="are these pixels where shares of the image's size are expected, or boxes of other images?",
+    ),
     "box-clipped": Check("warning", "It reaches out of the image.", "`--fix` cuts it.", Fix.APPLIED),
     "box-duplicate": Check("warning", "The same box of the same class twice.", "`--fix` keeps one.", Fix.APPLIED),
     "box-twice-named": Check("warning", "The same box under two classes: one of them is wrong.", "Remove one."),
@@ -166,6 +217,7 @@ CATALOG: dict[str, Check] = {
     ),
     "crowd": Check("note", "Regions of many objects: neither object nor background.", "Nothing."),
     # the set
+    "no-usable-box": Check("error", "No image has a box that can be used.", "Nothing can be trained on it: annotate."),
     "category-id-gaps": Check("note", "Ids of classes have gaps; results keep these ids.", "Nothing."),
     "class-names-alike": Check(
         "warning", "Names differ only in case, space or punctuation: one class in two halves.", "Map one to the other."
@@ -190,3 +242,8 @@ CATALOG: dict[str, Check] = {
 def severity(code: str) -> Severity:
     """How bad a finding of this code is."""
     return CATALOG[code].severity
+
+
+def worst(findings: Iterable[Finding]) -> Finding | None:
+    """The first of the worst findings; None where there is none."""
+    return min(findings, key=lambda finding: SEVERITIES.index(severity(finding.code)), default=None)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.data.checks.alike_findings import EVERYTHING
 from pipeline.data.parsing.findings import Finding
 from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.structures import FloatArray
@@ -19,7 +20,6 @@ SEEN_PX = 4.0  # square root of a box's area at the input: half the finest strid
 SEEN_SHARE = 0.99  # of the objects that the recommended size is to see
 LARGEST_INPUT = 1920
 POINTS_A_CELL = 9 + 4 + 4  # at strides 8, 16, 32 within the default centre radius of a point, at the least
-EVERYTHING = "the data set"
 
 
 def check_classes(records: DatasetRecords) -> list[Finding]:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.checks.alike_findings import EVERYTHING, merged
 from pipeline.data.checks.dataset_checks import check_classes, check_sizes
 from pipeline.data.checks.duplicate_findings import alike, same_files, sides, similar
+from pipeline.data.checks.required_boxes import what_is_lacking
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.parsing.split_names import SPLITS
@@ -56,6 +58,7 @@ def check(
         findings += [replace(finding, images=mine) for finding in [*_size_findings(record, view.size), *wrong]]
         usable.append(mended)
     left = replace(records, images=usable)
+    findings = merged(findings, left)
     findings += same_files(left, [view.digest for _, view, _ in good], [side for _, _, side in good])
     return left, findings + similar(records, seen, found)
 
@@ -68,7 +71,9 @@ def examine(
 ) -> tuple[DatasetRecords, list[Finding]]:
     """As `check`, and what is odd about the set as a whole, for a network of `input_size` px."""
     usable, findings = check(records, seen, found)
-    return usable, [*findings, *check_classes(usable), *check_sizes(usable, input_size)]
+    lacking = what_is_lacking(usable)
+    nothing = [] if lacking is None else [Finding("no-usable-box", EVERYTHING, lacking, "kept")]
+    return usable, [*findings, *nothing, *check_classes(usable), *check_sizes(usable, input_size)]
 
 
 def check_boxes(images: Sequence[ImageRecord]) -> Iterator[tuple[ImageRecord, list[Finding]]]:

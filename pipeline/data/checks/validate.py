@@ -12,6 +12,7 @@ from pipeline.config import paths
 from pipeline.data.checks import doctor
 from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.checks.duplicate_findings import SIMILAR
+from pipeline.data.checks.required_boxes import require_boxes
 from pipeline.data.checks.text_report import as_markdown
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.parsing.findings import Finding
@@ -32,7 +33,7 @@ def validate(source: str) -> tuple[dict[str, Any], list[Finding]]:
     seen, alike = scan_with_cache(raw)
     valid, wrong = doctor.check(raw, seen, alike)
     findings = _ingested() + wrong
-    _require_something(valid, findings, source)
+    require_boxes(valid, findings, source)
     counts = doctor.summary(valid, findings)
     if not _copied(raw, valid, before):
         write_coco(valid, paths.VALID_ANNOTATIONS)
@@ -64,11 +65,3 @@ def _ingested() -> list[Finding]:
         return found
     except (ValueError, TypeError, AttributeError, RecursionError) as broken:
         raise InputError(f"{path}: damaged ({str(broken)[:100]}). Run stage ingest again: `yolox ingest`.") from broken
-
-
-def _require_something(valid: DatasetRecords, findings: list[Finding], source: str) -> None:
-    first = f" First of {len(findings)} findings: {findings[0].line()}" if findings else ""
-    if not valid.images:
-        raise InputError(f"{source}: expected usable images, got none.{first}")
-    if not any(len(record.objects) for record in valid.images):
-        raise InputError(f"{source}: expected boxes, got {len(valid.images)} images without any usable one.{first}")

@@ -3,6 +3,7 @@
 COCO's own training file has 448 MB, which Python would hold as 4 GB; here only what is used of it is kept.
 """
 
+import codecs
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.coco.columns import Columns, read_own
+from pipeline.data.parsing.encodings import decoded, marked
 from yolox_core.errors import InputError
 
 KEYS = ("images", "annotations", "categories")
@@ -28,10 +30,13 @@ class Document:
     columns: Columns | None = None  # all annotations, where nothing is odd about their form
 
 
-def open_document(path: Path) -> Document | None:
-    """The document at `path`; None where its JSON is of another shape. OSError or ValueError where it is no JSON."""
+def open_document(path: Path, encoding: str | None = None) -> Document | None:
+    """The document at `path`; None where its JSON is of another shape. OSError or ValueError where it is no JSON.
+
+    `encoding` is that of a file that is not UTF-8 and does not say what it is.
+    """
     if path.stat().st_size <= WHOLE_BYTES:
-        return document_of(json.loads(path.read_text(encoding="utf-8-sig")))
+        return document_of(json.loads(decoded(path.read_bytes(), encoding)))
     own = read_own(path)
     if own is not None:
         return Document(own[0], own[2], lambda: _annotations(path), own[1])
@@ -74,9 +79,10 @@ def _stream(path: Path, prefix: str) -> Iterator[Any]:
     import ijson  # here, so that training, which reads small files, does without it
 
     with path.open("rb") as file:
-        if file.read(3) != b"\xef\xbb\xbf":  # a byte order mark
-            file.seek(0)
+        encoding = marked(file.read(4))
+        file.seek(len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
+        text = file if encoding in (None, "utf-8-sig") else codecs.EncodedFile(file, "utf-8", encoding)
         try:
-            yield from ijson.items(file, prefix, use_float=True, buf_size=BUFFER_BYTES)
-        except ijson.JSONError as broken:
+            yield from ijson.items(text, prefix, use_float=True, buf_size=BUFFER_BYTES)
+        except (ijson.JSONError, UnicodeError) as broken:
             raise InputError(f"{path}: expected COCO JSON, got {' '.join(str(broken).split())[:200]}.") from broken

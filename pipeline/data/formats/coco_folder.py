@@ -40,7 +40,7 @@ def documents(listing: Listing) -> tuple[dict[str, Document], list[Finding]]:
     findings: list[Finding] = []
     for name in chosen:
         try:
-            document = open_document(listing.root / name)
+            document = open_document(listing.root / name, listing.encoding)
         except (OSError, ValueError, RecursionError, InputError) as broken:
             what = f"expected JSON, got an unreadable file: {str(broken)[:200]}"
             findings.append(Finding("unreadable-annotation", name, what, "file left out"))

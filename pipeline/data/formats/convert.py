@@ -6,6 +6,7 @@ Which formats can be written stands in annotation_formats.py; what a format cann
 from pathlib import Path
 
 from pipeline.config.user_paths import user_path
+from pipeline.data.checks.required_boxes import require_boxes
 from pipeline.data.formats.annotation_formats import WRITABLE
 from pipeline.data.formats.copy_images import check_new, copy_images
 from pipeline.data.formats.read import read_dataset
@@ -15,7 +16,9 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError, nearest
 
 
-def convert(source: Path, out: Path, to: str, format: str = "auto") -> tuple[DatasetRecords, list[Finding]]:
+def convert(
+    source: Path, out: Path, to: str, format: str = "auto", encoding: str | None = None
+) -> tuple[DatasetRecords, list[Finding]]:
     """Write `source` to `out` as `to`, whole or not at all. Returns what was read, and what could not be read or said.
 
     InputError where no writer is known for `to`, or where `out` is not new or lies inside of `source`.
@@ -25,7 +28,8 @@ def convert(source: Path, out: Path, to: str, format: str = "auto") -> tuple[Dat
         raise InputError(f"--to: expected {' or '.join(WRITABLE)}, got {to!r}. {nearest(to, WRITABLE)}")
     place, target = user_path(source).resolve(), user_path(out).resolve()
     check_new(str(out), target, place)
-    records, findings = read_dataset(place, format)
+    records, findings = read_dataset(place, format, encoding)
+    require_boxes(records, findings, str(source))
     with new_folder(target) as folder:
         findings = findings + write(records, folder)
         copy_images(records, folder / "images")

@@ -1,11 +1,14 @@
 """Which column of a CSV table holds what, by the names that people give them."""
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.encodings import as_utf8, with_foreign_bytes
+from pipeline.data.parsing.folder_listing import Listing
 from yolox_core.data.image_io import IMAGE_SUFFIXES
 
 # names without signs between their words, in lower case; the first that occurs counts
@@ -24,6 +27,8 @@ _SIZED = tuple(
     for size in (("width", "height"), ("w", "h"), ("bboxwidth", "bboxheight"))
 )
 _IMAGE_SIZE = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
+_HEAD = 16 * 1024  # bytes that are looked at to tell a table of boxes from any other
+_DELIMITERS = ",;\t"
 _RETINANET = 6  # path, x1, y1, x2, y2, class
 
 
@@ -41,13 +46,28 @@ class Columns:
     has_header: bool = True
 
 
+def first_row(listing: Listing, name: str) -> list[str]:
+    """The first row of a table; OSError or csv.Error where it cannot be read."""
+    with (listing.root / name).open("rb") as file:
+        head = with_foreign_bytes(as_utf8(file.read(_HEAD)), listing.encoding)
+    return fields_of(next((line for line in head.splitlines() if line.strip()), ""))
+
+
+def fields_of(line: str) -> list[str]:
+    """The fields of one line."""
+    return next(csv.reader([line], delimiter=delimiter_of(line)), [])
+
+
+def delimiter_of(line: str) -> str:
+    """The sign between the columns of a table with this first line."""
+    return max(_DELIMITERS, key=line.count)
+
+
 def columns_of(row: Sequence[str]) -> Columns | None:
     """What the columns of a table with this first row hold; None where it is no table of boxes."""
     if _is_retinanet(row):
         return Columns(0, 5, (1, 2, 3, 4), is_corners=True, has_header=False)
-    place: dict[str, int] = {}
-    for position, name in enumerate(row):
-        place.setdefault(re.sub(r"[\W_]", "", name.lower()), position)
+    place = _places(row)
     image, label = _first(place, _IMAGE), _first(place, _CLASS)
     corners, sized = _all(place, _CORNERS), _all(place, _SIZED)
     box = corners or sized
@@ -64,6 +84,27 @@ def columns_of(row: Sequence[str]) -> Columns | None:
         split=_first(place, _SPLIT),
         group=_first(place, _GROUP),
     )
+
+
+def lacking(row: Sequence[str]) -> list[str]:
+    """What no column of this first row holds, for a message; nothing where it is one of a table of boxes."""
+    if _is_retinanet(row):
+        return []
+    place = _places(row)
+    absent = {
+        "the image": _first(place, _IMAGE) is None,
+        "the class": _first(place, _CLASS) is None,
+        "the box": _all(place, _CORNERS) is None and _all(place, _SIZED) is None,
+    }
+    return [what for what, is_absent in absent.items() if is_absent]
+
+
+def _places(row: Sequence[str]) -> dict[str, int]:
+    """The position of each column, by its name in small letters without signs between its words."""
+    place: dict[str, int] = {}
+    for position, name in enumerate(row):
+        place.setdefault(re.sub(r"[\W_]", "", name.lower()), position)
+    return place
 
 
 def _is_retinanet(row: Sequence[str]) -> bool:

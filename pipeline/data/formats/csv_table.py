@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipeline.data.formats.csv_columns import Columns, columns_of
+from pipeline.data.formats.csv_columns import Columns, columns_of, delimiter_of, fields_of, first_row
 from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
@@ -20,9 +20,20 @@ from pipeline.data.parsing.text import shown
 from yolox_core.data.image_io import IMAGE_SUFFIXES
 from yolox_core.data.records import DatasetRecords
 
-_HEAD = 16 * 1024  # characters that are looked at to tell a table of boxes from any other
-_DELIMITERS = ",;\t"
 _SHARES = 0.9  # of a table's numbers lie in 0..1 where they are shares: a box of one pixel is nobody's object
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What holds for all rows of a table."""
+
+    columns: Columns
+    names: Mapping[str, str]  # of classes, by what stands in the table
+    has_decimal_comma: bool  # as where a spreadsheet separates columns by semicolons
+
+    def number(self, text: str) -> str:
+        """A number as Python reads it."""
+        return text.replace(",", ".") if self.has_decimal_comma else text
 
 
 @dataclass(frozen=True)
@@ -70,19 +81,9 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
 
 def _is_table(listing: Listing, name: str) -> bool:
     try:
-        with (listing.root / name).open(encoding="utf-8-sig", errors="replace") as file:
-            first = next((line for line in file.read(_HEAD).split("\n") if line.strip()), "")
-        return columns_of(_fields(first)) is not None
+        return columns_of(first_row(listing, name)) is not None
     except (OSError, csv.Error):
         return False
-
-
-def _fields(line: str) -> list[str]:
-    return next(csv.reader([line], delimiter=_delimiter(line)), [])
-
-
-def _delimiter(line: str) -> str:
-    return max(_DELIMITERS, key=line.count)
 
 
 def _display_names(listing: Listing) -> dict[str, str]:
@@ -100,32 +101,33 @@ def _rows(found: DatasetBuilder, name: str, names: Mapping[str, str]) -> Iterato
     """The rows that can be read; of the others, and of boxes that are none, a finding each."""
     lines = [f"{line}\n" for line in found.listing.read_text(name).split("\n") if line.strip()]
     try:
-        columns = columns_of(_fields(lines[0])) if lines else None
+        columns = columns_of(fields_of(lines[0])) if lines else None
         if columns is None:
             what = "expected columns for the image, the class and the box, got others"
             found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
             return
-        for number, fields in enumerate(csv.reader(lines, delimiter=_delimiter(lines[0])), 1):
+        delimiter = delimiter_of(lines[0])
+        table = _Table(columns, names, has_decimal_comma=delimiter != ",")
+        for number, fields in enumerate(csv.reader(lines, delimiter=delimiter), 1):
             if number > 1 or not columns.has_header:
-                row = _row(found, columns, names, fields, f"{name}: row {number}")
+                row = _row(found, table, fields, f"{name}: row {number}")
                 if row is not None:
                     yield row
     except csv.Error as broken:
         found.findings.append(Finding("unreadable-annotation", name, f"expected CSV, got: {broken}", "rest left out"))
 
 
-def _row(
-    found: DatasetBuilder, columns: Columns, names: Mapping[str, str], fields: list[str], where: str
-) -> _Row | None:
+def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) -> _Row | None:
+    columns = table.columns
     needed = max(columns.image, columns.label, *columns.box)
     texts = [field.strip() for field in fields] + [""] * (needed + 1 - len(fields))
     image, label = texts[columns.image], class_name(texts[columns.label])
-    written = [texts[column] for column in columns.box]
+    written = [table.number(texts[column]) for column in columns.box]
     if not image:
         found.drop("unknown-image", where, f"expected the name of an image, got {shown(fields)}")
         return None
     split = split_of_name(texts[columns.split]) if columns.split is not None and columns.split < len(texts) else None
-    sides = (texts[column] if column < len(texts) else "" for column in columns.size or ())
+    sides = (table.number(texts[column]) if column < len(texts) else "" for column in columns.size or ())
     size = size_of(*sides) if columns.size else (0, 0)
     row = _Row(where, image, label, None, size, split)
     if not any(written):
@@ -140,7 +142,7 @@ def _row(
     a, b, c, d = numbers
     is_group = columns.group is not None and columns.group < len(texts) and texts[columns.group] == "1"
     box = (a, b, c, d) if columns.is_corners else (a, b, a + c, b + d)
-    return _Row(where, image, names.get(label, label), box, size, split, is_group)
+    return _Row(where, image, table.names.get(label, label), box, size, split, is_group)
 
 
 def _are_shares(rows: list[_Row]) -> bool:

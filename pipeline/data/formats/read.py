@@ -9,7 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from pipeline.data.checks.alike_findings import dropped, merged
+from pipeline.data.checks.required_boxes import cause
 from pipeline.data.formats.annotation_formats import ANNOTATION_FORMATS, AUTO, Candidates, check_format
+from pipeline.data.formats.near_misses import near_misses
 from pipeline.data.formats.unread_formats import unread_format
 from pipeline.data.parsing.box_builder import LARGEST
 from pipeline.data.parsing.findings import Finding
@@ -19,13 +22,17 @@ from yolox_core.data.records import LARGEST_ID, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 
 FURTHEST = LARGEST / 2  # px; a box from one end to the other is then at most LARGEST wide
+_NEAREST = 3  # files that a refusal names
 Read = tuple[DatasetRecords, list[Finding]]
 
 
-def read_dataset(path: Path, format: str = AUTO) -> Read:
-    """The annotated images under `path` and what could not be read; InputError where there is nothing to read."""
+def read_dataset(path: Path, format: str = AUTO, encoding: str | None = None) -> Read:
+    """The annotated images under `path` and what could not be read; InputError where there is nothing to read.
+
+    `encoding` is that of texts that are not UTF-8 and do not say what they are; None: they are refused.
+    """
     check_format(format, "format")
-    listing = Listing.of(path)
+    listing = Listing.of(path, encoding)
     broken: list[Finding] = []
     wanted = {name: one for name, one in ANNOTATION_FORMATS.items() if format in (AUTO, name)}
     for of_a_tool in (False, True):
@@ -46,27 +53,39 @@ def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
     ((name, found),) = seen.items()
     records, findings = found.read()
     records, wild = _without_wild_boxes(records)
-    findings = findings + wild
+    findings = merged(found.broken + findings + wild, records)
     if not records.images:
-        first = f" First: {findings[0].line()}" if findings else ""
         raise InputError(
-            f"{listing.root}: expected annotated images, got none of {len(found.files)} {name} files usable.{first}"
+            f"{listing.root}: expected annotated images, got none of {len(found.files)} {name} files usable."
+            f"{cause(findings)}"
         )
-    return _normalised(records), found.broken + findings
+    if dropped(findings) and not any(len(record.objects) for record in records.images):
+        raise _not_read(listing) or InputError(
+            f"{listing.root}: expected boxes, got {len(found.files)} {name} files without one that can be used."
+            f"{cause(findings)}"
+        )
+    return _normalised(records), findings
+
+
+def _not_read(listing: Listing) -> InputError | None:
+    """What to say of a folder whose files are of a format that is known and not read; None of any other."""
+    unread = unread_format(listing)
+    if unread is None:
+        return None
+    one, name = unread
+    read = ", ".join(ANNOTATION_FORMATS)
+    return InputError(f"{listing.root}: {name}: expected a format that is read ({read}), got {one.name}. {one.advice}")
 
 
 def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError:
-    unread = unread_format(listing)
+    unread = _not_read(listing)
     if unread is not None:
-        one, name = unread
-        read = ", ".join(ANNOTATION_FORMATS)
-        return InputError(
-            f"{listing.root}: {name}: expected a format that is read ({read}), got {one.name}. {one.advice}"
-        )
+        return unread
     wanted = [one.files for name, one in ANNOTATION_FORMATS.items() if format in (AUTO, name)]
-    unreadable = f", unreadable: {broken[0].where}" if broken else ""
+    nearest = [f"{finding.where}: {finding.what}" for finding in broken] + near_misses(listing)
+    near = "".join(f" {miss}." for miss in nearest[:_NEAREST])
     return InputError(
-        f"{listing.root}: expected annotations, found {listing.describe()}{unreadable}. Looked for {'; '.join(wanted)}."
+        f"{listing.root}: expected annotations, found {listing.describe()}.{near} Looked for {'; '.join(wanted)}."
     )
 
 

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from pipeline.data.formats import voc_shapes
 from pipeline.data.parsing.box_builder import enclosing, finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder
+from pipeline.data.parsing.encodings import as_utf8
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders, split_of_word
@@ -25,6 +26,7 @@ from yolox_core.data.records import DatasetRecords
 _ROOT_TAG = re.compile(rb"<annotation[\s>]")
 _IN_CLASS = re.compile(r"\s+(-1|0|1)$")  # the lists of one class say so behind each name
 _HELD_OUT_FIRST = ("test", "val", "train", "trainval")  # where lists overlap, an image must not be trained on
+_LOOKED_AT = 4096  # bytes at the beginning
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -53,7 +55,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
 def _looks_like_voc(listing: Listing, name: str) -> bool:
     try:
         with (listing.root / name).open("rb") as file:
-            return _ROOT_TAG.search(file.read(4096)) is not None
+            return _ROOT_TAG.search(as_utf8(file.read(_LOOKED_AT))) is not None
     except OSError:
         return False
 

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.data.formats import yolo_ids, yolo_names
 from pipeline.data.parsing import yaml_text
 from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.encodings import decoded, with_foreign_bytes
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders
@@ -75,7 +76,7 @@ def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, 
     found = []
     for name in yolo_names.nearest_first(listing.ending(".yaml", ".yml")):
         try:
-            document = yaml_text.parse((listing.root / name).read_text(encoding="utf-8-sig"))
+            document = yaml_text.parse(decoded((listing.root / name).read_bytes(), listing.encoding))
         except (OSError, ValueError) as broken:
             # perhaps some other tool's file: names are then looked for elsewhere
             what = f"expected YAML, got an unreadable file: {str(broken)[:200]}"
@@ -125,7 +126,7 @@ def _record(
 
 def _parse(listing: Listing, name: str, names: tuple[str, ...] | None, findings: list[Finding]) -> list[_Row]:
     try:
-        text = (listing.root / name).read_text(encoding="utf-8-sig", errors="replace")
+        text = with_foreign_bytes((listing.root / name).read_bytes(), listing.encoding)
     except OSError as failed:
         what = f"expected a text file, got: {failed.strerror}"
         findings.append(Finding("unreadable-annotation", name, what, "taken as background"))
@@ -171,5 +172,6 @@ def _categories(
         count = 1 + max((label for rows in lines.values() for _, label, _ in rows), default=-1)
         names = tuple(f"class_{label}" for label in range(count))
         what = "expected data.yaml, classes.txt or *.names with the class names, got none"
-        findings.append(Finding("no-class-names", "the data set", what, f"called {', '.join(names[:3])} ..."))
+        if names:
+            findings.append(Finding("no-class-names", "the data set", what, f"called {', '.join(names[:3])} ..."))
     return tuple(Category(label + 1, name) for label, name in enumerate(names))

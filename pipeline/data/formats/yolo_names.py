@@ -51,7 +51,7 @@ def _text(value: object) -> str:
 
 def _holds_names(name: str) -> bool:
     base = PurePosixPath(name).name.lower()
-    return base == "classes.txt" or base.endswith(".names")
+    return base in ("classes.txt", "_darknet.labels") or base.endswith(".names")
 
 
 def nearest_first(names: list[str]) -> list[str]:

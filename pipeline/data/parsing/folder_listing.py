@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from pipeline.data.parsing.encodings import decoded
 from pipeline.data.parsing.split_names import split_of_file, split_of_folders
 from pipeline.data.parsing.text import is_utf8
 from yolox_core.data.image_io import IMAGE_SUFFIXES
@@ -21,9 +22,10 @@ class Listing:
 
     root: Path
     files: tuple[str, ...]
+    encoding: str | None = None  # of the texts that are not UTF-8 and do not say what they are
 
     @classmethod
-    def of(cls, root: Path) -> "Listing":
+    def of(cls, root: Path, encoding: str | None = None) -> "Listing":
         """Walk `root`; InputError where it is no folder, or a name in it is not UTF-8."""
         if not root.is_dir():
             got = "a file" if root.exists() else "no such folder"
@@ -33,7 +35,7 @@ class Listing:
         if foreign is not None:
             shown = os.fsencode(foreign).decode("utf-8", "backslashreplace")
             raise InputError(f"{root}: expected file names in UTF-8, got {shown}. Rename that file or its folder.")
-        return cls(root, tuple(names))
+        return cls(root, tuple(names), encoding)
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -61,9 +63,14 @@ class Listing:
         return os.path.isfile(os.path.join(self.root, name))
 
     def read_text(self, name: str) -> str:
-        """A text that must be read for the data set to mean what it says; InputError where it cannot be."""
+        """A text that must be read for the data set to mean what it says, its lines ended by \\n; InputError where it
+        cannot be.
+        """
         try:
-            return (self.root / name).read_text(encoding="utf-8-sig", errors="replace")
+            text = decoded((self.root / name).read_bytes(), self.encoding)
+            return text.replace("\r\n", "\n").replace("\r", "\n")
+        except ValueError as broken:
+            raise InputError(f"{self.root / name}: {broken}.") from broken
         except OSError as failed:
             raise InputError(
                 f"{self.root / name}: expected a text file, got: {failed.strerror}. Mend or remove it."

@@ -4,7 +4,6 @@ What cannot be read becomes a finding, whatever is in the file. XML that declare
 them is expanded: no annotation needs them, and a few lines of them can fill any memory.
 """
 
-import codecs
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+from pipeline.data.parsing.encodings import as_utf8, decoded, decoded_xml
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 
@@ -25,7 +25,7 @@ def read_json(
     """Each file with its JSON document; a finding of those that cannot be read, or are of another shape."""
     for name in files:
         try:
-            document = json.loads((listing.root / name).read_text(encoding="utf-8-sig"))
+            document = json.loads(decoded((listing.root / name).read_bytes(), listing.encoding))
         except (OSError, ValueError, RecursionError) as broken:
             _unreadable(name, "JSON", broken, findings)
             continue
@@ -39,12 +39,12 @@ def read_json(
 def read_xml(listing: Listing, name: str, findings: list[Finding]) -> ElementTree.Element | None:
     """The root of the XML document `name`; None, with a finding, where it cannot be read."""
     try:
-        data = (listing.root / name).read_bytes()
+        text = decoded_xml((listing.root / name).read_bytes(), listing.encoding)
         guard = expat.ParserCreate()
         guard.EntityDeclHandler = _refuse
-        guard.Parse(data, True)
-        return ElementTree.fromstring(data)
-    except (OSError, ElementTree.ParseError, expat.ExpatError, ValueError, LookupError) as broken:  # Lookup: encoding
+        guard.Parse(text, True)
+        return ElementTree.fromstring(text)
+    except (OSError, ElementTree.ParseError, expat.ExpatError, ValueError) as broken:
         _unreadable(name, "XML", broken, findings)
         return None
 
@@ -67,7 +67,7 @@ def _head_and_tail(listing: Listing, name: str) -> bytes:
         with (listing.root / name).open("rb") as file:
             head = file.read(_LOOKED_AT)
             file.seek(max(_LOOKED_AT, file.seek(0, os.SEEK_END) - _LOOKED_AT))
-            return head.removeprefix(codecs.BOM_UTF8) + file.read(_LOOKED_AT)
+            return as_utf8(head + file.read(_LOOKED_AT))
     except OSError:
         return b""
 

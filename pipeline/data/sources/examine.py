@@ -15,6 +15,7 @@ from pipeline.config.user_paths import user_path
 from pipeline.data.checks import doctor
 from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.checks.repair import repair
+from pipeline.data.checks.required_boxes import require_boxes
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.text import on_one_line
 from pipeline.data.prepare.merge import Part, merge
@@ -51,13 +52,18 @@ class Sources:
 class Examination:
     """What was found of a data set."""
 
+    shown: str  # what the data are called in a message
     records: DatasetRecords
     usable: DatasetRecords
     findings: Sequence[Finding]
     summary: dict[str, Any]
 
     def repair(self, target: Path) -> list[dict[str, Any]]:
-        """Write a copy without what can be repaired, and the list of changes; returns the list."""
+        """Write a copy without what can be repaired, and the list of changes; returns the list.
+
+        InputError where nothing could be trained on the copy.
+        """
+        require_boxes(self.usable, self.findings, self.shown)
         with new_folder(target) as folder:
             changes = repair(self.records, self.usable, self.findings, folder)
             write_json(folder / CHANGES, changes)
@@ -70,7 +76,7 @@ def examined(sources: Sources, input_size: int) -> Iterator[Examination]:
     with _together(sources.parts) as records:
         usable, wrong = doctor.examine(records, input_size, *scan_with_cache(records))
         findings = [*sources.unread, *wrong]
-        yield Examination(records, usable, findings, doctor.summary(usable, findings))
+        yield Examination(sources.shown, records, usable, findings, doctor.summary(usable, findings))
 
 
 @contextmanager

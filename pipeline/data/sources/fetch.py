@@ -18,6 +18,7 @@ from pipeline.config.user_paths import source_folder, user_path
 from pipeline.console.progress_bar import Transfer
 from pipeline.data.formats.annotation_formats import check_format
 from pipeline.data.formats.read import read_dataset
+from pipeline.data.parsing.encodings import check_encoding
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.prepare.merge import Part, with_classes
@@ -63,11 +64,12 @@ def check_apart(sources: Sequence[SourceSettings]) -> None:
 
 
 def check_formats(data: DataSettings) -> None:
-    """InputError where params.yaml names a format of annotations that there is not."""
+    """InputError where params.yaml names a format of annotations, or an encoding of texts, that there is not."""
     check_format(data.format, "data.format")
     for place, source in enumerate(data.sources):
+        listed = f"[{place}]" if isinstance(data.source, tuple) else ""
+        check_encoding(source.encoding, f"data.source{listed}.encoding")
         if source.format is not None:
-            listed = f"[{place}]" if isinstance(data.source, tuple) else ""
             check_format(source.format, f"data.source{listed}.format")
 
 
@@ -76,7 +78,7 @@ def read_sources(sources: Sequence[SourceSettings], format: str) -> list[tuple[P
     names = unique_names(sources) if len(sources) > 1 else ("",)
     read = []
     for source, name in zip(sources, names, strict=True):
-        records, findings = read_dataset(bring(source), source.format or format)
+        records, findings = read_dataset(bring(source), source.format or format, source.encoding)
         meant = frozenset(theirs for theirs, ours in source.classes.items() if theirs == ours)
         part = Part(name, with_classes(records, source.classes, source.shown), meant)
         read.append((part, [part.named(finding) for finding in findings]))
