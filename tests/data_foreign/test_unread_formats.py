@@ -31,6 +31,12 @@ REFUSED = {
 OWL = {"x.jpg": [("owl", [5.0, 6.0, 20.0, 24.0])]}
 READ = {
     "unclaimed/makesense_csv_header": OWL,
+    "unclaimed/makesense_csv": OWL,
+    "unclaimed/automl_csv": {"x.jpg": [("owl", [6.0, 8.0, 18.0, 20.0])]},
+    "csv_box_in_one_column": {
+        "w1.jpg": [("wheat", [5.0, 6.0, 20.0, 24.0]), ("wheat", [30.0, 4.0, 10.0, 12.0])],
+        "w2.jpg": [("wheat", [8.0, 6.0, 17.0, 24.0])],
+    },
     "unclaimed/hf_imagefolder": {"x.jpg": [("2", [5.0, 6.0, 20.0, 24.0])]},
 }
 
@@ -136,6 +142,15 @@ def test_a_case_is_refused_by_its_name(tmp_path: Path, case: str, word: str) -> 
 @pytest.mark.parametrize(("case", "boxes"), READ.items())
 def test_a_case_is_read(tmp_path: Path, case: str, boxes: dict[str, list[tuple[str, list[float]]]]) -> None:
     assert reading.boxes(reading.copied(case, tmp_path)) == boxes
+
+
+@pytest.mark.parametrize("case", READ)
+def test_the_fixed_copy_of_a_case_is_clean(tmp_path: Path, case: str) -> None:
+    folder = reading.copied(case, tmp_path)
+    reading.doctor(folder, fixed=tmp_path / "fixed")
+    said = reading.doctor(tmp_path / "fixed")
+    assert (said.code, set(said.codes)) == (0, {"few-objects"}), "which no program can mend"
+    assert reading.boxes(tmp_path / "fixed") == READ[case]
 
 
 @pytest.mark.parametrize(("begin", "name", "text"), SAMPLES, ids=[f"{one[0]}-{n}" for n, one in enumerate(SAMPLES)])

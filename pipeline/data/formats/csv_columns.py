@@ -27,7 +27,9 @@ _SIZED = tuple(
     for size in (("width", "height"), ("w", "h"), ("bboxwidth", "bboxheight"))
 )
 _IMAGE_SIZE = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
+_IN_ONE = ("bbox", "box", "boundingbox", "xywh", "bboxxywh", "xyxy", "bboxxyxy")  # a column that holds a whole box
 _HEAD = 16 * 1024  # bytes that are looked at to tell a table of boxes from any other
+_ROWS = 64  # of these that are split into fields
 _DELIMITERS = ",;\t"
 _RETINANET = 6  # path, x1, y1, x2, y2, class
 
@@ -38,24 +40,32 @@ class Columns:
 
     image: int
     label: int
-    box: tuple[int, int, int, int]
-    is_corners: bool  # x1, y1, x2, y2; else x, y, width, height
+    box: tuple[int, ...]  # four, or one that holds all four numbers
+    is_corners: bool | None  # x1, y1, x2, y2; else x, y, width, height; None: the values say
     size: tuple[int, int] | None = None  # of the image: height, width
     split: int | None = None
     group: int | None = None  # says 1 of a box around many objects
     has_header: bool = True
+    usually_corners: bool | None = None  # where the values may be both; None: neither is usual
 
 
 def first_row(listing: Listing, name: str) -> list[str]:
     """The first row of a table; OSError or csv.Error where it cannot be read."""
+    return next(iter(first_rows(listing, name)), [])
+
+
+def first_rows(listing: Listing, name: str) -> list[list[str]]:
+    """The first rows of a table, but for one that is cut; OSError or csv.Error where it cannot be read."""
     with (listing.root / name).open("rb") as file:
-        head = with_foreign_bytes(as_utf8(file.read(_HEAD)), listing.encoding)
-    return fields_of(next((line for line in head.splitlines() if line.strip()), ""))
+        data = file.read(_HEAD)
+    head = with_foreign_bytes(as_utf8(data), listing.encoding)
+    lines = [line for line in head.split("\n") if line.strip()]
+    return rows_of(lines[:-1] if len(data) == _HEAD and len(lines) > 1 else lines)
 
 
-def fields_of(line: str) -> list[str]:
-    """The fields of one line."""
-    return next(csv.reader([line], delimiter=delimiter_of(line)), [])
+def rows_of(lines: Sequence[str]) -> list[list[str]]:
+    """The fields of a table's first lines."""
+    return list(csv.reader(lines[:_ROWS], delimiter=delimiter_of(lines[0]))) if lines else []
 
 
 def delimiter_of(line: str) -> str:
@@ -66,23 +76,25 @@ def delimiter_of(line: str) -> str:
 def columns_of(row: Sequence[str]) -> Columns | None:
     """What the columns of a table with this first row hold; None where it is no table of boxes."""
     if _is_retinanet(row):
-        return Columns(0, 5, (1, 2, 3, 4), is_corners=True, has_header=False)
+        return Columns(0, 5, (1, 2, 3, 4), is_corners=None, has_header=False, usually_corners=True)
     place = _places(row)
     image, label = _first(place, _IMAGE), _first(place, _CLASS)
     corners, sized = _all(place, _CORNERS), _all(place, _SIZED)
-    box = corners or sized
+    in_one = None if corners or sized else _first(place, _IN_ONE)
+    box = corners or sized or ([in_one] if in_one is not None else None)
     if image is None or label is None or box is None:
         return None
-    sizes = [pair for pair in _IMAGE_SIZE if corners or pair != ("height", "width")]
+    sizes = [pair for pair in _IMAGE_SIZE if not sized or corners or pair != ("height", "width")]
     size = _all(place, tuple(sizes))
     return Columns(
         image=image,
         label=label,
-        box=(box[0], box[1], box[2], box[3]),
-        is_corners=corners is not None,
+        box=tuple(box),
+        is_corners=corners is not None if in_one is None else None,
         size=(size[0], size[1]) if size else None,
         split=_first(place, _SPLIT),
         group=_first(place, _GROUP),
+        usually_corners=in_one is not None and _is_named_corners(row[in_one]),
     )
 
 
@@ -94,7 +106,7 @@ def lacking(row: Sequence[str]) -> list[str]:
     absent = {
         "the image": _first(place, _IMAGE) is None,
         "the class": _first(place, _CLASS) is None,
-        "the box": _all(place, _CORNERS) is None and _all(place, _SIZED) is None,
+        "the box": _all(place, _CORNERS) is None and _all(place, _SIZED) is None and _first(place, _IN_ONE) is None,
     }
     return [what for what, is_absent in absent.items() if is_absent]
 
@@ -111,6 +123,11 @@ def _is_retinanet(row: Sequence[str]) -> bool:
     if len(row) != _RETINANET or PurePosixPath(row[0].strip()).suffix.lower() not in IMAGE_SUFFIXES:
         return False
     return finite_numbers(row[1:5]) is not None or not any(value.strip() for value in row[1:])
+
+
+def _is_named_corners(name: str) -> bool:
+    """Whether a column that holds a whole box is called by its corners; a `bbox` usually is x, y, width, height."""
+    return name.strip().lower().endswith("xyxy")
 
 
 def _first(place: dict[str, int], names: Sequence[str]) -> int | None:

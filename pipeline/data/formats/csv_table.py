@@ -1,16 +1,18 @@
 """CSV tables of boxes: one row a box, in pixels or as shares of the image's size.
 
-Known: tables with a header (TensorFlow, Kaggle, Open Images), and RetinaNet's without one: path, x1, y1, x2, y2, class.
+Known: tables with a header (TensorFlow, Kaggle, Open Images), a box in four columns or in one, and some without one.
 A row without numbers says that its image has no objects.
 """
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import PurePosixPath
 
-from pipeline.data.formats.csv_columns import Columns, columns_of, delimiter_of, fields_of, first_row
+from pipeline.data.formats.csv_by_values import are_corners, columns_by_values, four_of
+from pipeline.data.formats.csv_columns import Columns, columns_of, delimiter_of, first_rows, rows_of
 from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
@@ -20,6 +22,7 @@ from pipeline.data.parsing.text import shown
 from yolox_core.data.image_io import IMAGE_SUFFIXES
 from yolox_core.data.records import DatasetRecords
 
+_BOXES = 64  # that say whether four numbers are two corners
 _SHARES = 0.9  # of a table's numbers lie in 0..1 where they are shares: a box of one pixel is nobody's object
 
 
@@ -43,7 +46,7 @@ class _Row:
     where: str
     image: str  # as written
     label: str | None
-    box: tuple[float, float, float, float] | None  # xyxy as written; None: no objects
+    box: tuple[float, float, float, float] | None  # as written, then xyxy; None: no objects
     size: tuple[int, int]
     split: str | None  # as a column says
     is_group: bool = False
@@ -60,7 +63,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     names = _display_names(listing)
     split_of_table = splits_of_files(files)
     for name in files:
-        rows = list(_rows(found, name, names))
+        rows = _rows(found, name, names)
         is_shares = _are_shares(rows)
         named: defaultdict[str, list[_Row]] = defaultdict(list)
         for row in rows:
@@ -81,9 +84,14 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
 
 def _is_table(listing: Listing, name: str) -> bool:
     try:
-        return columns_of(first_row(listing, name)) is not None
+        return _columns(first_rows(listing, name)) is not None
     except (OSError, csv.Error):
         return False
+
+
+def _columns(rows: list[list[str]]) -> Columns | None:
+    """What the columns hold, by the names in the first row, else by the values in the first rows."""
+    return (columns_of(rows[0]) or columns_by_values(rows)) if rows else None
 
 
 def _display_names(listing: Listing) -> dict[str, str]:
@@ -97,24 +105,26 @@ def _display_names(listing: Listing) -> dict[str, str]:
     return names
 
 
-def _rows(found: DatasetBuilder, name: str, names: Mapping[str, str]) -> Iterator[_Row]:
+def _rows(found: DatasetBuilder, name: str, names: Mapping[str, str]) -> list[_Row]:
     """The rows that can be read; of the others, and of boxes that are none, a finding each."""
     lines = [f"{line}\n" for line in found.listing.read_text(name).split("\n") if line.strip()]
+    columns, rows = None, []
     try:
-        columns = columns_of(fields_of(lines[0])) if lines else None
+        columns = _columns(rows_of(lines))
         if columns is None:
             what = "expected columns for the image, the class and the box, got others"
             found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
-            return
+            return []
         delimiter = delimiter_of(lines[0])
         table = _Table(columns, names, has_decimal_comma=delimiter != ",")
         for number, fields in enumerate(csv.reader(lines, delimiter=delimiter), 1):
             if number > 1 or not columns.has_header:
                 row = _row(found, table, fields, f"{name}: row {number}")
                 if row is not None:
-                    yield row
+                    rows.append(row)
     except csv.Error as broken:
         found.findings.append(Finding("unreadable-annotation", name, f"expected CSV, got: {broken}", "rest left out"))
+    return _with_corners(found, name, columns, rows) if columns else []
 
 
 def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) -> _Row | None:
@@ -123,6 +133,8 @@ def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) ->
     texts = [field.strip() for field in fields] + [""] * (needed + 1 - len(fields))
     image, label = texts[columns.image], class_name(texts[columns.label])
     written = [table.number(texts[column]) for column in columns.box]
+    if len(columns.box) == 1:
+        written = four_of(texts[columns.box[0]])
     if not image:
         found.drop("unknown-image", where, f"expected the name of an image, got {shown(fields)}")
         return None
@@ -133,16 +145,45 @@ def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) ->
     if not any(written):
         return row
     numbers = finite_numbers(written)
-    if numbers is None:
+    if numbers is None or len(numbers) != 4:
         found.drop("box-not-numbers", where, f"expected four finite numbers, got {shown(written)}")
         return row
     if label is None:
         found.drop("unknown-class", where, "expected a class, got none")
         return row
-    a, b, c, d = numbers
     is_group = columns.group is not None and columns.group < len(texts) and texts[columns.group] == "1"
-    box = (a, b, c, d) if columns.is_corners else (a, b, a + c, b + d)
-    return _Row(where, image, table.names.get(label, label), box, size, split, is_group)
+    a, b, c, d = numbers
+    return _Row(where, image, table.names.get(label, label), (a, b, c, d), size, split, is_group)
+
+
+def _with_corners(found: DatasetBuilder, name: str, columns: Columns, rows: list[_Row]) -> list[_Row]:
+    """The rows with each box as two corners; none, with a finding, where the numbers may be two things."""
+    is_corners = columns.is_corners
+    if is_corners is None:
+        is_corners = _are_corners(found, name, columns, rows)
+    if is_corners is None:
+        what = "expected x1, y1, x2, y2 or x, y, width, height, got numbers that may be both, and no header that says"
+        found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
+        return []
+    if is_corners:
+        return rows
+    return [replace(row, box=_corners(*row.box)) if row.box else row for row in rows]
+
+
+def _corners(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    return x, y, x + width, y + height
+
+
+def _are_corners(found: DatasetBuilder, name: str, columns: Columns, rows: list[_Row]) -> bool | None:
+    """Whether a table's numbers are corners, by its first boxes and the sizes of their images."""
+    first = list(islice(((row, row.box) for row in rows if row.box), _BOXES))
+    boxes = [box for _, box in first]
+    if _are_shares(rows):
+        return are_corners(boxes, [(1, 1)] * len(boxes), columns.usually_corners, slack_px=0)
+    images = {row.image: _locate(found.listing, name, row.image) for row, _ in first if not all(row.size)}
+    own = {written: found.own_size(image) for written, image in images.items() if image}
+    sizes = [row.size if all(row.size) else own.get(row.image) or (0, 0) for row, _ in first]
+    return are_corners(boxes, sizes, columns.usually_corners)
 
 
 def _are_shares(rows: list[_Row]) -> bool:

@@ -17,7 +17,7 @@ from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import split_of_file, split_of_folders
+from pipeline.data.parsing.split_names import split_of_folders, splits_of_files
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import files_with
 from yolox_core.data.records import LARGEST_ID, DatasetRecords
@@ -49,9 +49,10 @@ def annotation_files(listing: Listing) -> list[str]:
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images that an entry names; one without `objects` has none."""
     found = DatasetBuilder(listing)
+    split_of = splits_of_files(files)
     for name in files:
         for where, entry in _entries(found, name):
-            _add_entry(found, name, where, entry)
+            _add_entry(found, name, where, entry, split_of[name])
     return _with_numbers(found)
 
 
@@ -98,7 +99,7 @@ def _leave_out(found: DatasetBuilder, where: str, got: object) -> None:
     found.findings.append(Finding("unreadable-annotation", where, what, "entry left out"))
 
 
-def _add_entry(found: DatasetBuilder, name: str, where: str, entry: dict[str, Any]) -> None:
+def _add_entry(found: DatasetBuilder, name: str, where: str, entry: dict[str, Any], split_of_file: str | None) -> None:
     named = [key for key in entry if isinstance(key, str) and (key == "file_name" or key.endswith("_file_name"))]
     written = next((entry[key] for key in sorted(named, key=len) if isinstance(entry[key], str)), None)
     objects = _objects(entry.get("objects", entry))
@@ -107,8 +108,8 @@ def _add_entry(found: DatasetBuilder, name: str, where: str, entry: dict[str, An
         return
     image = found.listing.locate(name, written)
     size = size_of(entry.get("height"), entry.get("width"))
-    split = split_of_file(name) or split_of_folders(image or "")
-    annotated = Annotated(where, size, split, whole_id(entry.get("image_id", entry.get("id"))))
+    words = split_of_file or split_of_folders(image or "")
+    annotated = Annotated(where, size, words=words, image_id=whole_id(entry.get("image_id", entry.get("id"))))
     if not found.claim(image, written, annotated):
         return
     for number, (box, label) in enumerate(objects, 1):

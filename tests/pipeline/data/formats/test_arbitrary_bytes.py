@@ -76,6 +76,8 @@ READERS = {
     "yolo labels": ("yolo", "labels/a.txt", "0 .5 .5 .1 .1\n1 .1 .1 .5 .1 .5 .5\n"),
     "yolo names": ("yolo", "data.yaml", DATA_YAML),
     "csv": ("csv", "a.csv", CSV),
+    "csv by values": ("csv", "a.csv", "cat,1,2,30,40,a.jpg,80,60\ndog,5,6,7,8,a.jpg,80,60\n"),
+    "csv in one column": ("csv", "a.csv", 'image_id,bbox,label\na,"[1, 2, 30, 40]",cat\na,"[5, 6, 7, 8]",dog\n'),
     "labelme": ("labelme", "a.json", json.dumps(LABELME)),
     "label studio": ("label_studio", "a.json", json.dumps(LABEL_STUDIO)),
     "cvat": ("cvat", "a.xml", CVAT),
@@ -206,7 +208,9 @@ def _replace_somewhere(document: Any, value: Any, data: st.DataObject) -> None:
         node = node[key]
 
 
-@pytest.mark.parametrize("reader", ["csv", "yolo labels", "voc", "cvat", "yolo names"])
+@pytest.mark.parametrize(
+    "reader", ["csv", "csv by values", "csv in one column", "yolo labels", "voc", "cvat", "yolo names"]
+)
 def test_odd_numbers_in_text(reader: str) -> None:
     valid = READERS[reader][2]
     digits = [at for at, sign in enumerate(valid) if sign.isdigit()]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.data.formats.convert import convert
 from pipeline.data.formats.read import read_dataset
 from tests.pipeline.data import folders
 from yolox_core.errors import InputError
@@ -131,6 +132,101 @@ def test_another_table_is_no_data_set(tmp_path: Path, table: str) -> None:
     folders.write(tmp_path / "a.csv", table)
     with pytest.raises(InputError, match=r"expected annotations, found .* Looked for .*CSV \(\*\.csv"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "cat,10,20,20,30,a.jpg,80,60\n",  # makesense.ai
+        "cat,10,20,20,30,a.jpg,80,60\ncat,10,20,20,30,a.jpg,80,60\n",
+        "a.jpg,80,60,cat,10,20,30,50\n",
+        "TRAIN,gs://bucket/a.jpg,cat,0.125,0.333333333,,,0.375,0.833333333,,\n",  # Google AutoML
+        "UNASSIGNED,gs://b/a.jpg,cat,0.125,0.333333333,0.375,0.333333333,0.375,0.833333333,0.125,0.833333333\n",
+        "gs://bucket/a.jpg,cat,0.125,0.333333333,,,0.375,0.833333333,,\n",
+        "a.jpg,cat,10,20,20,30\na.jpg,cat,50,40,20,20\n",  # cannot be corners
+        "cat;a.jpg;40;30;80;60\ncat;a.jpg;10;20;30;50\n",  # cannot be sizes: they would lie outside
+        "a.jpg,50,40,20,20,cat\na.jpg,10,20,20,30,cat\n",  # RetinaNet's order, with sizes
+        'image_id,width,height,bbox,source,label\na,80,60,"[10.0, 20.0, 20.0, 30.0]",field,cat\n',
+        "image,label,box\na.jpg,cat,10 20 20 30\n",
+        "image;label;bounding_box\na.jpg;cat;(10, 20, 20, 30)\n",
+        'image,label,bbox\na.jpg,cat,"[10, 20, 30, 50]"\na.jpg,cat,"[30, 20, 80, 60]"\n',  # corners, by their images
+        'image,label,xyxy\na.jpg,cat,"[10, 20, 30, 50]"\n',
+    ],
+)
+def test_the_box_by_the_values_of_the_table(tmp_path: Path, table: str) -> None:
+    boxes, names, codes = read(tmp_path, table)
+    np.testing.assert_allclose(next(box for box in boxes if round(box[0], 3) == 10), [10, 20, 30, 50], atol=1e-4)
+    assert (set(names), codes) == ({"cat"}, [])
+
+
+def test_automl_says_the_split_and_images_without_objects(tmp_path: Path) -> None:
+    for seed, name in enumerate("abcd"):
+        folders.picture(tmp_path / f"{name}.jpg", seed)
+    boxes = "0.1,0.2,,,0.4,0.7,,"
+    rows = [f"TRAIN,gs://b/a.jpg,owl,{boxes}", f"VALIDATION,gs://b/b.jpg,owl,{boxes}", "TEST,gs://b/c.jpg,,,,,,,,,"]
+    folders.write(tmp_path / "import.csv", "\n".join([*rows, *[f"UNASSIGNED,gs://b/d.jpg,owl,{boxes}"] * 9]))
+    records, findings = read_dataset(tmp_path)
+    assert [(one.file_name, one.split, len(one.objects)) for one in records.images] == [
+        ("a.jpg", "train", 1),
+        ("b.jpg", "val", 1),
+        ("c.jpg", "test", 0),
+        ("d.jpg", None, 9),
+    ]
+    assert findings == []
+
+
+@pytest.mark.parametrize("table", ["a.jpg,cat,10,20,30,40\n", "cat,10,20,30,40,a.jpg\n"])
+def test_numbers_that_may_be_both_are_refused(tmp_path: Path, table: str) -> None:
+    folders.picture(tmp_path / "a.jpg")
+    folders.write(tmp_path / "boxes.csv", table)
+    with pytest.raises(
+        InputError, match=r"boxes\.csv: expected x1, y1, x2, y2 or x, y, width, height, got numbers that"
+    ):
+        read_dataset(tmp_path)
+
+
+def test_columns_that_may_be_several_things_are_refused(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "a.jpg")
+    folders.write(tmp_path / "boxes.csv", "a.jpg,1,2,3,4,5,6,7\n")
+    with pytest.raises(InputError, match=r"boxes\.csv: expected a format .* a table without a header"):
+        read_dataset(tmp_path)
+
+
+def test_some_swapped_corners_leave_a_table_of_corners_what_it_is(tmp_path: Path) -> None:
+    rows = ["a.jpg,40,30,70,55,cat"] * 19 + ["a.jpg,30,50,10,20,cat"]
+    assert read(tmp_path, "\n".join(rows))[0][-1] == [30, 50, 10, 20]
+
+
+def test_a_column_of_boxes_holds_what_is_none(tmp_path: Path) -> None:
+    rows = ['a,"[1, 2, 3, 4]",cat', 'a,"[1, 2, 3]",cat', 'a,"[[1, 2, 3, 4], [5, 6, 7, 8]]",cat', "a,[],cat", "a,,cat"]
+    boxes, _, codes = read(tmp_path, "\n".join(["image_id,bbox,label", *rows]))
+    assert (boxes, codes) == ([[1, 2, 4, 6]], ["box-not-numbers"] * 2)
+
+
+@pytest.mark.parametrize("sides", [(60, 80), (600, 800)])
+@pytest.mark.parametrize("layout", ["makesense", "automl", "one column", "retinanet"])
+def test_through_coco_and_back_each_layout_keeps_its_boxes(tmp_path: Path, layout: str, sides: tuple[int, int]) -> None:
+    height, width = sides
+    rng = np.random.default_rng(5)
+    folders.picture(tmp_path / "set" / "a.png", 1, sides)
+    corners = np.sort(rng.uniform(0, 1, (40, 2, 2)) * (width, height), axis=1).reshape(-1, 4).round(3)
+    rows = []
+    for x1, y1, x2, y2 in corners.tolist():
+        size = f"{x2 - x1:.3f},{y2 - y1:.3f}"
+        rows.append(
+            {
+                "makesense": f"cat,{x1},{y1},{size},a.png,{width},{height}",
+                "automl": f"TEST,gs://b/a.png,cat,{x1 / width},{y1 / height},,,{x2 / width},{y2 / height},,",
+                "one column": f'a,{width},{height},"[{x1}, {y1}, {size}]",cat',
+                "retinanet": f"a.png,{x1},{y1},{x2},{y2},cat",
+            }[layout]
+        )
+    head = ["image_id,width,height,bbox,label"] if layout == "one column" else []
+    folders.write(tmp_path / "set" / "boxes.csv", "\n".join([*head, *rows]))
+    convert(tmp_path / "set", tmp_path / "coco", "coco")
+    (record,) = read_dataset(tmp_path / "coco")[0].images
+    assert (record.file_name, record.split) == ("a.png", "test" if layout == "automl" else None)
+    np.testing.assert_allclose(record.objects.boxes_G4, corners, atol=0.01)
 
 
 def test_coco_beside_a_table_is_read_as_coco(tmp_path: Path) -> None:
