@@ -164,6 +164,19 @@ def test_each_format_is_called_by_its_own_name(tmp_path: Path, begin: str, name:
     assert not any(one.find(listing).files for one in ANNOTATION_FORMATS.values()), "no reader claims it"
 
 
+def test_the_mark_is_found_in_utf16(tmp_path: Path) -> None:
+    folders.picture(tmp_path / "a.jpg")
+    (tmp_path / "boxes.json").write_text(json.dumps({"a.jpg12": {"regions": [REGION]}}), encoding="utf-16")
+    assert "boxes.json: expected a format that is read" in refusal(tmp_path) and "got VIA" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("begin", ["KITTI", "DOTA"])
+def test_what_lies_where_yolo_has_its_labels_is_called_by_its_own_name(tmp_path: Path, begin: str) -> None:
+    folders.picture(tmp_path / "images" / "a.jpg")
+    folders.write(tmp_path / "labels" / "a.txt", MARKED[begin][-1][1])
+    assert f"got {begin}" in refusal(tmp_path)
+
+
 def test_every_format_of_the_list_has_a_sample_and_an_advice() -> None:
     begins = [next((begin for begin in MARKED if one.name.startswith(begin)), "") for one in UNREAD_FORMATS]
     assert begins == sorted(begins, key=begins.index) and len(set(begins)) == len(MARKED) == len(UNREAD_FORMATS)

@@ -122,6 +122,11 @@ def by_cvat(root: Path, encoding: str) -> None:
     write(root / "a.xml", f"<annotations>{image}</annotations>", encoding)
 
 
+def by_imagefolder(root: Path, encoding: str) -> None:
+    entry = {"file_name": "a.jpg", "objects": {"bbox": [[5, 6, 20, 24]], "categories": [NAMES[0]]}}
+    write(root / "metadata.jsonl", json.dumps(entry, ensure_ascii=False), encoding)
+
+
 def write(path: Path, text: str, encoding: str) -> None:
     path.write_bytes(text.encode(encoding))
 
@@ -130,7 +135,7 @@ def again(path: Path, encoding: str) -> None:
     write(path, path.read_text(encoding="utf-8"), encoding)
 
 
-READERS = (by_coco, by_voc, by_yolo, by_yaml, by_csv, by_labelme, by_label_studio, by_cvat)
+READERS = (by_coco, by_voc, by_yolo, by_yaml, by_csv, by_labelme, by_label_studio, by_cvat, by_imagefolder)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.data.parsing import yaml_text
 from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
+from pipeline.data.parsing.encodings import decoded, with_foreign_bytes
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.split_names import split_of_folders, splits_of_files
@@ -59,9 +60,9 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
 def _entries(found: DatasetBuilder, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each entry of a file with its place; a finding each of what is none."""
     try:
-        lines = (found.listing.root / name).read_text(encoding="utf-8-sig").split("\n")
+        lines = decoded((found.listing.root / name).read_bytes(), found.listing.encoding).split("\n")
     except (OSError, ValueError) as broken:
-        what = f"expected a text in UTF-8, got an unreadable file: {str(broken)[:200]}"
+        what = f"expected a text, got an unreadable file: {str(broken)[:200]}"
         found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
         return
     is_table = PurePosixPath(name).suffix.lower() == ".csv"
@@ -179,11 +180,11 @@ def _with_numbers(found: DatasetBuilder) -> tuple[DatasetRecords, list[Finding]]
 def _known_names(listing: Listing) -> dict[int, str]:
     """The names that README.md's `class_label` gives the numbers; empty where it says none, or one of them twice."""
     for file in listing.ending("readme.md"):
-        text = listing.read_text(file)
-        head = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""
         try:
+            text = with_foreign_bytes((listing.root / file).read_bytes(), listing.encoding)
+            head = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""
             names = _class_label(yaml_text.parse(head))
-        except ValueError:
+        except (OSError, ValueError):  # some other text
             continue
         named = {
             int(key): class_name(name) for key, name in names.items() if str(key).isdecimal() and len(str(key)) < 9

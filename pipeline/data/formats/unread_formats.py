@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from pipeline.data.parsing.encodings import as_utf8
 from pipeline.data.parsing.folder_listing import Listing
 
 _HEAD = 8 * 1024  # bytes of a file that marks are looked for in
@@ -43,7 +44,7 @@ class Folder:
         if name not in self._heads:
             try:
                 with (self.listing.root / name).open("rb") as file:
-                    self._heads[name] = file.read(_HEAD).decode("latin-1").removeprefix("ï»¿")  # UTF-8's mark
+                    self._heads[name] = as_utf8(file.read(_HEAD)).decode("latin-1")
             except OSError:
                 self._heads[name] = ""
         return self._heads[name]

@@ -122,8 +122,9 @@ def test_a_text_in_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
     folders.picture(tmp_path / "a.jpg")
     text = lines({"file_name": "a.jpg", "objects": {"bbox": [[1, 2, 3, 4]], "categories": ["K\u00e4fer"]}})
     (tmp_path / "metadata.jsonl").write_bytes(text.replace("\\u00e4", "\u00e4").encode("latin-1"))
-    with pytest.raises(InputError, match=r"metadata\.jsonl: .*utf-8"):
+    with pytest.raises(InputError, match=r"metadata\.jsonl: .*not UTF-8"):
         read_dataset(tmp_path)
+    assert read_dataset(tmp_path, encoding="latin-1")[0].class_names == ("K\u00e4fer",)
 
 
 def test_coco_beside_it_is_read_as_coco(tmp_path: Path) -> None:
