@@ -92,6 +92,9 @@ CATALOG: dict[str, Check] = {
     "duplicate-image-entry": Check(
         "error", "Two entries are of one file; their boxes are joined.", _DROPPED, Fix.APPLIED
     ),
+    "same-in-two-files": Check(
+        "warning", "Two files hold the same boxes; each counts once.", "Remove one of the files.", Fix.APPLIED
+    ),
     "unknown-image": Check(
         "error",
         "A box belongs to an image id that does not exist.",
@@ -222,7 +225,7 @@ CATALOG: dict[str, Check] = {
     "class-names-alike": Check(
         "warning", "Names differ only in case, space or punctuation: one class in two halves.", "Map one to the other."
     ),
-    "class-unused": Check("warning", "No object is of this class.", "Annotate some, or remove the class."),
+    "class-unused": Check("warning", "No object is of these classes.", "Annotate some, or remove the classes."),
     "class-not-in-split": Check(
         "warning", "A class has no object to train or to measure on.", "Another split, or more images."
     ),

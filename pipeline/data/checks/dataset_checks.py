@@ -26,11 +26,13 @@ def check_classes(records: DatasetRecords) -> list[Finding]:
     """Names, ids, and how many objects each class has, in each split that there is."""
     findings = _ids(records) + _alike(records.class_names)
     everywhere = _objects(records.images)
+    unused = [name for label, name in enumerate(records.class_names) if not everywhere[label]]
+    if unused:
+        what = f"no object is of {len(unused)} of {len(records.class_names)} classes: {_some(unused)}"
+        findings.append(Finding("class-unused", "classes", what, "kept"))
     for label, name in enumerate(records.class_names):
         count = everywhere[label]
-        if count == 0:
-            findings.append(Finding("class-unused", f"class {name}", "no object is of this class", "kept"))
-        elif count < FEW:
+        if 0 < count < FEW:
             findings.append(Finding("few-objects", f"class {name}", f"{count} objects, {FEW} are few", "kept"))
     findings += _imbalance(records.class_names, everywhere)
     crowds = sum(int(record.objects.ignore_G.sum()) for record in records.images)
@@ -65,16 +67,20 @@ def check_sizes(records: DatasetRecords, input_size: int) -> list[Finding]:
             findings.append(Finding("too-crowded", where, what, "some cannot be found", mine))
     share_N = np.concatenate(sides)
     small = int((share_N * input_size < SEEN_PX).sum())
-    if small:
+    if small and _needed(share_N) > input_size:
         what = f"{small} of {len(share_N)} objects are smaller than {SEEN_PX:g} px at {input_size} px"
         findings.append(Finding("too-small-for-input", EVERYTHING, f"{what}; {_advice(share_N)}", "kept"))
     return findings
 
 
-def _advice(share_N: npt.NDArray[np.floating[Any]]) -> str:
+def _needed(share_N: npt.NDArray[np.floating[Any]]) -> int:
     """The input size that sees nearly all; `share_N` are sides in shares of it."""
     smallest = float(np.quantile(share_N, 1 - SEEN_SHARE, method="lower"))
-    needed = int(np.ceil(SEEN_PX / max(smallest, 1e-9) / 32) * 32)
+    return int(np.ceil(SEEN_PX / max(smallest, 1e-9) / 32) * 32)
+
+
+def _advice(share_N: npt.NDArray[np.floating[Any]]) -> str:
+    needed = _needed(share_N)
     if needed > LARGEST_INPUT:
         return (
             f"no input size up to {LARGEST_INPUT} px shows {SEEN_SHARE:.0%} of them so large: cut the images in tiles"

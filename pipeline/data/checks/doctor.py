@@ -173,7 +173,7 @@ def _doubts(box: FloatArray, record: ImageRecord, where: str, beside: bool) -> l
 
 def summary(records: DatasetRecords, findings: Sequence[Finding]) -> dict[str, Any]:
     """Counts for people and reports: findings by code, images, boxes, classes, object sizes."""
-    labels_N = Objects.joined(record.objects for record in records.images).labels_G
+    labels_N = Objects.joined(record.objects for record in records.images).without_crowds.labels_G
     boxes = np.bincount(labels_N, minlength=len(records.categories)).tolist()
     empty = sum(len(record.objects) == 0 for record in records.images)
     return {

@@ -1,6 +1,6 @@
 """Which images of a data set are copies of each other: the same file, or pictures alike; within a split and across."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from pipeline.data.parsing.findings import Finding
@@ -11,6 +11,7 @@ from yolox_core.data.records import DatasetRecords, ImageRecord, described
 
 # on one side of a split, and across
 DUPLICATES = ("image-duplicate", "duplicate-across-splits")
+SHOWN_BOXES = 3  # that a finding names of each copy
 SIMILAR = ("image-similar", "similar-across-splits")
 
 
@@ -35,10 +36,33 @@ def same_files(records: DatasetRecords, digests: Sequence[str], side: Sequence[s
             both = (first.file_name, here.file_name)
             findings.append(Finding(code, told(here), f"same content as {told(first)}", "kept", both))
             if described(first, records.class_names) != described(here, records.class_names):
-                what = f"{len(here.objects)} boxes here, {len(first.objects)} on the same picture {told(first)}"
+                what = f"the same picture as {told(first)}; {_difference(here, first, records.class_names)}"
                 findings.append(Finding("copies-differ", told(here), what, "kept", both))
         before.append(index)
     return findings
+
+
+def _difference(here: ImageRecord, there: ImageRecord, names: Sequence[str]) -> str:
+    """In which boxes two images differ: `only here 1 of 2 boxes: cat [1, 2, 3, 4]; only there none of 1`."""
+    mine, theirs = _boxes(here, names), _boxes(there, names)
+    return f"only here {_some(mine - theirs, mine)}; only there {_some(theirs - mine, theirs)}"
+
+
+def _boxes(record: ImageRecord, names: Sequence[str]) -> Counter[str]:
+    rows = record.objects.rows()
+    return Counter(f"{names[label]} {shown_box(box)}{' (crowd)' if ignore else ''}" for box, label, ignore in rows)
+
+
+def _some(only: Counter[str], among: Counter[str]) -> str:
+    listed = sorted(only.elements())
+    more = f" and {len(listed) - SHOWN_BOXES} more" if len(listed) > SHOWN_BOXES else ""
+    named = f": {', '.join(listed[:SHOWN_BOXES])}{more}" if listed else ""
+    return f"{len(listed) or 'none'} of {among.total()} boxes{named}"
+
+
+def shown_box(box: Sequence[float]) -> str:
+    """A box for a message."""
+    return f"[{', '.join(f'{value:g}' for value in box)}]"
 
 
 def alike(images: Sequence[ImageRecord], seen: Sequence[ImageScan], cache: ScanCache | None = None) -> list[Pair]:

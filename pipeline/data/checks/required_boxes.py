@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.data.checks.catalog import worst
 from pipeline.data.parsing.findings import Finding
-from yolox_core.data.records import DatasetRecords
+from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 
 
@@ -19,9 +19,14 @@ def what_is_lacking(records: DatasetRecords) -> str | None:
     """What was expected, where the records hold no image or no box; else None."""
     if not records.images:
         return "expected usable images, got none"
-    if not any(len(record.objects) for record in records.images):
+    if not any(map(has_box, records.images)):
         return f"expected boxes, got {len(records.images)} images without any usable one"
     return None
+
+
+def has_box(record: ImageRecord) -> bool:
+    """Whether an image has an object to be found; a region to ignore is none."""
+    return not record.objects.ignore_G.all()
 
 
 def cause(findings: Sequence[Finding]) -> str:

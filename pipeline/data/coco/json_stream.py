@@ -51,7 +51,8 @@ def document_of(content: object) -> Document | None:
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in KEYS):
         return None
     images, annotations, categories = (content[key] for key in KEYS)
-    return Document(images, categories, lambda: annotations)
+    listed = list(_boxes(annotations))
+    return Document(images, categories, lambda: listed)
 
 
 def _reduced(entry: Any) -> Any:
@@ -63,9 +64,20 @@ def _annotations(path: Path) -> Iterator[Any]:
     none = True
     for entry in _stream(path, "annotations.item"):
         none = False
-        yield entry
+        yield from _boxes([entry])
     if none and _list(path, "annotations") is None:
         raise InputError(f"{path}: expected COCO JSON with lists {', '.join(KEYS)}, got no list of annotations.")
+
+
+def _boxes(annotations: Iterable[Any]) -> Iterator[Any]:
+    """The annotations, each of a panoptic file as those of its segments."""
+    for entry in annotations:
+        segments = entry.get("segments_info") if isinstance(entry, dict) else None
+        if not isinstance(segments, list):
+            yield entry
+            continue
+        for segment in segments:
+            yield {**segment, "image_id": entry.get("image_id")} if isinstance(segment, dict) else segment
 
 
 def _list(path: Path, key: str) -> list[Any] | None:

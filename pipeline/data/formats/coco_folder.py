@@ -4,7 +4,7 @@ Known layouts: Roboflow (train/_annotations.coco.json beside its images), COCO 2
 CVAT (annotations/instances_default.json, images/), and a single JSON file anywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -26,6 +26,7 @@ from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.structures import IntArray, Objects
 
+_SAID = 400  # characters of another's error
 Documents = Mapping[str, Document]
 
 
@@ -42,7 +43,8 @@ def documents(listing: Listing) -> tuple[dict[str, Document], list[Finding]]:
         try:
             document = open_document(listing.root / name, listing.encoding)
         except (OSError, ValueError, RecursionError, InputError) as broken:
-            what = f"expected JSON, got an unreadable file: {str(broken)[:200]}"
+            said = str(broken).removeprefix(f"{listing.root / name}: ")
+            what = f"expected JSON, got an unreadable file: {said[:_SAID]}"
             findings.append(Finding("unreadable-annotation", name, what, "file left out"))
             continue
         if document is not None:
@@ -76,16 +78,37 @@ def _once_each(images: list[ImageRecord]) -> tuple[list[ImageRecord], list[Findi
     """One record for each file: entries that name the same one are joined, on the side that is held out furthest."""
     of_name: dict[str, ImageRecord] = {}
     findings = []
+    same: list[tuple[str, str]] = []  # entries of two files that say the same
     for record in images:
         first = of_name.setdefault(record.file_name, record)
         if first is record:
             continue
         split = max(first.split, record.split, key=held_out)
-        joined = Objects.joined((first.objects, record.objects))
-        of_name[record.file_name] = replace(first, split=split, objects=joined)
+        new = _not_in(record.objects, first.objects)
+        of_name[record.file_name] = replace(first, split=split, objects=Objects.joined((first.objects, new)))
+        if not len(new) and len(record.objects) == len(first.objects):
+            same.append((record.annotation, first.annotation))
+            continue
         what = f"{record.file_name} has an entry already, {first.annotation}"
         findings.append(Finding("duplicate-image-entry", record.annotation, what, f"boxes joined, split {split}"))
-    return list(of_name.values()), findings
+    return list(of_name.values()), findings + _note_same(same)
+
+
+def _not_in(objects: Objects, others: Objects) -> Objects:
+    """Those of the objects that are not among the others."""
+    known = {(tuple(box), label, ignore) for box, label, ignore in others.rows()}
+    return objects[np.array([(tuple(box), *kind) not in known for box, *kind in objects.rows()], np.bool_)]
+
+
+def _note_same(same: Sequence[tuple[str, str]]) -> list[Finding]:
+    """One finding of all images that have the same boxes in two entries."""
+    if not same:
+        return []
+    files, others = (
+        ", ".join(sorted({where.partition(": ")[0] for where in side})) for side in zip(*same, strict=True)
+    )
+    what = f"{len(same)} images have the same boxes in {others}"
+    return [Finding("same-in-two-files", files, what, "each counted once")]
 
 
 def _is_roboflow(name: str) -> bool:
@@ -101,7 +124,7 @@ def _splits(listing: Listing, found: Documents) -> Mapping[str, str | None]:
     if len(found) > 1 and not all(map(split_of_file, found)):
         names = ", ".join(found)
         raise InputError(
-            f"{listing.root}: expected one COCO file, or one for each of train, val and test, got {names}. "
+            f"{listing.shown()}: expected one COCO file, or one for each of train, val and test, got {names}. "
             "Remove those that are not meant, or name them by their split."
         )
     return splits_of_files(found)

@@ -5,7 +5,7 @@ A row without numbers says that its image has no objects.
 """
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -62,6 +62,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     found = DatasetBuilder(listing)
     names = _display_names(listing)
     split_of_table = splits_of_files(files)
+    twice: Counter[tuple[str, str]] = Counter()  # (table, earlier one) -> boxes that both hold
     for name in files:
         rows = _rows(found, name, names)
         is_shares = _are_shares(rows)
@@ -74,12 +75,23 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
             if image is None:
                 lost.append(written)
             else:
-                _add(found, image, own, is_shares, split_of_table[name])
+                first = found.images[image].annotation if image in found.images else ""
+                twice[name, first.partition(": ")[0]] += _add(found, image, own, is_shares, split_of_table[name])
         if lost:
             what = f"expected names of images, got {len(lost)} of {len(named)} that match none, first {shown(lost[0])}"
             boxes = sum(row.box is not None for written in lost for row in named[written])
             found.findings.append(Finding("missing-image", name, what, f"their {boxes} boxes dropped"))
+    _note_twice(found, twice)
     return found.records(), found.findings
+
+
+def _note_twice(found: DatasetBuilder, twice: Counter[tuple[str, str]]) -> None:
+    """One finding of all boxes that stand in two tables."""
+    pairs = sorted(pair for pair, boxes in (+twice).items())
+    if pairs:
+        where = ", ".join(dict.fromkeys(table for table, _ in pairs))
+        what = f"{twice.total()} boxes stand in {', '.join(sorted({first for _, first in pairs}))}, too"
+        found.findings.append(Finding("same-in-two-files", where, what, "each counted once"))
 
 
 def _is_table(listing: Listing, name: str) -> bool:
@@ -201,8 +213,11 @@ def _locate(listing: Listing, table: str, image: str) -> str | None:
     return by_stem if by_stem is not None and listing.exists(by_stem) else None
 
 
-def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool, of_table: str | None) -> None:
-    """Add one table's rows of an image to what other tables say of it; `of_table` is the table's split."""
+def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool, of_table: str | None) -> int:
+    """Add one table's rows of an image to what other tables say of it; `of_table` is the table's split.
+
+    Returns how many boxes are left out because another table has them.
+    """
     entry = found.images.setdefault(image, Annotated(rows[0].where, rows[0].size, words=split_of_folders(image)))
     splits = {entry.split, *(row.split or of_table for row in rows)}
     entry.split = max(splits, key=held_out)
@@ -212,6 +227,7 @@ def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool, o
     if is_shares:
         entry.size = found.own_size(image) or entry.size
     height, width = entry.size
+    elsewhere, twice = set(entry.objects), 0
     for row in rows:
         if row.box is None or row.label is None:
             continue
@@ -220,4 +236,8 @@ def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool, o
             continue
         x1, y1, x2, y2 = row.box
         box = (x1 * width, y1 * height, x2 * width, y2 * height) if is_shares else row.box
-        entry.add(row.label, box, row.is_group)
+        if (row.label, box, row.is_group) in elsewhere:
+            twice += 1
+        else:
+            entry.add(row.label, box, row.is_group)
+    return twice

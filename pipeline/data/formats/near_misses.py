@@ -55,7 +55,7 @@ def _markup(listing: Listing) -> Iterator[str]:
         try:
             head = listing.read_text(name)[:4096]
         except ValueError as broken:
-            yield str(broken).removeprefix(f"{listing.root}/")
+            yield str(broken).removeprefix(f"{listing.shown()}/")
             continue
         tag = _TAG.search(head)
         yield f"{name}: expected <annotation> or <annotations>, got {f'<{tag[1]:.40}>' if tag else 'no XML'}"

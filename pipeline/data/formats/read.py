@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pipeline.data.checks.alike_findings import dropped, merged
-from pipeline.data.checks.required_boxes import cause
+from pipeline.data.checks.required_boxes import cause, has_box
 from pipeline.data.formats.annotation_formats import ANNOTATION_FORMATS, AUTO, Candidates, check_format
 from pipeline.data.formats.near_misses import near_misses
 from pipeline.data.formats.unread_formats import unread_format
@@ -26,13 +26,14 @@ _NEAREST = 3  # files that a refusal names
 Read = tuple[DatasetRecords, list[Finding]]
 
 
-def read_dataset(path: Path, format: str = AUTO, encoding: str | None = None) -> Read:
+def read_dataset(path: Path, format: str = AUTO, encoding: str | None = None, called: str = "") -> Read:
     """The annotated images under `path` and what could not be read; InputError where there is nothing to read.
 
     `encoding` is that of texts that are not UTF-8 and do not say what they are; None: they are refused.
+    `called` is what the folder is in messages, where it is a copy of ours.
     """
     check_format(format, "format")
-    listing = Listing.of(path, encoding)
+    listing = Listing.of(path, encoding, called)
     broken: list[Finding] = []
     wanted = {name: one for name, one in ANNOTATION_FORMATS.items() if format in (AUTO, name)}
     for of_a_tool in (False, True):
@@ -49,19 +50,19 @@ def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
         each = " and ".join(
             f"{name} ({found.files[0]} and {len(found.files) - 1} more)" for name, found in seen.items()
         )
-        raise InputError(f"{listing.root}: expected one format, got {each}. Say which with data.format or --format.")
+        raise InputError(f"{listing.shown()}: expected one format, got {each}. Say which with data.format or --format.")
     ((name, found),) = seen.items()
     records, findings = found.read()
     records, wild = _without_wild_boxes(records)
     findings = merged(found.broken + findings + wild, records)
     if not records.images:
         raise InputError(
-            f"{listing.root}: expected annotated images, got none of {len(found.files)} {name} files usable."
+            f"{listing.shown()}: expected annotated images, got none of {len(found.files)} {name} files usable."
             f"{cause(findings)}"
         )
-    if dropped(findings) and not any(len(record.objects) for record in records.images):
+    if dropped(findings) and not any(map(has_box, records.images)):
         raise _not_read(listing) or InputError(
-            f"{listing.root}: expected boxes, got {len(found.files)} {name} files without one that can be used."
+            f"{listing.shown()}: expected boxes, got {len(found.files)} {name} files without one that can be used."
             f"{cause(findings)}"
         )
     return _normalised(records), findings
@@ -74,7 +75,9 @@ def _not_read(listing: Listing) -> InputError | None:
         return None
     one, name = unread
     read = ", ".join(ANNOTATION_FORMATS)
-    return InputError(f"{listing.root}: {name}: expected a format that is read ({read}), got {one.name}. {one.advice}")
+    return InputError(
+        f"{listing.shown()}: {name}: expected a format that is read ({read}), got {one.name}. {one.advice}"
+    )
 
 
 def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError:
@@ -85,7 +88,7 @@ def _nothing(listing: Listing, format: str, broken: list[Finding]) -> InputError
     nearest = [f"{finding.where}: {finding.what}" for finding in broken] + near_misses(listing)
     near = "".join(f" {miss}." for miss in nearest[:_NEAREST])
     return InputError(
-        f"{listing.root}: expected annotations, found {listing.describe()}.{near} Looked for {'; '.join(wanted)}."
+        f"{listing.shown()}: expected annotations, found {listing.describe()}.{near} Looked for {'; '.join(wanted)}."
     )
 
 

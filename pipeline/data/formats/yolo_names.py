@@ -25,7 +25,7 @@ def is_names_file(name: str) -> bool:
 def class_names(listing: Listing, descriptions: Descriptions) -> tuple[str, ...] | None:
     """The names in the order of class indices; None where no file holds them; InputError where one is double."""
     for name, document in descriptions:
-        return _unique(_from_yaml(document["names"], f"{listing.root / name}: names"), name)
+        return _unique(_from_yaml(document["names"], f"{listing.shown(name)}: names"), name)
     for name in nearest_first([n for n in listing.files if _holds_names(n)]):
         lines = listing.read_text(name).splitlines()
         return _unique(tuple(line.strip() for line in lines if line.strip()), name)

@@ -14,6 +14,7 @@ from yolox_core.errors import InputError
 from yolox_core.structures import Objects
 
 Box = Sequence[float]  # xyxy, source px
+TO_IGNORE = "__ignore__"  # LabelMe's word for a region that is neither object nor background; others took it over
 
 
 @dataclass
@@ -31,8 +32,12 @@ class Annotated:
         self.objects.append((name, box, ignore))
 
     def record(self, file_name: str, label_of: Mapping[str, int], split: str | None) -> ImageRecord:
-        """The image with these objects, by class index."""
-        objects = Objects.of((box, label_of[name], ignore) for name, box, ignore in self.objects)
+        """The image with these objects, by class index; a region to ignore is one of every class."""
+        plain = [(box, label_of[name], ignore) for name, box, ignore in self.objects if name != TO_IGNORE]
+        ignored = [
+            (box, label, True) for name, box, _ in self.objects if name == TO_IGNORE for label in label_of.values()
+        ]
+        objects = Objects.of(plain + ignored)
         annotation = on_one_line(self.annotation)
         return ImageRecord(self.image_id, file_name, *self.size, objects, split, annotation)
 
@@ -91,7 +96,8 @@ class DatasetBuilder:
                 self.findings.append(Finding("image-without-annotation", image, lost, "image left out"))
         self._note_shapes()
         used = {name for annotated in self.images.values() for name, _, _ in annotated.objects}
-        label_of = {name: label for label, name in enumerate(dict.fromkeys([*names, *sorted(used)]))}
+        called = [name for name in [*names, *sorted(used)] if name != TO_IGNORE]
+        label_of = {name: label for label, name in enumerate(dict.fromkeys(called))}
         categories = tuple(Category(label + 1, name) for name, label in label_of.items())
         split_of = splits_of({name: (annotated.split, annotated.words) for name, annotated in self.images.items()})
         images = [one.record(name, label_of, split_of[name]) for name, one in sorted(self.images.items())]

@@ -23,19 +23,26 @@ class Listing:
     root: Path
     files: tuple[str, ...]
     encoding: str | None = None  # of the texts that are not UTF-8 and do not say what they are
+    called: str = ""  # what the root is in messages, where it is a copy of ours; empty: by its path
 
     @classmethod
-    def of(cls, root: Path, encoding: str | None = None) -> "Listing":
+    def of(cls, root: Path, encoding: str | None = None, called: str = "") -> "Listing":
         """Walk `root`; InputError where it is no folder, or a name in it is not UTF-8."""
+        said = called or str(root)
         if not root.is_dir():
             got = "a file" if root.exists() else "no such folder"
-            raise InputError(f"{root}: expected a folder of annotated images, got {got}. Check the path.")
+            raise InputError(f"{said}: expected a folder of annotated images, got {got}. Check the path.")
         names = sorted(_walk(root))
         foreign = next((name for name in names if not is_utf8(name)), None)
         if foreign is not None:
             shown = os.fsencode(foreign).decode("utf-8", "backslashreplace")
-            raise InputError(f"{root}: expected file names in UTF-8, got {shown}. Rename that file or its folder.")
-        return cls(root, tuple(names), encoding)
+            raise InputError(f"{said}: expected file names in UTF-8, got {shown}. Rename that file or its folder.")
+        return cls(root, tuple(names), encoding, called)
+
+    def shown(self, name: str = "") -> str:
+        """The folder, or a file of it, for messages."""
+        root = self.called or str(self.root)
+        return f"{root}/{name}" if name else root
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -70,10 +77,10 @@ class Listing:
             text = decoded((self.root / name).read_bytes(), self.encoding)
             return text.replace("\r\n", "\n").replace("\r", "\n")
         except ValueError as broken:
-            raise InputError(f"{self.root / name}: {broken}.") from broken
+            raise InputError(f"{self.shown(name)}: {broken}.") from broken
         except OSError as failed:
             raise InputError(
-                f"{self.root / name}: expected a text file, got: {failed.strerror}. Mend or remove it."
+                f"{self.shown(name)}: expected a text file, got: {failed.strerror}. Mend or remove it."
             ) from failed
 
     def find_image(self, candidates: Iterable[str]) -> str | None:

@@ -16,6 +16,7 @@ from pipeline.data.parsing.encodings import as_utf8, decoded, decoded_xml
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 
+_SAID = 400  # characters of another's error
 _LOOKED_AT = 16 * 1024  # bytes at either end
 
 
@@ -77,5 +78,5 @@ def _refuse(*declaration: object) -> NoReturn:
 
 
 def _unreadable(name: str, kind: str, broken: Exception, findings: list[Finding]) -> None:
-    what = f"expected {kind}, got an unreadable file: {str(broken)[:200]}"
+    what = f"expected {kind}, got an unreadable file: {str(broken)[:_SAID]}"
     findings.append(Finding("unreadable-annotation", name, what, "file left out"))

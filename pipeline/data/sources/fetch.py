@@ -78,7 +78,7 @@ def read_sources(sources: Sequence[SourceSettings], format: str) -> list[tuple[P
     names = unique_names(sources) if len(sources) > 1 else ("",)
     read = []
     for source, name in zip(sources, names, strict=True):
-        records, findings = read_dataset(bring(source), source.format or format, source.encoding)
+        records, findings = read_dataset(bring(source), source.format or format, source.encoding, source.shown)
         meant = frozenset(theirs for theirs, ours in source.classes.items() if theirs == ours)
         part = Part(name, with_classes(records, source.classes, source.shown), meant)
         read.append((part, [part.named(finding) for finding in findings]))
