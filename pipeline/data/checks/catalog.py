@@ -83,6 +83,27 @@ CATALOG: dict[str, Check] = {
     ),
     "box-turned": Check("note", "A turned box: the upright one around it counts.", "Nothing.", Fix.APPLIED),
     "split-conflict": Check("warning", "An image stands in several splits.", "Keep one entry.", Fix.APPLIED),
+    "split-names-nothing": Check(
+        "warning",
+        "An entry of data.yaml or obj.data for a split names no folder or list that is there.",
+        "Mend the entry, or remove it.",
+        Fix.APPLIED,
+    ),
+    "split-path-elsewhere": Check(
+        "note", "A path of another machine; the end of it names images here.", "Nothing.", Fix.APPLIED
+    ),
+    "label-lines-unclear": Check(
+        "warning",
+        "All label lines have one length, and nothing says what their numbers are.",
+        "Say kpt_shape in data.yaml if they are key points; compare some boxes with their pictures.",
+        Fix.APPLIED,
+    ),
+    "boxes-with-confidence": Check(
+        "warning",
+        "A number from 0 to 1 behind each box: probably a model's detections, not labels.",
+        "Use them only if a person has checked them.",
+        Fix.APPLIED,
+    ),
     "category-ids-differ": Check(
         "note", "Files of one set number the same classes apart; they are joined by name.", "Nothing.", Fix.APPLIED
     ),

@@ -45,7 +45,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
         image, called = _image(listing, name, root)
         named.add(image)
         words = split_of_folders(name) or split_of_folders(image or "")
-        annotated = Annotated(name, _size(root), splits.get(image or ""), words, image_id=0)
+        annotated = Annotated(name, _size(root), splits.get(image or ""), 0, words=words)
         if found.claim(image, called, annotated):
             _add_objects(found, annotated, root)
     classes = {_class(entry) for _, root in parsed for entry in root.iter("object")} - {""}

@@ -1,8 +1,8 @@
 """YOLO txt: one line an object, `class cx cy width height` as shares of the image's size.
 
 Labels lie in labels/ where images lie in images/, or beside them; a missing or empty label file means background.
-A longer line is a polygon (`class x y x y ...`) and counts as its bounding box. Names come from data.yaml,
-classes.txt or *.names; category ids count from 1, where ours are not found in data.yaml.
+What longer lines are stands in yolo_lines.py. Names come from data.yaml, classes.txt or *.names; category ids count
+from 1, where ours are not found in data.yaml.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.data.formats import yolo_ids, yolo_names
+from pipeline.data.formats import yolo_ids, yolo_lines, yolo_names, yolo_splits
+from pipeline.data.formats.yolo_lines import Numbered, Row
 from pipeline.data.parsing import yaml_text
 from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.encodings import decoded, with_foreign_bytes
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.split_names import split_of_folders
 from pipeline.data.parsing.text import shown
 from yolox_core.data.image_header import image_size
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
@@ -24,7 +24,6 @@ from yolox_core.errors import InputError
 from yolox_core.structures import Objects
 
 _MAX_CLASSES = 10_000  # a larger index is a mistake, not a class
-_Row = tuple[tuple[float, float, float, float], int, bool]  # of Objects.of, boxes as shares of width and height
 
 
 def annotation_files(listing: Listing) -> list[str]:
@@ -42,17 +41,16 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     findings: list[Finding] = []
     descriptions = _descriptions(listing, findings)
     names = yolo_names.class_names(listing, descriptions)
-    splits = yolo_names.splits(listing, descriptions)
     own = [(name, document) for name, document in descriptions[:1] if yolo_ids.KEY in document]
     image_ids = yolo_ids.image_ids(*own[0], listing.images) if own else None
-    lines = {name: _parse(listing, name, names, findings) for name in files}
+    splits = yolo_splits.splits(listing, descriptions, files, own=bool(own), findings=findings)
+    lines = _lines(listing, files, names, descriptions, findings)
     used: set[str] = set()
     images = []
     for image in listing.images:
         label_file = next((name for name in _label_candidates(image) if name in lines), "")
         used.add(label_file)
-        split = splits.get(image) or (None if splits or own else split_of_folders(image))
-        record = _record(listing, image, label_file, lines.get(label_file, []), split, findings)
+        record = _record(listing, image, label_file, lines.get(label_file, []), splits.get(image), findings)
         if record:
             images.append(replace(record, image_id=image_ids[image]) if image_ids else record)
     bare = [record.file_name for record in images if not record.annotation]
@@ -107,7 +105,7 @@ def _label_candidates(image: str) -> list[str]:
 
 
 def _record(
-    listing: Listing, image: str, label_file: str, rows: list[_Row], split: str | None, findings: list[Finding]
+    listing: Listing, image: str, label_file: str, rows: list[Row], split: str | None, findings: list[Finding]
 ) -> ImageRecord | None:
     """The image with its boxes in pixels, for which its true size must be known."""
     if not listing.exists(image):
@@ -124,49 +122,67 @@ def _record(
     return ImageRecord(0, image, height, width, objects, split, label_file)
 
 
-def _parse(listing: Listing, name: str, names: tuple[str, ...] | None, findings: list[Finding]) -> list[_Row]:
+def _lines(
+    listing: Listing,
+    files: list[str],
+    names: tuple[str, ...] | None,
+    descriptions: yolo_names.Descriptions,
+    findings: list[Finding],
+) -> dict[str, list[Row]]:
+    """The objects of every label file. What their lines are is decided when all of them are known."""
+    broken: dict[str, list[tuple[int, str, str]]] = {name: [] for name in files}  # line, code, what
+    numbered = {name: _numbered(listing, name, names, broken[name], findings) for name in files}
+    kpt_shape = next((shape for _, document in descriptions if (shape := yolo_lines.key_points(document))), None)
+    reading, told = yolo_lines.reading_of(numbered, kpt_shape, described=bool(descriptions))
+    findings += told
+    rows: dict[str, list[Row]] = {}
+    for name, found in numbered.items():
+        good = []
+        for number, numbers in found:
+            problem = reading.problem(len(numbers))
+            if problem:
+                broken[name].append((number, "box-not-numbers", problem))
+            else:
+                good.append(reading.row(numbers))
+        rows[name] = good
+        for number, code, what in sorted(broken[name]):
+            findings.append(Finding(code, f"{name}: line {number}", what, "box dropped"))
+    return rows
+
+
+def _numbered(
+    listing: Listing,
+    name: str,
+    names: tuple[str, ...] | None,
+    broken: list[tuple[int, str, str]],
+    findings: list[Finding],
+) -> list[Numbered]:
+    """The lines of a file that are numbers and name a class; of the others what is wrong with them."""
     try:
         text = with_foreign_bytes((listing.root / name).read_bytes(), listing.encoding)
     except OSError as failed:
         what = f"expected a text file, got: {failed.strerror}"
         findings.append(Finding("unreadable-annotation", name, what, "taken as background"))
         return []
-    parsed = []
+    count = len(names) if names else _MAX_CLASSES
+    found = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words:
             continue
-        problem = _problem(words, names)
-        if problem:
-            findings.append(Finding(problem[0], f"{name}: line {number}", problem[1], "box dropped"))
+        numbers = finite_numbers(words)
+        if numbers is None:
+            broken.append((number, "box-not-numbers", f"expected finite numbers, got {shown(' '.join(words))}"))
+        elif numbers[0] != int(numbers[0]) or not 0 <= numbers[0] < count:
+            what = f"expected a class index from 0 to {count - 1}, got {shown(words[0])}"
+            broken.append((number, "unknown-class", what))
         else:
-            parsed.append(_line(finite_numbers(words) or []))
-    return parsed
-
-
-def _problem(words: list[str], names: tuple[str, ...] | None) -> tuple[str, str] | None:
-    """(code, what is wrong) with a label line, or None."""
-    numbers = finite_numbers(words)
-    if numbers is None:
-        return "box-not-numbers", f"expected finite numbers, got {shown(' '.join(words))}"
-    if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
-        return "box-not-numbers", f"expected class cx cy width height or a polygon, got {len(numbers)} numbers"
-    count = len(names) if names else _MAX_CLASSES
-    if numbers[0] != int(numbers[0]) or not 0 <= numbers[0] < count:
-        return "unknown-class", f"expected a class index from 0 to {count - 1}, got {shown(words[0])}"
-    return None
-
-
-def _line(numbers: list[float]) -> _Row:
-    if len(numbers) == 5:
-        label, cx, cy, width, height = numbers
-        return (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), int(label), False
-    xs, ys = numbers[1::2], numbers[2::2]
-    return (min(xs), min(ys), max(xs), max(ys)), int(numbers[0]), False
+            found.append((number, numbers))
+    return found
 
 
 def _categories(
-    names: tuple[str, ...] | None, lines: Mapping[str, list[_Row]], findings: list[Finding]
+    names: tuple[str, ...] | None, lines: Mapping[str, list[Row]], findings: list[Finding]
 ) -> tuple[Category, ...]:
     if not names:
         count = 1 + max((label for rows in lines.values() for _, label, _ in rows), default=-1)

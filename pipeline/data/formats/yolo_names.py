@@ -1,6 +1,5 @@
-"""What the files around YOLO labels say: the names of the classes, and which images form which split."""
+"""What the files around YOLO labels say of the names of the classes. Splits: yolo_splits.py."""
 
-import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import PurePosixPath
@@ -12,7 +11,6 @@ from yolox_core.data.records import LARGEST_ID
 from yolox_core.errors import InputError
 
 Descriptions = Sequence[tuple[str, dict[str, Any]]]  # (file name, content) of each data.yaml, the outermost first
-_SPLIT_KEYS = (("test", "test"), ("val", "val"), ("valid", "val"), ("train", "train"))
 _NOT_LABELS = frozenset({"classes.txt", "labels.txt", "names.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
 
 
@@ -30,23 +28,6 @@ def class_names(listing: Listing, descriptions: Descriptions) -> tuple[str, ...]
         lines = listing.read_text(name).splitlines()
         return _unique(tuple(line.strip() for line in lines if line.strip()), name)
     return None
-
-
-def splits(listing: Listing, descriptions: Descriptions) -> dict[str, str]:
-    """The split of each image that data.yaml assigns; empty where it assigns none that can be found."""
-    found: dict[str, str] = {}
-    for name, document in descriptions:
-        for key, split in _SPLIT_KEYS:
-            values = document.get(key)
-            for value in values if isinstance(values, list) else [values]:
-                for image in _assigned(listing, _text(value), _text(document.get("path")), name):
-                    found.setdefault(image, split)  # test comes first: an image in two lists is not trained on
-        break
-    return found
-
-
-def _text(value: object) -> str:
-    return str(value) if value and _is_plain(value) else ""
 
 
 def _holds_names(name: str) -> bool:
@@ -69,12 +50,12 @@ def _from_yaml(names: list[Any] | dict[Any, Any], where: str) -> tuple[str, ...]
 
 def _name(value: object, where: str) -> str:
     """A name as a text; YAML takes 7 for a number and no for false."""
-    if not _is_plain(value):
+    if not is_plain(value):
         raise InputError(f"{where}: expected texts, got {type(value).__name__}. Put the names in quotes.")
     return str(value)
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
     """Whether a value can be written as a text; Python itself refuses very long numbers."""
     if isinstance(value, int):
         return abs(value) <= LARGEST_ID
@@ -89,23 +70,3 @@ def _unique(names: tuple[str, ...], where: str) -> tuple[str, ...]:
     if double is not None:
         raise InputError(f"{where}: expected different class names, got {shown(double)} twice. Rename one.")
     return names
-
-
-def _assigned(listing: Listing, value: str, base: str, description: str) -> list[str]:
-    """The images that an entry `train: value` speaks of; it may be a folder or a list of files."""
-    if not value:
-        return []
-    home = str(PurePosixPath(description).parent)
-    # exports often point a level too high (`../train/images`) or at their author's machine
-    inner = "/".join(part for part in PurePosixPath(value).parts if part not in ("..", "/"))
-    for candidate in (f"{home}/{base}/{value}", f"{home}/{value}", f"{home}/{inner}", value):
-        place = os.path.normpath(candidate)
-        if place.endswith(".txt") and place in listing.file_set:
-            lines = listing.read_text(place).split("\n")
-            tails = [line.strip() for line in lines if line.strip()]
-            found = (listing.find_image([f"{home}/{base}/{tail}", tail]) for tail in tails)
-            return [image for image in found if image]
-        inside = listing.images_under.get(place)
-        if inside:
-            return inside
-    return []

@@ -24,9 +24,9 @@ class Annotated:
     annotation: str
     size: tuple[int, int] = (0, 0)  # (height, width) px; 0 where the annotation does not say
     split: str | None = None  # as it is written
-    words: str | None = None  # the split that names of files and folders speak of, where none is written
     image_id: int = -1
     objects: list[tuple[str, Box, bool]] = field(default_factory=list)  # (class name, box, whether it is a crowd)
+    words: str | None = None  # the split that names of files and folders speak of, where none is written
 
     def add(self, name: str, box: Box, ignore: bool = False) -> None:
         self.objects.append((name, box, ignore))
