@@ -1,4 +1,4 @@
-"""Label lines that are no boxes, splits by lists, files and folders, and readable sets that others write."""
+"""The cases of lines, splits and readable sets; and splits by lists, files and folders, for every reader."""
 
 import json
 import shutil
@@ -13,7 +13,6 @@ from tests.data_foreign.reading import boxes, copied, doctor, images, splits
 from tests.pipeline.data import folders
 
 LINE = "0 0.5 0.5 0.5 0.6"  # in a picture of 60 x 80: [20, 12, 40, 36]
-BOX = ("crab", [20.0, 12.0, 40.0, 36.0])
 SPLIT = {"train": 2, "val": 1}
 
 
@@ -92,133 +91,6 @@ def test_the_last_line_of_the_doctor_says_the_split(tmp_path: Path) -> None:
     assert said.summary["images_per_split"] == SPLIT
     said = doctor(copied("one_file_called_test", tmp_path))
     assert said.lines.splitlines()[-1].endswith("no split of its own") and not said.summary["images_per_split"]
-
-
-# --- lines that are no boxes
-
-
-def yolo(root: Path, *lines: str, description: str = "") -> Path:
-    for number, line in enumerate(lines):
-        folders.picture(root / "images" / f"{number}.jpg", number)
-        folders.write(root / "labels" / f"{number}.txt", f"{line}\n")
-    if description:
-        folders.write(root / "data.yaml", f"names: [crab]\n{description}\n")
-    else:
-        folders.write(root / "classes.txt", "crab\n")
-    return root
-
-
-POSE = {
-    "two numbers a point": f"{LINE} 0.3 0.3 0.7 0.3 0.3 0.7 0.7 0.7",
-    "three numbers a point": f"{LINE} 0.3 0.3 2 0.7 0.3 1 0 0 0",
-    "an even count": f"{LINE} 0.3 0.3 2",
-}
-SHAPES = {"two numbers a point": "[4, 2]", "three numbers a point": "[3, 3]", "an even count": "[1, 3]"}
-
-
-@pytest.mark.parametrize("kind", POSE)
-@pytest.mark.parametrize("described", [True, False])
-def test_a_pose_lines_box_is_its_first_four_numbers(tmp_path: Path, kind: str, described: bool) -> None:
-    shape = f"kpt_shape: {SHAPES[kind]}" if described else ""
-    root = yolo(tmp_path / "set", POSE[kind], LINE if described else POSE[kind], description=shape)
-    assert boxes(root) == {"0.jpg": [BOX], "1.jpg": [BOX]}
-    said = doctor(root)
-    assert ("label-lines-unclear" in said.codes) is not described
-    assert described or ("labels/0.txt: line 1" in said.lines and f"kpt_shape {SHAPES[kind]}" in said.lines)
-
-
-def test_a_line_of_another_length_than_kpt_shape_says_is_dropped_by_name(tmp_path: Path) -> None:
-    root = yolo(tmp_path / "set", POSE["two numbers a point"], f"{LINE} 0.1 0.1", description="kpt_shape: [4, 2]")
-    said = doctor(root)
-    assert said.boxes == {"crab": 1} and said.codes["box-not-numbers"] == 1
-    assert "labels/1.txt: line 1: expected 5 or 13 numbers (kpt_shape [4, 2]), got 7" in said.lines
-
-
-@pytest.mark.parametrize("shape", ["17", "[0, 2]", "[4, 2, 1]", "[many, 2]", "[4, 7]", "null"])
-def test_a_kpt_shape_that_cannot_be_is_none(tmp_path: Path, shape: str) -> None:
-    root = yolo(tmp_path / "set", LINE, f"{LINE}", description=f"kpt_shape: {shape}")
-    assert boxes(root) == {"0.jpg": [BOX], "1.jpg": [BOX]}
-
-
-POLYGON = "0 0.1 0.1 0.5 0.2 0.9 0.3 0.8 0.9 0.2 0.8"
-
-
-def test_long_lines_of_one_length_are_reported_as_what_they_may_be(tmp_path: Path) -> None:
-    said = doctor(yolo(tmp_path / "set", POLYGON, POLYGON))
-    assert said.codes["label-lines-unclear"] == 1 and said.boxes == {"crab": 2}
-    assert "labels/0.txt: line 1" in said.lines and "polygons of 5 points or boxes with key points" in said.lines
-
-
-@pytest.mark.parametrize("second", [LINE, "0 0.1 0.1 0.5 0.2 0.9 0.3", ""])
-def test_polygons_among_others_are_polygons(tmp_path: Path, second: str) -> None:
-    said = doctor(yolo(tmp_path / "set", POLYGON, second))
-    assert "label-lines-unclear" not in said.codes
-    assert boxes(tmp_path / "set")["0.jpg"] == [("crab", [8, 6, 64, 48])]
-
-
-def test_polygons_that_a_data_yaml_describes_are_polygons(tmp_path: Path) -> None:
-    assert "label-lines-unclear" not in doctor(yolo(tmp_path / "set", POLYGON, POLYGON, description="nc: 1")).codes
-
-
-def test_a_sixth_number_is_named_a_confidence(tmp_path: Path) -> None:
-    said = doctor(yolo(tmp_path / "set", f"{LINE} 0.93", f"{LINE} 1"))
-    assert said.codes["boxes-with-confidence"] == 1 and "labels/0.txt: line 1" in said.lines
-    assert boxes(tmp_path / "set") == {"0.jpg": [BOX], "1.jpg": [BOX]}
-
-
-@pytest.mark.parametrize("line", ["0 0.93 0.5 0.5 0.5 0.6", f"{LINE} 1.57"])  # before the box; an angle
-def test_six_numbers_that_are_no_detection_are_dropped_by_name(tmp_path: Path, line: str) -> None:
-    said = doctor(yolo(tmp_path / "set", line, LINE))
-    assert said.codes["box-not-numbers"] == 1 and said.boxes == {"crab": 1}
-    assert "labels/0.txt: line 1" in said.lines and "confidence" in said.lines
-
-
-OBB = "0 0.5 0.1 0.9 0.5 0.5 0.9 0.1 0.5"
-
-
-def test_oriented_boxes_become_upright_ones_with_one_note(tmp_path: Path) -> None:
-    said = doctor(yolo(tmp_path / "set", OBB, OBB, description="nc: 1"))
-    assert said.codes == {"box-turned": 1, "few-objects": 1} and said.code == 0
-    assert boxes(tmp_path / "set")["0.jpg"] == [("crab", [8, 6, 64, 48])]
-
-
-def test_oriented_boxes_that_stand_upright_are_not_worth_a_word(tmp_path: Path) -> None:
-    line = "0 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9"
-    assert doctor(yolo(tmp_path / "set", line, line, description="nc: 1")).codes == {"few-objects": 1}
-
-
-def voc_with(root: Path, shape: str) -> Path:
-    folders.picture(root / "a.jpg")
-    folders.write(root / "a.xml", f"<annotation><object><name>crab</name>{shape}</object></annotation>")
-    return root
-
-
-POINTS = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in ((10, 8), (40, 8), (40, 30)))
-SAID = "<x1>10</x1><y1>8</y1><x2>40</x2><y2>8</y2><x3>40</x3><y3>30</y3>"
-TURNED = "<robndbox><cx>30</cx><cy>20</cy><w>{}</w><h>10</h><angle>{}</angle></robndbox>"
-MASK = "<segm><box><xmin>10</xmin><ymin>8</ymin><xmax>40</xmax><ymax>30</ymax></box></segm>"
-
-
-@pytest.mark.parametrize(
-    ("shape", "box", "code"),
-    [
-        (TURNED.format(20, 1.5707963), [25, 10, 10, 20], ""),
-        (TURNED.format(10, 0.7853982), [22.93, 12.93, 14.14, 14.14], "box-turned"),
-        (f"<polygon>{POINTS}</polygon>", [10, 8, 30, 22], "box-from-outline"),
-        (f"<polygon>{SAID}</polygon>", [10, 8, 30, 22], "box-from-outline"),
-        (MASK, [10, 8, 30, 22], "box-from-outline"),
-        ("<robndbox><cx>x</cx></robndbox>", None, "box-not-numbers"),
-        ("<polygon><pt><x>1</x><y>2</y></pt></polygon>", None, "box-not-numbers"),
-        (f"<deleted>1</deleted><polygon>{POINTS}</polygon>", None, ""),
-    ],
-)  # fmt: skip
-def test_other_shapes_in_voc_files(tmp_path: Path, shape: str, box: list[float] | None, code: str) -> None:
-    root = voc_with(tmp_path / "set", shape)
-    assert boxes(root) == ({"a.jpg": [("crab", box)]} if box else {})
-    assert set(doctor(root).codes) - {"few-objects", "class-unused"} == ({code} if code else set())
-
-
-# --- splits
 
 
 @pytest.mark.parametrize(
@@ -398,11 +270,11 @@ def test_cvats_names_of_subsets_are_keys_of_data_yaml(tmp_path: Path) -> None:
 
 def test_cvats_lists_of_voc_count(tmp_path: Path) -> None:
     root = tmp_path / "set"
-    for subset in ("Train", "Validation"):
-        folders.picture(root / "JPEGImages" / subset / "0.jpg", len(subset))
-        folders.voc_xml(root / "Annotations" / subset / "0.xml", [("crab", 5, 5, 25, 25)])
-        folders.write(root / "ImageSets" / "Main" / f"{subset}.txt", f"{subset}/0\n")
-    assert images(root) == {"Train/0.jpg": "train", "Validation/0.jpg": "val"}
+    for number, subset in enumerate(("Train", "Validation")):
+        folders.picture(root / "JPEGImages" / subset / f"{number}.jpg", number)
+        folders.voc_xml(root / "Annotations" / subset / f"{number}.xml", [("crab", 5, 5, 25, 25)])
+        folders.write(root / "ImageSets" / "Main" / f"{subset}.txt", f"{subset}/{number}\n")
+    assert images(root) == {"Train/0.jpg": "train", "Validation/1.jpg": "val"}
     assert set(doctor(root).codes) == {"few-objects"}
 
 
@@ -432,56 +304,3 @@ def test_an_entry_is_not_taken_by_an_end_that_says_no_split(tmp_path: Path) -> N
     folders.write(root / "labels" / "a.txt", f"{LINE}\n")
     folders.write(root / "data.yaml", "train: images\nval: ../valid/images\nnames: [crab]\n")
     assert splits(root) == {"train": 1} and "split-names-nothing" in doctor(root).codes
-
-
-# --- readable sets
-
-
-def as_text(value: object) -> object:
-    return str(value)
-
-
-def as_float(value: Any) -> object:
-    return float(value)
-
-
-def as_float_text(value: object) -> object:
-    return f"{value}.0"
-
-
-@pytest.mark.parametrize("of_image", [int, as_text, as_float, as_float_text])
-@pytest.mark.parametrize("of_link", [int, as_text, as_float])
-def test_coco_ids_are_read_whatever_their_type(
-    tmp_path: Path, of_image: Callable[[Any], Any], of_link: Callable[[Any], Any]
-) -> None:
-    for x in (1, 2):
-        folders.picture(tmp_path / f"{x}.jpg", x)
-    entries = [{"id": of_image(x), "file_name": f"{x}.jpg", "height": 60, "width": 80} for x in (1, 2)]
-    links = [
-        {"id": x, "image_id": of_link(x), "category_id": of_link(7), "bbox": [5, 5, 20, 20 + x], "iscrowd": "0"}
-        for x in (1, 2)
-    ]
-    folders.coco_json(tmp_path / "a.json", entries, links, [{"id": of_image(7), "name": "crab"}])
-    assert boxes(tmp_path) == {f"{x}.jpg": [("crab", [5, 5, 20, 20 + x])] for x in (1, 2)}
-
-
-def test_ids_that_differ_only_in_type_stay_apart(tmp_path: Path) -> None:
-    for x in (1, 2):
-        folders.picture(tmp_path / f"{x}.jpg", x)
-    entries = [{"id": 1, "file_name": "1.jpg"}, {"id": "1", "file_name": "2.jpg"}]
-    links = [
-        {"id": 1, "image_id": 1, "category_id": "3", "bbox": [5, 5, 20, 21]},
-        {"id": 2, "image_id": "1", "category_id": 3, "bbox": [5, 5, 20, 22]},
-    ]
-    folders.coco_json(tmp_path / "a.json", entries, links, [{"id": 3, "name": "crab"}])
-    assert boxes(tmp_path) == {f"{x}.jpg": [("crab", [5, 5, 20, 20 + x])] for x in (1, 2)}
-
-
-def test_corners_that_are_plainly_swapped_are_turned_by_fix(tmp_path: Path) -> None:
-    root = tmp_path / "set"
-    folders.picture(root / "a.jpg")
-    folders.voc_xml(root / "a.xml", [("crab", 40, 30, 10, 8), ("crab", 5, 40, 20, 12), ("crab", 500, 30, 10, 8)])
-    said = doctor(root, tmp_path / "fixed")
-    assert said.codes["box-inverted"] == 3 and "a.xml: object 1" in said.lines and "corners turned" in said.lines
-    assert boxes(tmp_path / "fixed") == {"a.jpg": [("crab", [5, 12, 15, 28]), ("crab", [10, 8, 30, 22])]}
-    assert set(doctor(tmp_path / "fixed").codes) == {"few-objects"}
