@@ -1,5 +1,6 @@
 """Damaged and odd annotations, ids, names and splits."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,33 @@ def label_line_of_four_words(root: Path) -> None:
 def yolo_box_in_pixels(root: Path) -> None:
     yolo_set(root)
     folders.write(root / "labels" / "a.txt", "0 40 30 20 20\n0 0.5 0.5 0.2 0.2\n")
+
+
+@kind("no-class-names")
+def imagefolder_of_numbers_alone(root: Path) -> None:
+    imagefolder(root, [[1, [10, 10, 30, 30]], [2, [40, 20, 30, 30]]])
+
+
+@kind("unknown-class")
+def imagefolder_of_a_class_below_zero(root: Path) -> None:
+    imagefolder(root, [["cat", [10, 10, 30, 30]], [-1, [0, 0, 9, 9]]])
+
+
+@kind("box-not-numbers")
+def a_column_of_boxes_with_three_numbers(root: Path) -> None:
+    folders.picture(root / "a.jpg", 1)
+    folders.write(root / "a.csv", 'image,bbox,label\na.jpg,"[10, 10, 30, 30]",cat\na.jpg,"[10, 10, 30]",cat\n')
+
+
+@kind("unreadable-annotation")
+def a_table_that_may_be_of_corners_or_sizes(root: Path) -> None:
+    folders.picture(root / "a.jpg", 1)
+    folders.write(root / "a.csv", "a.jpg,cat,10,20,30,40\n")
+    folders.write(root / "b.csv", "image,class,x,y,width,height\na.jpg,cat,10,20,30,30\n")
+
+
+def imagefolder(root: Path, objects: list[list[Any]]) -> None:
+    """Hugging Face's layout: one image with (class, [x, y, width, height])."""
+    folders.picture(root / "a.jpg", 1)
+    fields = {"categories": [name for name, _ in objects], "bbox": [box for _, box in objects]}
+    folders.write(root / "metadata.jsonl", json.dumps({"file_name": "a.jpg", "objects": fields}))

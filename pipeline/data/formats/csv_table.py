@@ -46,7 +46,7 @@ class _Row:
     where: str
     image: str  # as written
     label: str | None
-    box: tuple[float, float, float, float] | None  # as written, then xyxy; None: no objects
+    box: tuple[float, float, float, float] | None  # xyxy as written; None: no objects
     size: tuple[int, int]
     split: str | None  # as a column says
     is_group: bool = False
@@ -165,14 +165,15 @@ def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) ->
         return row
     is_group = columns.group is not None and columns.group < len(texts) and texts[columns.group] == "1"
     a, b, c, d = numbers
-    return _Row(where, image, table.names.get(label, label), (a, b, c, d), size, split, is_group)
+    box = _corners(a, b, c, d) if columns.is_corners is False else (a, b, c, d)
+    return _Row(where, image, table.names.get(label, label), box, size, split, is_group)
 
 
 def _with_corners(found: DatasetBuilder, name: str, columns: Columns, rows: list[_Row]) -> list[_Row]:
-    """The rows with each box as two corners; none, with a finding, where the numbers may be two things."""
-    is_corners = columns.is_corners
-    if is_corners is None:
-        is_corners = _are_corners(found, name, columns, rows)
+    """The rows with each box as two corners, where the values say it; none, with a finding, where they may be both."""
+    if columns.is_corners is not None:
+        return rows
+    is_corners = _are_corners(found, name, columns, rows)
     if is_corners is None:
         what = "expected x1, y1, x2, y2 or x, y, width, height, got numbers that may be both, and no header that says"
         found.findings.append(Finding("unreadable-annotation", name, what, "file left out"))
