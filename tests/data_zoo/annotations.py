@@ -284,3 +284,34 @@ def imagefolder(root: Path, objects: list[list[Any]]) -> None:
     folders.picture(root / "a.jpg", 1)
     fields = {"categories": [name for name, _ in objects], "bbox": [box for _, box in objects]}
     folders.write(root / "metadata.jsonl", json.dumps({"file_name": "a.jpg", "objects": fields}))
+
+
+@kind("unreadable-annotation")
+def xml_in_no_unicode(root: Path) -> None:
+    boxes = voc_set(root)
+    path = root / "Annotations" / "a.xml"
+    folders.voc_xml(path, [("Käfer", *box[1:]) for box in boxes["a"]])
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+
+
+@kind("same-in-two-files")
+def one_table_of_all_and_one_of_a_split(root: Path) -> None:
+    rows = [f"{name}.jpg,cat,10,12,40,30\n" for name in "abcd"]
+    for seed, name in enumerate("abcd"):
+        folders.picture(root / f"{name}.jpg", seed)
+    header = "filename,class,xmin,ymin,xmax,ymax\n"
+    folders.write(root / "all_labels.csv", header + "".join(rows))
+    folders.write(root / "train_labels.csv", header + "".join(rows[:2]))
+
+
+@kind("box-outside")
+def nearly_all_boxes_in_pixels(root: Path) -> None:
+    yolo_set(root)
+    for name in "abc":
+        folders.write(root / "labels" / f"{name}.txt", "".join(f"0 {20 + at} 30 20 20\n" for at in range(8)))
+
+
+@kind("crowd")
+def a_region_to_ignore(root: Path) -> None:
+    boxes = voc_set(root)
+    folders.voc_xml(root / "Annotations" / "a.xml", [*boxes["a"], ("__ignore__", 2, 2, 70, 11)])
