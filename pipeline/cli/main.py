@@ -74,16 +74,17 @@ def doctor(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Folder of annotated images.")],
+    source: Annotated[str, typer.Argument(help="Annotated images: folder, archive or URL.")],
     out: Annotated[Path, typer.Argument(help="New or empty folder for the copy.")],
     to: Annotated[str, typer.Option("--to", help=f"Format to write: {' or '.join(WRITABLE)}.")],
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
     encoding: Annotated[str | None, typer.Option(help=ENCODING)] = None,
+    sha256: Annotated[str | None, typer.Option(help="SHA-256 of the archive. Required for http(s) URLs.")] = None,
 ) -> None:
     """Convert annotated images to another format. Copies the images, and prints what could not be converted."""
     from pipeline.cli.convert import convert as run
 
-    run(source, out, to, format, encoding)
+    run(source, out, to, format, encoding, sha256)
 
 
 @app.command()

@@ -16,20 +16,26 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError, nearest
 
 
+def check_writable(to: str) -> None:
+    """InputError where no writer is known for `to`."""
+    if to not in WRITABLE:
+        raise InputError(f"--to: expected {' or '.join(WRITABLE)}, got {to!r}. {nearest(to, WRITABLE)}")
+
+
 def convert(
-    source: Path, out: Path, to: str, format: str = "auto", encoding: str | None = None
+    source: Path, out: Path, to: str, format: str = "auto", encoding: str | None = None, shown: str = ""
 ) -> tuple[DatasetRecords, list[Finding]]:
     """Write `source` to `out` as `to`, whole or not at all. Returns what was read, and what could not be read or said.
 
-    InputError where no writer is known for `to`, or where `out` is not new or lies inside of `source`.
+    InputError, which calls the data `shown`, where no writer is known for `to`, or where `out` is not new or lies
+    inside of `source`.
     """
-    write = WRITABLE.get(to)
-    if write is None:
-        raise InputError(f"--to: expected {' or '.join(WRITABLE)}, got {to!r}. {nearest(to, WRITABLE)}")
+    check_writable(to)
+    write = WRITABLE[to]
     place, target = user_path(source).resolve(), user_path(out).resolve()
     check_new(str(out), target, place)
     records, findings = read_dataset(place, format, encoding)
-    require_boxes(records, findings, str(source))
+    require_boxes(records, findings, shown or str(source))
     with new_folder(target) as folder:
         findings = findings + write(records, folder)
         copy_images(records, folder / "images")

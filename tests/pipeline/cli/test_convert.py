@@ -1,6 +1,7 @@
 """`yolox convert` as one types it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,24 @@ def test_a_failure_leaves_nothing(yolox: Yolox, tmp_path: Path) -> None:
     folders.coco_json(tmp_path / "twins" / "a.json", images, [], [{"id": 1, "name": "cat"}])
     yolox("convert", tmp_path / "twins", "out", "--to", "yolo").refused("expected images of different names")
     assert not Path("out").exists() and not list(Path().rglob("*.partial"))
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_an_archive_is_unpacked_and_converted(yolox: Yolox, source: Path, tmp_path: Path, kind: str) -> None:
+    archive = shutil.make_archive(str(tmp_path / "packed"), kind, source)
+    ended = yolox("convert", archive, "coco", "--to", "coco")
+    assert ended.code == 0 and "3 images, 6 boxes read, written as coco; 0 findings" in ended.out
+    assert len(read_dataset(Path("coco"))[0].images) == 3
+
+
+def test_an_archive_of_nothing_usable_is_called_by_its_name(yolox: Yolox, tmp_path: Path) -> None:
+    folders.voc(tmp_path / "source", {"a": []})
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "source")
+    ended = yolox("convert", archive, "coco", "--to", "coco")
+    assert ended.code != 0 and "packed.zip: " in ended.line and "data/sources" not in ended.line
+    assert not Path("coco").exists()
+
+
+def test_a_format_that_cannot_be_written_is_refused_before_anything_is_unpacked(yolox: Yolox, tmp_path: Path) -> None:
+    ended = yolox("convert", tmp_path / "none.zip", "out", "--to", "cocoa")
+    assert ended.code != 0 and "--to: expected" in ended.line and not Path("data").exists()
