@@ -43,7 +43,8 @@ def test_what_is_left_out_is_printed(yolox: Yolox, tmp_path: Path) -> None:
     folders.picture(tmp_path / "coco" / "a.jpg")
     image = {"id": 1, "file_name": "a.jpg", "height": 0, "width": 0}
     crowd = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 1}
-    folders.coco_json(tmp_path / "coco" / "a.json", [image], [crowd], [{"id": 1, "name": "cat"}])
+    single = {"id": 2, "image_id": 1, "category_id": 1, "bbox": [5, 6, 7, 8]}
+    folders.coco_json(tmp_path / "coco" / "a.json", [image], [crowd, single], [{"id": 1, "name": "cat"}])
     ended = yolox("convert", tmp_path / "coco", "out", "--to", "yolo")
     assert ended.code == 0 and "crowd-not-said" in ended.out and "1 findings" in ended.out
     assert yolox("convert", tmp_path / "coco", "again", "--to", "coco").code == 0
@@ -74,7 +75,8 @@ def test_a_failure_leaves_nothing(yolox: Yolox, tmp_path: Path) -> None:
     ]
     for image in images:
         folders.picture(tmp_path / "twins" / image["file_name"], image["id"])
-    folders.coco_json(tmp_path / "twins" / "a.json", images, [], [{"id": 1, "name": "cat"}])
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 6, 7, 8]}
+    folders.coco_json(tmp_path / "twins" / "a.json", images, [box], [{"id": 1, "name": "cat"}])
     yolox("convert", tmp_path / "twins", "out", "--to", "yolo").refused("expected images of different names")
     assert not Path("out").exists() and not list(Path().rglob("*.partial"))
 
