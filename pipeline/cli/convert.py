@@ -10,7 +10,7 @@ from pipeline.data.sources.fetch import bring
 
 
 def convert(
-    source: str, out: Path, to: str, format: str = "auto", encoding: str | None = None, sha256: str | None = None
+    source: str | Path, out: Path, to: str, format: str = "auto", encoding: str | None = None, sha256: str | None = None
 ) -> None:
     """Write `source` to `out` as COCO or YOLO, and print what could not be read or said.
 
@@ -18,7 +18,7 @@ def convert(
     """
     formats.check_writable(to)
     check_encoding(encoding, "--encoding")
-    settings = SourceSettings(source, sha256=sha256)
+    settings = SourceSettings(str(source), sha256=sha256)
     records, findings = formats.convert(bring(settings), out, to, format, encoding, settings.shown)
     print_findings(findings, None, "")
     boxes = sum(len(record.objects) for record in records.images)
