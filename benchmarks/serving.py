@@ -30,7 +30,7 @@ from pipeline.registry.evidence import Evidence, HeldOut
 from pipeline.registry.register import CHAMPION, DataSource, Release, register
 from pipeline.registry.run_log import RunSpec
 from pipeline.registry.store import connect
-from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 from yolox_core.data.records import Category, DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.export.onnx import export_onnx

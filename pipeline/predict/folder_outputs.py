@@ -14,10 +14,11 @@ from pipeline.predict.inputs import Clip, Source, Still
 from pipeline.predict.stream import Look, Seen
 from yolox_core.atomic_files import new_folder, write_bytes, write_text
 from yolox_core.config import DetectorSpec
-from yolox_core.data.image_io import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
 from yolox_core.inference.visualize import draw_boxes
 from yolox_core.structures import ImageArray
+
+_WRITTEN = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})  # other kinds become PNG
 
 
 def check_new(option: str, folder: Path) -> None:
@@ -105,7 +106,7 @@ def drawn_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
                 open_clip.close()
                 current, write = look.source, None
             if not isinstance(look.source, Clip):
-                name = look.name if PurePath(look.name).suffix.lower() in IMAGE_SUFFIXES else f"{look.name}.png"
+                name = look.name if PurePath(look.name).suffix.lower() in _WRITTEN else f"{look.name}.png"
                 write_bytes(path / name, _encoded(picture, PurePath(name).suffix))
                 return
             if write is None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from pipeline.config.user_paths import user_path
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.text import is_utf8, on_one_line
-from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm"})

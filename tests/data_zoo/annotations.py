@@ -173,6 +173,13 @@ def xml_without_an_image(root: Path) -> None:
     folders.voc_xml(root / "Annotations" / "lost.xml", boxes["a"])
 
 
+@kind("image-doubtful")
+def xml_that_names_another_image_than_it_is_called(root: Path) -> None:
+    boxes = voc_set(root)
+    folders.picture(root / "JPEGImages" / "extra.jpg", 9)
+    folders.voc_xml(root / "Annotations" / "a.xml", boxes["a"], filename="extra.jpg")
+
+
 @kind("image-without-annotation")
 def image_without_an_xml(root: Path) -> None:
     voc_set(root)
@@ -224,6 +231,27 @@ def yolo_set(root: Path) -> None:
 def image_without_a_label_file(root: Path) -> None:
     yolo_set(root)
     folders.picture(root / "images" / "extra.jpg", 9)
+
+
+@kind("pictures-aside")
+def plots_and_masks_beside_the_images(root: Path) -> None:
+    yolo_set(root)
+    folders.picture(root / "runs" / "train" / "results.png", 8)
+    folders.picture(root / "masks" / "a.png", 9)
+
+
+@kind("folder-without-labels")
+def folder_without_one_label(root: Path) -> None:
+    yolo_set(root)
+    for seed, name in enumerate("ef", 8):
+        folders.picture(root / "images" / "night" / f"{name}.jpg", seed)
+
+
+@kind("missing-image")
+def labels_of_a_picture_that_is_not_read(root: Path) -> None:
+    yolo_set(root)
+    folders.write(root / "images" / "phone.heic", "pixels")
+    folders.write(root / "labels" / "phone.txt", "0 0.5 0.5 0.2 0.2\n")
 
 
 @kind("missing-image")

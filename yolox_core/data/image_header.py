@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from yolox_core.data.rare_image_header import rare_is_complete, rare_size
 from yolox_core.errors import InputError
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
@@ -35,7 +36,7 @@ def image_size(path: Path) -> tuple[int, int]:
         raise InputError(f"{path}: unreadable image: {failed.strerror}.") from failed
     # a PNG may say that it is to be turned, and so may other formats
     is_upright = data.startswith(_SOI) or (data.startswith(_PNG) and b"eXIf" not in data)
-    return (declared_size(data) if is_upright else None) or _decoded_size(data, path)
+    return (declared_size(data) if is_upright else rare_size(data)) or _decoded_size(data, path)
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
@@ -58,7 +59,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
 
 
 def is_complete(data: bytes) -> bool:
-    """Whether a file of a known format reaches its own end marker; True for formats not known here."""
+    """Whether a file of a known format reaches its own end marker; True for formats not known here (TIFF, BMP)."""
     if data.startswith(_SOI):
         scan = _jpeg_scan(data)
         return data.endswith(_EOI, scan) or data.find(_EOI, scan) != -1
@@ -66,7 +67,7 @@ def is_complete(data: bytes) -> bool:
         return b"IEND" in data[-64 * 1024 :]  # some writers append a little text
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return len(data) >= 8 + int(struct.unpack("<I", data[4:8])[0])
-    return True
+    return rare_is_complete(data)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

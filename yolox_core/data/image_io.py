@@ -16,7 +16,6 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.structures import ImageArray
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 READERS = 8  # threads: decoding and hashing release the interpreter's lock
 
 

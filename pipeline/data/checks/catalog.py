@@ -59,6 +59,21 @@ CATALOG: dict[str, Check] = {
     "image-without-annotation": Check(
         "warning", "No annotation speaks of this image; it is left out.", "Annotate it, or remove it.", Fix.APPLIED
     ),
+    "image-doubtful": Check(
+        "warning",
+        "Two images may be meant, or one of another suffix than is written.",
+        "Look at its boxes; rename or remove one.",
+        Fix.APPLIED,
+    ),
+    "pictures-aside": Check(
+        "note", "Pictures of a folder beside the data: masks, plots, drawn copies. Left out.", "Nothing.", Fix.APPLIED
+    ),
+    "folder-without-labels": Check(
+        "warning",
+        "No image of this folder has a label file: all are taken as background.",
+        "If they hold objects, annotate them; if they are no data, remove the folder.",
+        Fix.APPLIED,
+    ),
     "image-without-labels": Check(
         "note",
         "Images without a label file are taken as background.",

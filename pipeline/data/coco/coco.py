@@ -21,6 +21,7 @@ from pipeline.data.coco.segmentation import box_of_segmentation
 from pipeline.data.parsing.box_builder import finite_numbers, size_of, whole_number
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.gc_pause import gc_paused
+from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.split_names import split_of_word
 from pipeline.data.parsing.text import first_double, is_utf8, on_one_line, shown
 from yolox_core.atomic_files import new_text
@@ -102,7 +103,7 @@ def _write_list(file: TextIO, key: str, entries: Iterable[str], end: str) -> Non
 @gc_paused()
 def read_coco(path: Path, image_root: Path) -> DatasetRecords:
     """A file that `write_coco` wrote; InputError where it is missing or was altered beyond reading."""
-    categories, images, findings = parse(load(path), str(path), lambda name: name, own=True)
+    categories, images, findings = parse(load(path), str(path), Match, own=True)
     if findings:
         raise InputError(f"{path}: expected a file written by this pipeline, got: {findings[0].line()}. Run it anew.")
     return DatasetRecords(image_root, categories, images)
@@ -131,11 +132,11 @@ def load(path: Path) -> Document:
 def parse(
     document: Document,
     where: str,
-    locate: Callable[[str], str | None],
+    locate: Callable[[str], Match],
     split: str | None = None,
     own: bool = False,
 ) -> tuple[tuple[Category, ...], list[ImageRecord], list[Finding]]:
-    """Categories and images of one document. `locate` turns its file names into the data set's, None if missing.
+    """Categories and images of one document. `locate` turns its file names into the data set's.
 
     `own`: written by us, whose images say themselves where they were annotated, or do not.
     """
@@ -146,16 +147,18 @@ def parse(
     images = []
     for (key, entry), mine in zip(names.items(), objects, strict=True):
         found = locate(entry["file_name"])
-        if found is None:
-            place = f"{where}: image {key}"
-            lost = f"expected an image {entry['file_name']!r}, got none"
+        place = f"{where}: image {key}"
+        if found.image is None:
+            lost = f"expected an image {entry['file_name']!r}, got {found.got}"
             findings.append(Finding("missing-image", place, lost, f"its {len(mine)} boxes dropped"))
             continue
+        if found.doubt:
+            findings.append(Finding("image-doubtful", place, found.doubt, f"{found.image} taken"))
         height, width = size_of(entry.get("height"), entry.get("width"))
         image_id = -1 if (number := whole_number(key)) is None else number
-        annotation = on_one_line(_text(entry, "annotation") or ("" if own else f"{where}: image {key}"))
+        annotation = on_one_line(_text(entry, "annotation") or ("" if own else place))
         own_split = split_of_word(_text(entry, "split")) or split
-        images.append(ImageRecord(image_id, found, height, width, mine, own_split, annotation))
+        images.append(ImageRecord(image_id, found.image, height, width, mine, own_split, annotation))
     return categories, images, findings
 
 

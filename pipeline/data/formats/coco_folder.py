@@ -15,6 +15,7 @@ from pipeline.data.coco import coco
 from pipeline.data.coco.json_stream import Document, open_document
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.left_out import left_out
 from pipeline.data.parsing.split_names import (
     held_out,
     split_of_file,
@@ -66,10 +67,7 @@ def read(listing: Listing, found: Documents) -> tuple[DatasetRecords, list[Findi
     images, twice = _once_each(_split_by_folders(listing, found, images))
     findings += twice
     named = {record.file_name for record in images}
-    for image in listing.images:
-        if image not in named and listing.exists(image):
-            lost = "expected an image entry with its name, got none"
-            findings.append(Finding("image-without-annotation", image, lost, "image left out"))
+    findings += left_out(listing, named, "an image entry with its name")
     categories, images = _without_umbrella(categories, images, found)
     return DatasetRecords(listing.root, categories, images), findings
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from pipeline.data.formats.csv_columns import Columns
 from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.split_names import split_of_word
-from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 
 _MOST = 0.9  # of a column's values say of what kind it is
 _ALL_BUT_FEW, _TOO_FEW = 0.95, 0.9  # of the boxes that fit one reading, and not the other

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.encodings import as_utf8, with_foreign_bytes
 from pipeline.data.parsing.folder_listing import Listing
-from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 
 # names without signs between their words, in lower case; the first that occurs counts
 _IMAGE = ("filename", "imagepath", "filepath", "imagename", "imagefile", "path", "image", "img", "file", "imageid")

@@ -17,9 +17,9 @@ from pipeline.data.parsing.box_builder import finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.split_names import held_out, split_of_folders, split_of_name, splits_of_files
 from pipeline.data.parsing.text import shown
-from yolox_core.data.image_io import IMAGE_SUFFIXES
 from yolox_core.data.records import DatasetRecords
 
 _BOXES = 64  # that say whether four numbers are two corners
@@ -69,18 +69,19 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
         named: defaultdict[str, list[_Row]] = defaultdict(list)
         for row in rows:
             named[row.image].append(row)
-        lost: list[str] = []
+        lost: dict[str, Match] = {}
         for written, own in named.items():
-            image = _locate(listing, name, written)
-            if image is None:
-                lost.append(written)
-            else:
-                first = found.images[image].annotation if image in found.images else ""
-                twice[name, first.partition(": ")[0]] += _add(found, image, own, is_shares, split_of_table[name])
+            match = listing.locate(name, written)
+            if match.image is None:
+                lost[written] = match
+                continue
+            if match.doubt:
+                found.findings.append(Finding("image-doubtful", own[0].where, match.doubt, f"{match.image} taken"))
+            first = found.images[match.image].annotation if match.image in found.images else ""
+            added = _add(found, match.image, own, is_shares, split_of_table[name])
+            twice[name, first.partition(": ")[0]] += added
         if lost:
-            what = f"expected names of images, got {len(lost)} of {len(named)} that match none, first {shown(lost[0])}"
-            boxes = sum(row.box is not None for written in lost for row in named[written])
-            found.findings.append(Finding("missing-image", name, what, f"their {boxes} boxes dropped"))
+            found.findings.append(_missing(name, lost, named))
     _note_twice(found, twice)
     return found.records(), found.findings
 
@@ -92,6 +93,15 @@ def _note_twice(found: DatasetBuilder, twice: Counter[tuple[str, str]]) -> None:
         where = ", ".join(dict.fromkeys(table for table, _ in pairs))
         what = f"{twice.total()} boxes stand in {', '.join(sorted({first for _, first in pairs}))}, too"
         found.findings.append(Finding("same-in-two-files", where, what, "each counted once"))
+
+
+def _missing(name: str, lost: Mapping[str, Match], named: Mapping[str, list[_Row]]) -> Finding:
+    """One finding of the images that a table names and that are not there."""
+    first, instead = next(iter(lost.items()))
+    what = f"expected names of images, got {len(lost)} of {len(named)} that match none, first {shown(first)}"
+    what += "" if instead.got == "none" else f", for which there is {instead.got}"
+    boxes = sum(row.box is not None for written in lost for row in named[written])
+    return Finding("missing-image", name, what, f"their {boxes} boxes dropped")
 
 
 def _is_table(listing: Listing, name: str) -> bool:
@@ -193,7 +203,7 @@ def _are_corners(found: DatasetBuilder, name: str, columns: Columns, rows: list[
     boxes = [box for _, box in first]
     if _are_shares(rows):
         return are_corners(boxes, [(1, 1)] * len(boxes), columns.usually_corners, slack_px=0)
-    images = {row.image: _locate(found.listing, name, row.image) for row, _ in first if not all(row.size)}
+    images = {row.image: found.listing.locate(name, row.image).image for row, _ in first if not all(row.size)}
     own = {written: found.own_size(image) for written, image in images.items() if image}
     sizes = [row.size if all(row.size) else own.get(row.image) or (0, 0) for row, _ in first]
     return are_corners(boxes, sizes, columns.usually_corners)
@@ -204,14 +214,6 @@ def _are_shares(rows: list[_Row]) -> bool:
     numbers = [value for row in rows if row.box for value in row.box]
     within = sum(0 <= value <= 1 for value in numbers)
     return any(0 < value < 1 for value in numbers) and within >= _SHARES * len(numbers)
-
-
-def _locate(listing: Listing, table: str, image: str) -> str | None:
-    """The image by its name, or by a name without suffix, as Open Images has it."""
-    if PurePosixPath(image).suffix.lower() in IMAGE_SUFFIXES:
-        return listing.locate(table, image)
-    by_stem = listing.find_image_by_stem(PurePosixPath(image).name, near=table)
-    return by_stem if by_stem is not None and listing.exists(by_stem) else None
 
 
 def _add(found: DatasetBuilder, image: str, rows: list[_Row], is_shares: bool, of_table: str | None) -> int:

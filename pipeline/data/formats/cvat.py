@@ -12,6 +12,7 @@ from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, 
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.split_names import split_of_folders, split_of_name, splits_of_files
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import files_with, read_xml
@@ -63,18 +64,18 @@ def _add_image(found: DatasetBuilder, file: str, entry: ElementTree.Element, spl
         split=split_of_name(entry.get("subset") or ""),
         image_id=whole_id(entry.get("id")),
     )
-    image = _image(found.listing, file, entry.get("subset") or "", name) if name else None
-    annotated.words = split_of_file or split_of_folders(image or "")
+    image = _image(found.listing, file, entry.get("subset") or "", name) if name else Match()
+    annotated.words = split_of_file or split_of_folders(image.image or "")
     if not found.claim(image, name or "nothing", annotated):
         return
     for number, shape in enumerate(entry, 1):
         _add_shape(found, annotated, shape, f"{annotated.annotation}: {_tag(shape)} {number}")
 
 
-def _image(listing: Listing, file: str, subset: str, name: str) -> str | None:
+def _image(listing: Listing, file: str, subset: str, name: str) -> Match:
     """The image of an entry; a project keeps each subset's in a folder of its name, for tasks have names in common."""
-    inside = listing.locate(file, f"{subset}/{name}") if subset else None
-    return inside or listing.locate(file, name)
+    inside = listing.locate(file, f"{subset}/{name}") if subset else Match()
+    return inside if inside.image else listing.locate(file, name)
 
 
 def _add_shape(found: DatasetBuilder, annotated: Annotated, shape: ElementTree.Element, where: str) -> None:

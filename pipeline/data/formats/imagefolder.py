@@ -109,7 +109,7 @@ def _add_entry(found: DatasetBuilder, name: str, where: str, entry: dict[str, An
         return
     image = found.listing.locate(name, written)
     size = size_of(entry.get("height"), entry.get("width"))
-    words = split_of_file or split_of_folders(image or "")
+    words = split_of_file or split_of_folders(image.image or "")
     annotated = Annotated(where, size, words=words, image_id=whole_id(entry.get("image_id", entry.get("id"))))
     if not found.claim(image, written, annotated):
         return

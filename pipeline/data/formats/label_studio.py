@@ -28,6 +28,7 @@ from pipeline.data.parsing.box_builder import (
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.split_names import split_of_folders, splits_of_files
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import files_with, read_json
@@ -68,17 +69,18 @@ def _add_task(found: DatasetBuilder, file: str, number: int, task: dict[str, Any
     if results is None:
         return  # not annotated, or cancelled: its image is counted as such
     names = image_candidates(task)
-    image = next((found_image for name in names if (found_image := found.listing.locate(file, name))), None)
-    words = split_of_file or split_of_folders(image or "")
+    tried = [found.listing.locate(file, name) for name in names]
+    image = next((one for one in tried if one.image), next((one for one in tried if one.got != "none"), Match()))
+    words = split_of_file or split_of_folders(image.image or "")
     annotated = Annotated(where, words=words, image_id=whole_id(task.get("id")))
-    if not found.claim(image, names[0] if names else "nothing", annotated) or image is None:
+    if not found.claim(image, names[0] if names else "nothing", annotated) or image.image is None:
         return
     if count > 1:
         what = f"expected one annotation, got {count} that are not cancelled"
         found.findings.append(Finding("several-annotations", where, what, "the ground truth kept, else the first"))
     regions_found = list(regions(results))
     said = (size_of(*region.size) for region in regions_found)
-    annotated.size = found.own_size(image) or next(filter(any, said), (0, 0))
+    annotated.size = found.own_size(image.image) or next(filter(any, said), (0, 0))
     for region in regions_found:
         _add_region(found, annotated, region, f"{where}: region {region.number}")
 

@@ -13,11 +13,13 @@ from pipeline.data.parsing.box_builder import Point, enclosing, points_of, size_
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.image_match import match_files
 from pipeline.data.parsing.split_names import split_of_folders
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import files_with, read_json
 from yolox_core.data.records import DatasetRecords
 
+_USED = ("shapes", "imagePath", "imageHeight", "imageWidth")  # not imageData, which holds the image
 _KEYS = re.compile(rb'"(shapes|imagePath)"\s*:')
 # the fewest points of each kind that has an area; masks give two corners, rotation is X-AnyLabeling's turned rectangle
 _FEWEST = {"rectangle": 2, "polygon": 3, "circle": 2, "mask": 2, "oriented_rectangle": 4, "rotation": 4}
@@ -31,10 +33,14 @@ def annotation_files(listing: Listing) -> list[str]:
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All annotated images. An image without JSON is not annotated: it is left out, and counted."""
     found = DatasetBuilder(listing)
-    for name, document in read_json(listing, files, found.findings, "an object with a list `shapes`", _has_shapes):
-        image, called = _image(listing, name, document)
+    shape = "an object with a list `shapes`"
+    whole = read_json(listing, files, found.findings, shape, _has_shapes)
+    documents = {name: {key: document.get(key) for key in _USED} for name, document in whole}
+    images = match_files(listing, {name: _written(document) for name, document in documents.items()})
+    for name, document in documents.items():
         size = size_of(document.get("imageHeight"), document.get("imageWidth"))
-        annotated = Annotated(name, size, words=split_of_folders(name) or split_of_folders(image or ""))
+        image, called = images[name], _written(document) or f"{PurePosixPath(name).stem}.*"
+        annotated = Annotated(name, size, words=split_of_folders(name) or split_of_folders(image.image or ""))
         if found.claim(image, called, annotated):
             _add_shapes(found, annotated, document["shapes"])
     return found.records(), found.findings
@@ -44,13 +50,10 @@ def _has_shapes(document: object) -> bool:
     return isinstance(document, dict) and isinstance(document.get("shapes"), list)
 
 
-def _image(listing: Listing, name: str, document: dict[str, Any]) -> tuple[str | None, str]:
-    """The image by the JSON file's own name first, for `imagePath` often outlives a renaming; and what was sought."""
+def _written(document: dict[str, Any]) -> str:
+    """The image's name as the JSON has it."""
     written = document.get("imagePath")
-    path = written if isinstance(written, str) else ""
-    stem = PurePosixPath(name).stem
-    by_stem = listing.find_image_by_stem(stem, name, path)
-    return by_stem or (listing.locate(name, path) if path else None), f"{stem}.*" + (f" or {path}" if path else "")
+    return written if isinstance(written, str) else ""
 
 
 def _add_shapes(found: DatasetBuilder, annotated: Annotated, shapes: list[Any]) -> None:

@@ -18,6 +18,7 @@ from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder
 from pipeline.data.parsing.encodings import as_utf8
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.image_match import match_files
 from pipeline.data.parsing.split_names import split_of_folders, split_of_word
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import read_xml
@@ -41,12 +42,13 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     splits = _splits(listing, found.findings)
     parsed = [(name, root) for name in files if (root := read_xml(listing, name, found.findings)) is not None]
     named: set[str | None] = set()
+    images = match_files(listing, {name: _written(root) for name, root in parsed})
     for name, root in parsed:
-        image, called = _image(listing, name, root)
-        named.add(image)
-        words = split_of_folders(name) or split_of_folders(image or "")
-        annotated = Annotated(name, _size(root), splits.get(image or ""), 0, words=words)
-        if found.claim(image, called, annotated):
+        image = images[name]
+        named.add(image.image)
+        words = split_of_folders(name) or split_of_folders(image.image or "")
+        annotated = Annotated(name, _size(root), splits.get(image.image or ""), 0, words=words)
+        if found.claim(image, _called(name, root), annotated):
             _add_objects(found, annotated, root)
     classes = {_class(entry) for _, root in parsed for entry in root.iter("object")} - {""}
     return found.records(sorted(classes), "an XML file for it", named), found.findings
@@ -141,12 +143,16 @@ def _size(root: ElementTree.Element) -> tuple[int, int]:
     return said if any(said) else size_of(root.findtext("imagesize/nrows"), root.findtext("imagesize/ncols"))
 
 
-def _image(listing: Listing, name: str, root: ElementTree.Element) -> tuple[str | None, str]:
-    """The image by the XML's own name first, for `filename` often outlives a renaming; and what was sought."""
+def _written(root: ElementTree.Element) -> str:
+    """The image's name as the XML has it, with its folder, which tells apart images of one name."""
+    name, folder = ((root.findtext(key) or "").strip() for key in ("filename", "folder"))
+    return f"{folder}/{name}" if name and folder and "/" not in name else name
+
+
+def _called(name: str, root: ElementTree.Element) -> str:
+    """What was sought, for a message."""
     written = (root.findtext("filename") or "").strip()
-    stem = PurePosixPath(name).stem
-    image = listing.find_image_by_stem(stem, name, written) or (listing.find_image([written]) if written else None)
-    return image, f"{stem}.*" + (f" or {written}" if written else "")
+    return f"{written or PurePosixPath(name).stem + '.*'}"
 
 
 def _class(entry: ElementTree.Element) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.data.formats import yolo_ids, yolo_lines, yolo_names, yolo_splits
 from pipeline.data.formats.yolo_lines import Numbered, Row
+from pipeline.data.formats.yolo_pairs import data_images, label_candidates, label_files, pair, without_labels
 from pipeline.data.parsing import yaml_text
 from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.encodings import decoded, with_foreign_bytes
@@ -27,13 +28,8 @@ _MAX_CLASSES = 10_000  # a larger index is a mistake, not a class
 
 
 def annotation_files(listing: Listing) -> list[str]:
-    """The folder's label files: *.txt in a folder called labels, or called like an image beside them."""
-    beside = {str(PurePosixPath(image).with_suffix(".txt")) for image in listing.images}
-    found = [name for name in listing.ending(".txt") if "labels" in _folders(name) or name in beside]
-    doubtful = {name for name in found if yolo_names.is_names_file(name)}
-    if doubtful:  # labels/test.txt is a list, or of images/test.jpg
-        doubtful -= {label_path(image) for image in listing.images} - beside
-    return [name for name in found if name not in doubtful]
+    """The folder's label files, as yolo_pairs.py has it."""
+    return label_files(listing)
 
 
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
@@ -42,24 +38,24 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     descriptions = _descriptions(listing, findings)
     names = yolo_names.class_names(listing, descriptions)
     own = [(name, document) for name, document in descriptions[:1] if yolo_ids.KEY in document]
-    image_ids = yolo_ids.image_ids(*own[0], listing.images) if own else None
-    splits = yolo_splits.splits(listing, descriptions, files, own=bool(own), findings=findings)
+    listed = yolo_splits.listed(listing, descriptions, files, own=bool(own), findings=findings)
     lines = _lines(listing, files, names, descriptions, findings)
-    used: set[str] = set()
+    label_of, doubles = pair(listing, files, findings)
+    chosen = [image for image in data_images(listing, label_of, listed, findings) if image not in doubles]
+    splits = listed if own else yolo_splits.splits(chosen, listed, descriptions, findings)
+    image_ids = yolo_ids.image_ids(*own[0], chosen) if own else None
     images = []
-    for image in listing.images:
-        label_file = next((name for name in _label_candidates(image) if name in lines), "")
-        used.add(label_file)
+    for image in chosen:
+        label_file = label_of.get(image, "")
         record = _record(listing, image, label_file, lines.get(label_file, []), splits.get(image), findings)
         if record:
             images.append(replace(record, image_id=image_ids[image]) if image_ids else record)
-    bare = [record.file_name for record in images if not record.annotation]
-    if bare:
-        what = f"{len(bare)} images have no label file, {bare[0]} is one"
-        findings.append(Finding("image-without-labels", "the data set", what, "taken as background"))
+    findings += without_labels([record.file_name for record in images], label_of)
+    used = set(label_of.values())
     for name in files:
         if name not in used:
-            what = f"expected an image called {PurePosixPath(name).stem}.*, got none"
+            stem = PurePosixPath(name).stem
+            what = f"expected an image called {stem}.*, got {listing.locate(name, stem=stem).got}"
             findings.append(Finding("missing-image", name, what, f"its {len(lines[name])} boxes dropped"))
     categories = _categories(names, lines, findings)
     category_ids = yolo_ids.category_ids(own[0][1], len(categories)) if own else None
@@ -87,21 +83,7 @@ def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, 
 
 def label_path(image: str) -> str:
     """Where the labels of an image lie first of all."""
-    return _label_candidates(image)[0]
-
-
-def _folders(name: str) -> tuple[str, ...]:
-    return tuple(folder.lower() for folder in PurePosixPath(name).parts[:-1])
-
-
-def _label_candidates(image: str) -> list[str]:
-    """Where the labels of an image may lie: images/ -> labels/ (the last such folder), else beside it."""
-    path = PurePosixPath(image).with_suffix(".txt")
-    parts = list(path.parts)
-    for at in range(len(parts) - 2, -1, -1):
-        if parts[at].lower() == "images":
-            return [str(PurePosixPath(*parts[:at], "labels", *parts[at + 1 :])), str(path)]
-    return [str(path), f"labels/{path}", str(path.parent / "labels" / path.name)]
+    return label_candidates(image)[0]
 
 
 def _record(

@@ -22,7 +22,7 @@ from pipeline.data.parsing.split_names import (
     splits_of,
 )
 from pipeline.data.parsing.text import shown
-from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 
 _HEAD = 4096  # bytes
 _MOST_ENTRIES = 1000  # of one key
@@ -40,21 +40,30 @@ class _Entry:
     alone: bool = False  # no other entry names another place
 
 
-def splits(
+def listed(
     listing: Listing, descriptions: Descriptions, labels: Sequence[str], *, own: bool, findings: list[Finding]
-) -> Mapping[str, str | None]:
-    """The split of each image. `labels` are the folder's label files, `own` says that data.yaml is one of ours."""
+) -> dict[str, str]:
+    """The split of each image that data.yaml names, else a list. `own` says that data.yaml is one of ours.
+
+    `labels` are the folder's label files.
+    """
     found = _assigned(listing, _of_yaml(descriptions), findings)
-    if own:
-        return found
-    for entries in (_of_darknet(listing), _of_lists(listing, labels)):
-        found = found or _assigned(listing, entries, findings)
-    if found and not leaves_some_to_train(map(found.get, listing.images)):
+    if not own:
+        for entries in (_of_darknet(listing), _of_lists(listing, labels)):
+            found = found or _assigned(listing, entries, findings)
+    return found
+
+
+def splits(
+    images: Sequence[str], named: Mapping[str, str], descriptions: Descriptions, findings: list[Finding]
+) -> Mapping[str, str | None]:
+    """The split of each of the `images`, which are data, by what is `listed`, else by the names of folders."""
+    if named and not leaves_some_to_train(map(named.get, images)):
         what = "expected some images to train on, got all of them held out by what it says"
         file = descriptions[0][0] if descriptions else "the data set"
         findings.append(Finding("split-conflict", file, what, "no split made"))
         return {}
-    return splits_of({image: (found.get(image), split_of_folders(image)) for image in listing.images})
+    return splits_of({image: (named.get(image), split_of_folders(image)) for image in images})
 
 
 def _of_yaml(descriptions: Descriptions) -> list[_Entry]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pipeline.data.parsing.box_builder import whole_number
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.left_out import left_out
+from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.split_names import splits_of
 from pipeline.data.parsing.text import is_utf8, on_one_line
 from yolox_core.data.image_header import image_size
@@ -52,14 +54,17 @@ class DatasetBuilder:
     _turned: list[tuple[str, float]] = field(default_factory=list)
     _outlined: list[str] = field(default_factory=list)
 
-    def claim(self, image: str | None, called: str, new: Annotated) -> bool:
-        """Keep `new` as the annotation of `image`; False, with a finding, where that is missing or has one."""
-        if image is None or not self.listing.exists(image):
-            code, what = "missing-image", f"expected an image called like {called}, got none"
+    def claim(self, found: Match, called: str, new: Annotated) -> bool:
+        """Keep `new` as the annotation of the image found; False, with a finding, where that is missing or has one."""
+        image = found.image
+        if image is None:
+            code, what = "missing-image", f"expected an image called like {called}, got {found.got}"
         elif image in self.images:
             code, what = "duplicate-annotation", f"{image} has an annotation already, {self.images[image].annotation}"
         else:
             self.images[image] = new
+            if found.doubt:
+                self.findings.append(Finding("image-doubtful", new.annotation, found.doubt, f"{image} taken"))
             return True
         self.findings.append(Finding(code, new.annotation, what, "annotation left out"))
         return False
@@ -88,12 +93,9 @@ class DatasetBuilder:
     ) -> DatasetRecords:
         """The data set. Classes stand in the order of `names`, then by name.
 
-        A finding each of images that nobody annotated, which lack what is `wanted`, but for `known` ones.
+        Findings of images that nobody annotated, which lack what is `wanted`, but for `known` ones.
         """
-        for image in self.listing.images:
-            if image not in self.images and image not in known:
-                lost = f"expected {wanted}, got none"
-                self.findings.append(Finding("image-without-annotation", image, lost, "image left out"))
+        self.findings += left_out(self.listing, {*self.images, *known}, wanted)
         self._note_shapes()
         used = {name for annotated in self.images.values() for name, _, _ in annotated.objects}
         called = [name for name in [*names, *sorted(used)] if name != TO_IGNORE]

@@ -2,18 +2,18 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pipeline.data.parsing.encodings import decoded
-from pipeline.data.parsing.split_names import split_of_file, split_of_folders
+from pipeline.data.parsing.image_match import match
+from pipeline.data.parsing.matched_image import Match
+from pipeline.data.parsing.picture_names import UNREAD_SUFFIXES
 from pipeline.data.parsing.text import is_utf8
-from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
-
-_WORDS = 8  # of an annotation file's name, that may be called like a folder of images
 
 
 @dataclass(frozen=True)
@@ -90,36 +90,17 @@ class Listing:
         """
         names = [os.path.normpath(name.replace("\\", "/")) for name in candidates]
         for name in names:
-            if name in self._image_set:
+            if name in self.image_set:
                 return name
         for name in names:
-            alike = self._images_by_name.get(PurePosixPath(name).name.lower(), [])
+            alike = self.images_by_name.get(PurePosixPath(name).name.lower(), [])
             if len(alike) == 1:
                 return alike[0]
         return None
 
-    def locate(self, annotation_file: str, file_name: str) -> str | None:
-        """The image that `annotation_file` calls `file_name`: beside it, in images/, or in a split's folder."""
-        home = PurePosixPath(annotation_file).parent
-        bases = [home, home / "images", home.parent, home.parent / "images", PurePosixPath(), PurePosixPath("images")]
-        for word in PurePosixPath(annotation_file).stem.split("_")[:_WORDS]:
-            bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
-        image = self.find_image(str(base / file_name) for base in bases)
-        if image is None or not self.exists(image):
-            return None
-        # each split has a 0001.jpg of its own: what is not in its folder is missing, not another split's
-        own, there = split_of_file(annotation_file), split_of_folders(image)
-        return None if own and there and own != there else image
-
-    def find_image_by_stem(self, stem: str, near: str, written: str = "") -> str | None:
-        """The image called `stem` with any suffix; of several the nearest to the file `near`, then that `written`."""
-        alike = self._images_by_stem.get(stem.lower(), [])
-        base = PurePosixPath(written.replace("\\", "/")).name
-
-        def rank(name: str) -> tuple[int, bool, str]:
-            return _distance(name, near), PurePosixPath(name).name != base, name
-
-        return min(alike, key=rank, default=None)
+    def locate(self, annotation_file: str, file_name: str = "", stem: str = "") -> Match:
+        """The image that `annotation_file` calls `file_name`, else one of that `stem`, as image_match.py has it."""
+        return match(self, annotation_file, file_name, stem)
 
     def describe(self) -> str:
         """What lies here, for messages: `12 .jpg, 3 .txt`."""
@@ -127,22 +108,31 @@ class Listing:
         return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(6)) or "no file"
 
     @cached_property
-    def _image_set(self) -> frozenset[str]:
+    def image_set(self) -> frozenset[str]:
         return frozenset(self.images)
 
     @cached_property
-    def _images_by_name(self) -> dict[str, list[str]]:
-        found = defaultdict(list)
-        for name in self.images:
-            found[PurePosixPath(name).name.lower()].append(name)
-        return found
+    def images_by_name(self) -> dict[str, list[str]]:
+        """The images called so, in lower case, in any folder."""
+        return _grouped(self.images, lambda path: path.name)
 
     @cached_property
-    def _images_by_stem(self) -> dict[str, list[str]]:
-        found = defaultdict(list)
-        for name in self.images:
-            found[PurePosixPath(name).stem.lower()].append(name)
-        return found
+    def images_by_stem(self) -> dict[str, list[str]]:
+        """The images of a name without suffix, in lower case, in any folder."""
+        return _grouped(self.images, lambda path: path.stem)
+
+    @cached_property
+    def unread_pictures(self) -> dict[str, list[str]]:
+        """The pictures of kinds that are not read, by their names and by their stems, in lower case."""
+        names = self.ending(*UNREAD_SUFFIXES)
+        return {**_grouped(names, lambda path: path.stem), **_grouped(names, lambda path: path.name)}
+
+
+def _grouped(names: Iterable[str], key: Callable[[PurePosixPath], str]) -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for name in names:
+        found[key(PurePosixPath(name)).lower()].append(name)
+    return dict(found)
 
 
 def _walk(root: Path) -> Iterable[str]:
@@ -160,12 +150,3 @@ def _walk(root: Path) -> Iterable[str]:
 
 def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
-
-
-def _distance(one: str, other: str) -> int:
-    """Steps through the folders from one file to another."""
-    a, b = PurePosixPath(one).parts[:-1], PurePosixPath(other).parts[:-1]
-    shared = 0
-    while shared < min(len(a), len(b)) and a[shared] == b[shared]:
-        shared += 1
-    return len(a) + len(b) - 2 * shared

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from yolox_core.data.image_header import declared_size
 
 SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),  # a JPEG with further pictures behind it, as some cameras write
+    "JPEG": (".jpg", ".jpeg", ".jfif", ".jpe"),
+    "MPO": (".jpg", ".jpeg", ".jfif", ".jpe"),  # a JPEG with further pictures behind it, as some cameras write
     "PNG": (".png",),
-    "BMP": (".bmp",),
-    "DIB": (".bmp",),
+    "BMP": (".bmp", ".dib"),
+    "DIB": (".bmp", ".dib"),
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2",),
+    "AVIF": (".avif",),
 }
 ENORMOUS_PX = 50_000_000  # 150 MB decoded, in each loading process
 _ORIENTATION = 0x0112  # EXIF tag

@@ -20,7 +20,7 @@ from pipeline.data.parsing.text import reason
 from pipeline.data.sources.limits import Budget
 from pipeline.data.sources.safe_names import inner_name
 from yolox_core.atomic_files import write_text
-from yolox_core.data.image_io import IMAGE_SUFFIXES
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
 
 ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names", ".csv", ".tsv"})

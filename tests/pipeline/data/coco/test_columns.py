@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.data.coco import coco, columns, json_stream
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.coco.columns import columns_of, read_own
+from pipeline.data.parsing.matched_image import Match
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.structures import Objects
@@ -167,7 +168,7 @@ def test_where_a_file_system_has_no_maps(tmp_path: Path, monkeypatch: pytest.Mon
 def outcome(path: Path) -> object:
     """What reading a file of any maker gives, or how it is refused."""
     try:
-        categories, images, findings = coco.parse(coco.load(path), "a.json", lambda name: name)
+        categories, images, findings = coco.parse(coco.load(path), "a.json", Match)
     except InputError as refused:
         return str(refused).partition("got")[0]
     return told(DatasetRecords(path.parent, categories, images)), findings

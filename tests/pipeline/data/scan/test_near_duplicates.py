@@ -12,7 +12,8 @@ from pipeline.data.scan.duplicate_cache import pairs
 from pipeline.data.scan.near_duplicates import SIDE, SURE, Thumb, thumb
 from pipeline.data.synthetic.scenes import render
 from tests import needs
-from yolox_core.data.image_io import IMAGE_SUFFIXES, read_image
+from yolox_core.data.image_io import read_image
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 from yolox_core.structures import ImageArray
 
 # all that are copies in truth: found by these checks, then looked at

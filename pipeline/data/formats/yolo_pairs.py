@@ -1,0 +1,149 @@
+"""Which label file belongs to which image in a YOLO folder, and which pictures of the folder are its data.
+
+Labels lie in labels/ where images lie in images/, or beside them; names meet whatever their case.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from pipeline.data.formats import yolo_names
+from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.findings import Finding
+from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.left_out import aside, by_folder
+from pipeline.data.parsing.picture_names import kind_of_folder
+
+_FEWEST = 5  # numbers in a line of labels
+_HEAD = 4096  # characters that are read to tell labels from another text
+
+
+def label_files(listing: Listing) -> list[str]:
+    """*.txt in a folder called labels, or called like an image beside them, and what holds labels in such a folder."""
+    texts = listing.ending(".txt")
+    beside = {_beside(image) for image in listing.images}
+    called = {name for name in texts if "labels" in _folders(name) or name.lower() in beside}
+    # labels/test.txt is a list, or of images/test.jpg
+    matched = {path.lower() for image in listing.images for path in label_candidates(image)[:1]}
+    plain = {name for name in called if not yolo_names.is_names_file(name) or name.lower() in matched - beside}
+    unread = {_beside(picture) for pictures in listing.unread_pictures.values() for picture in pictures}
+    homes = {_folder(name) for name in plain}
+    doubtful = [
+        name for name in texts if name not in plain and (_folder(name) in homes or name.lower() in unread | beside)
+    ]
+    plain.update(name for name in doubtful if _holds_labels(listing, name))
+    return [name for name in texts if name in plain]
+
+
+def label_candidates(image: str) -> list[str]:
+    """Where the labels of an image may lie: images/ -> labels/ (the last such folder), else beside it."""
+    path = PurePosixPath(image).with_suffix(".txt")
+    parts = list(path.parts)
+    for at in range(len(parts) - 2, -1, -1):
+        if parts[at].lower() == "images":
+            return [str(PurePosixPath(*parts[:at], "labels", *parts[at + 1 :])), str(path)]
+    return [str(path), f"labels/{path}", str(path.parent / "labels" / path.name)]
+
+
+def pair(listing: Listing, files: Sequence[str], findings: list[Finding]) -> tuple[dict[str, str], set[str]]:
+    """The label file of each image that has one, and images that another one stands in for, which are left out."""
+    claims: defaultdict[str, list[tuple[tuple[int, bool], str]]] = defaultdict(list)
+    exact, of_lower = set(files), {name.lower(): name for name in reversed(files)}
+    for image in listing.images:
+        found = _label_of(image, exact, of_lower)
+        if found is not None:
+            rank, file = found
+            claims[file].append(((rank, kind_of_folder(_folder(image)) == "made"), image))
+    label_of: dict[str, str] = {}
+    doubles: set[str] = set()
+    for file, images in claims.items():
+        (_, chosen), *others = sorted(images)
+        label_of[chosen] = file
+        for _, other in others:
+            doubles.add(other)
+            what = f"expected one image, got {chosen} and {other}"
+            findings.append(Finding("image-doubtful", file, what, f"{other} left out"))
+    for file in files:
+        if file not in claims:
+            elsewhere = listing.locate(file, stem=PurePosixPath(file).stem)
+            if elsewhere.image is not None and not elsewhere.doubt:
+                label_of.setdefault(elsewhere.image, file)
+    return label_of, doubles - set(label_of)
+
+
+def _label_of(image: str, exact: Collection[str], of_lower: Mapping[str, str]) -> tuple[int, str] | None:
+    """(how far off the usual place, label file) of an image: in its own case before another."""
+    candidates = label_candidates(image)
+    for at, candidate in enumerate(candidates):
+        if candidate in exact:
+            return at, candidate
+    for at, candidate in enumerate(candidates):
+        if candidate.lower() in of_lower:
+            return at + len(candidates), of_lower[candidate.lower()]
+    return None
+
+
+def data_images(
+    listing: Listing, label_of: Mapping[str, str], listed: Collection[str], findings: list[Finding]
+) -> list[str]:
+    """The pictures that are data: where data.yaml lists images, or labels/ lies beside images/, no others.
+
+    A folder in which an image has labels is data as a whole. One finding for each folder that is left out.
+    """
+    labelled = {_folder(image) for image in label_of}
+    roots = {_root(file, "labels") for file in label_of.values()} - {None}
+
+    def is_data(image: str) -> bool:
+        folder = _folder(image)
+        if folder in labelled:
+            return True
+        if kind_of_folder(folder) == "made":
+            return False
+        return image in listed if listed else not roots or _root(image, "images") in roots
+
+    kept = {image for image in listing.images if is_data(image)}
+    others = [image for image in listing.images if image not in kept]
+    findings += [aside(folder, pictures) for folder, pictures in by_folder(others).items()]
+    return [image for image in listing.images if image in kept]
+
+
+def without_labels(images: Iterable[str], label_of: Mapping[str, str]) -> list[Finding]:
+    """One finding for each folder with images that have no label file, and so count as background."""
+    findings = []
+    for folder, inside in by_folder(list(images)).items():
+        bare = [image for image in inside if image not in label_of]
+        where = "the data set" if folder == "." else folder
+        if bare:
+            code = "image-without-labels" if len(bare) < len(inside) else "folder-without-labels"
+            what = f"{len(bare)} of {len(inside)} images have no label file, {bare[0]} is one"
+            findings.append(Finding(code, where, what, "taken as background"))
+    return findings
+
+
+def _root(name: str, folder: str) -> str | None:
+    """What lies above the last folder called so, in lower case; None where there is none."""
+    parts = _folders(name)
+    return "/".join(parts[: len(parts) - 1 - parts[::-1].index(folder)]) if folder in parts else None
+
+
+def _holds_labels(listing: Listing, name: str) -> bool:
+    """Whether each line, as far as it is read, begins like one of labels; a list of names or images does not."""
+    try:
+        with (listing.root / name).open(encoding="utf-8-sig", errors="replace") as file:
+            lines = [line.split() for line in file.read(_HEAD).split("\n")[:20]]
+    except OSError:
+        return False
+    lines = [words for words in lines if words]
+    return bool(lines) and all(len(words) >= _FEWEST and finite_numbers(words[:_FEWEST]) is not None for words in lines)
+
+
+def _beside(image: str) -> str:
+    return str(PurePosixPath(image).with_suffix(".txt")).lower()
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    return tuple(folder.lower() for folder in PurePosixPath(name).parts[:-1])
+
+
+def _folder(name: str) -> str:
+    return str(PurePosixPath(name).parent)
