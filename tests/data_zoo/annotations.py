@@ -343,3 +343,39 @@ def nearly_all_boxes_in_pixels(root: Path) -> None:
 def a_region_to_ignore(root: Path) -> None:
     boxes = voc_set(root)
     folders.voc_xml(root / "Annotations" / "a.xml", [*boxes["a"], ("__ignore__", 2, 2, 70, 11)])
+
+
+@kind("label-lines-unclear")
+def pose_lines_without_a_kpt_shape(root: Path) -> None:
+    yolo_set(root)
+    for name in "abcd":
+        folders.write(root / "labels" / f"{name}.txt", "0 0.5 0.5 0.4 0.4 0.4 0.4 0.6 0.6\n")
+
+
+@kind("boxes-with-confidence")
+def detections_for_labels(root: Path) -> None:
+    yolo_set(root)
+    for name in "abcd":
+        folders.write(root / "labels" / f"{name}.txt", "0 0.3 0.3 0.2 0.2 0.91\n1 0.7 0.6 0.2 0.4 0.5\n")
+
+
+@kind("split-names-nothing")
+def data_yaml_names_no_folder(root: Path) -> None:
+    yolo_set(root)
+    folders.write(root / "data.yaml", "names: [cat, dog]\ntrain: images\nval: ../valid/images\n")
+
+
+@kind("split-path-elsewhere")
+def data_yaml_of_another_machine(root: Path) -> None:
+    yolo_set(root)
+    folders.write(root / "data.yaml", "names: [cat, dog]\ntrain: /content/pets/images\n")
+
+
+@coco("category-ids-differ")
+def files_that_number_classes_apart(made: Coco) -> None:
+    made.write_split(4)
+    path = made.root / "instances_test.json"
+    text = json.dumps(
+        json.loads(path.read_text()) | {"categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]}
+    )
+    path.write_text(text)
