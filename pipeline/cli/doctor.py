@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.config.paths import PARAMS
 from pipeline.config.settings import DataSettings, load_settings
@@ -71,9 +72,8 @@ def examine(
     findings, counts = found.findings, found.summary
     print_findings(findings, None, "")
     _print_table(findings)
-    boxes = ", ".join(f"{on_one_line(name)} {count}" for name, count in counts["boxes_per_class"].items())
     print(
-        f"{read.shown}: {counts['images']} usable images, {counts['boxes']} usable boxes ({boxes}); "
+        f"{read.shown}: {counts['images']} usable images, {counts['boxes']} usable boxes{_by_class(counts)}; "
         f"{len(findings)} findings; {_split(counts['images_per_split'])}"
     )
     if outputs.json is not None:
@@ -104,6 +104,13 @@ def _check_outputs(outputs: Outputs, places: Sequence[Path]) -> None:
             raise InputError(
                 f"{option} {named[option]}: expected a new file, got one of the data set. Name another, or remove it."
             )
+
+
+def _by_class(counts: dict[str, Any]) -> str:
+    """Boxes of the classes that have any: ` (cat 2, dog 1)`."""
+    boxes = counts["boxes_per_class"].items()
+    found = ", ".join(f"{on_one_line(name)} {count}" for name, count in boxes if count)
+    return f" ({found})" if found else ""
 
 
 def _print_table(findings: Sequence[Finding]) -> None:

@@ -167,6 +167,14 @@ def test_the_names_of_roboflows_darknet(tmp_path: Path) -> None:
     assert read_dataset(folder)[0].class_names == ("rook", "pawn") and doctor(folder).boxes == {"pawn": 3}
 
 
+def test_lists_of_names_that_differ_are_reported(tmp_path: Path) -> None:
+    folder = copied("darknet_labels_of_roboflow", tmp_path)
+    assert "class-names-differ" not in doctor(folder).codes
+    folders.write(folder / "valid" / "_darknet.labels", "pawn\nrook\n")
+    said = doctor(folder)
+    assert said.codes["class-names-differ"] == 1 and "valid/_darknet.labels: expected the names of test/" in said.lines
+
+
 def test_a_region_to_ignore_is_no_class(tmp_path: Path) -> None:
     folder = copied("labelme_ignore_label", tmp_path)
     said = doctor(folder)
@@ -308,6 +316,7 @@ def test_what_some_entries_have_in_common_stays_a_finding_each(tmp_path: Path) -
 def test_unused_classes_are_one_line(tmp_path: Path) -> None:
     said = doctor(copied("every_unused_class_a_line", tmp_path))
     assert said.codes["class-unused"] == 1 and "59 of 60 classes: kind0, kind1" in said.lines
+    assert "1 usable boxes (kind7 1);" in said.lines
 
 
 def test_copies_that_differ_say_in_which_boxes(tmp_path: Path) -> None:

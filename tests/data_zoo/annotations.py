@@ -379,3 +379,11 @@ def files_that_number_classes_apart(made: Coco) -> None:
         json.loads(path.read_text()) | {"categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]}
     )
     path.write_text(text)
+
+
+@kind("class-names-differ")
+def two_lists_of_names(root: Path) -> None:
+    yolo_set(root)
+    (root / "data.yaml").unlink()
+    folders.write(root / "classes.txt", "cat\ndog\n")
+    folders.write(root / "labels" / "classes.txt", "dog\ncat\n")

@@ -37,6 +37,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     findings: list[Finding] = []
     descriptions = _descriptions(listing, findings)
     names = yolo_names.class_names(listing, descriptions)
+    findings += yolo_names.differing(listing, descriptions)
     own = [(name, document) for name, document in descriptions[:1] if yolo_ids.KEY in document]
     listed = yolo_splits.listed(listing, descriptions, files, own=bool(own), findings=findings)
     lines = _lines(listing, files, names, descriptions, findings)

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.text import first_double, is_utf8, shown
 from yolox_core.data.records import LARGEST_ID
@@ -24,10 +25,27 @@ def class_names(listing: Listing, descriptions: Descriptions) -> tuple[str, ...]
     """The names in the order of class indices; None where no file holds them; InputError where one is double."""
     for name, document in descriptions:
         return _unique(_from_yaml(document["names"], f"{listing.shown(name)}: names"), name)
-    for name in nearest_first([n for n in listing.files if _holds_names(n)]):
-        lines = listing.read_text(name).splitlines()
-        return _unique(tuple(line.strip() for line in lines if line.strip()), name)
+    for name in _names_files(listing):
+        return _unique(_from_lines(listing, name), name)
     return None
+
+
+def differing(listing: Listing, descriptions: Descriptions) -> list[Finding]:
+    """A finding where a list of names that is called like the one that counts holds others: of two exports, perhaps."""
+    files = [] if descriptions else _names_files(listing)
+    alike = [name for name in files[1:] if PurePosixPath(name).name == PurePosixPath(files[0]).name]
+    other = next((name for name in alike if _from_lines(listing, name) != _from_lines(listing, files[0])), None)
+    if other is None:
+        return []
+    return [Finding("class-names-differ", other, f"expected the names of {files[0]}, got others", f"{files[0]} counts")]
+
+
+def _names_files(listing: Listing) -> list[str]:
+    return nearest_first([name for name in listing.files if _holds_names(name)])
+
+
+def _from_lines(listing: Listing, name: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in listing.read_text(name).splitlines() if line.strip())
 
 
 def _holds_names(name: str) -> bool:

@@ -30,6 +30,8 @@ def check_encoding(name: str | None, where: str) -> None:
 
 def marked(data: bytes) -> str | None:
     """The encoding that the first bytes of a file say; None where they say nothing."""
+    if data[:2].isascii() and 0 not in data[:2]:  # as nearly all files begin
+        return None
     by_mark = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
     if by_mark is None and len(data) > 3 and data[0] != data[1] and 0 in data[:2]:  # as XML's and JSON's rules tell it
         return "utf-16-be" if data[0] == 0 else "utf-16-le"

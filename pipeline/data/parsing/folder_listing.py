@@ -42,7 +42,7 @@ class Listing:
     def shown(self, name: str = "") -> str:
         """The folder, or a file of it, for messages."""
         root = self.called or str(self.root)
-        return f"{root}/{name}" if name else root
+        return f"{root.rstrip('/')}/{name}" if name else root
 
     @cached_property
     def images(self) -> tuple[str, ...]:
