@@ -23,26 +23,31 @@ def label_files(listing: Listing) -> list[str]:
     texts = listing.ending(".txt")
     beside = {_beside(image) for image in listing.images}
     called = {name for name in texts if "labels" in _folders(name) or name.lower() in beside}
-    # labels/test.txt is a list, or of images/test.jpg
-    matched = {path.lower() for image in listing.images for path in label_candidates(image)[:1]}
-    plain = {name for name in called if not yolo_names.is_names_file(name) or name.lower() in matched - beside}
-    unread = {_beside(picture) for pictures in listing.unread_pictures.values() for picture in pictures}
+    plain = {name for name in called if not yolo_names.is_names_file(name)}
+    if len(plain) < len(called):  # labels/test.txt is a list, or of images/test.jpg
+        matched = {label_candidates(image)[0].lower() for image in listing.images} - beside
+        plain |= {name for name in called if name.lower() in matched}
+    beside.update(_beside(picture) for pictures in listing.unread_pictures.values() for picture in pictures)
     homes = {_folder(name) for name in plain}
-    doubtful = [
-        name for name in texts if name not in plain and (_folder(name) in homes or name.lower() in unread | beside)
-    ]
+    doubtful = [name for name in texts if name not in plain and (_folder(name) in homes or name.lower() in beside)]
     plain.update(name for name in doubtful if _holds_labels(listing, name))
     return [name for name in texts if name in plain]
 
 
 def label_candidates(image: str) -> list[str]:
     """Where the labels of an image may lie: images/ -> labels/ (the last such folder), else beside it."""
-    path = PurePosixPath(image).with_suffix(".txt")
-    parts = list(path.parts)
-    for at in range(len(parts) - 2, -1, -1):
+    path = _as_text(image)
+    folder, _, name = path.rpartition("/")
+    parts = folder.split("/")
+    for at in range(len(parts) - 1, -1, -1):
         if parts[at].lower() == "images":
-            return [str(PurePosixPath(*parts[:at], "labels", *parts[at + 1 :])), str(path)]
-    return [str(path), f"labels/{path}", str(path.parent / "labels" / path.name)]
+            return ["/".join([*parts[:at], "labels", *parts[at + 1 :], name]), path]
+    return [path, f"labels/{path}", f"{folder}/labels/{name}" if folder else f"labels/{name}"]
+
+
+def _as_text(image: str) -> str:
+    """The image's name with the suffix of a label file."""
+    return image[: len(image) - len(PurePosixPath(image).suffix)] + ".txt"
 
 
 def pair(listing: Listing, files: Sequence[str], findings: list[Finding]) -> tuple[dict[str, str], set[str]]:
@@ -138,12 +143,12 @@ def _holds_labels(listing: Listing, name: str) -> bool:
 
 
 def _beside(image: str) -> str:
-    return str(PurePosixPath(image).with_suffix(".txt")).lower()
+    return _as_text(image).lower()
 
 
 def _folders(name: str) -> tuple[str, ...]:
-    return tuple(folder.lower() for folder in PurePosixPath(name).parts[:-1])
+    return tuple(name.lower().split("/")[:-1])
 
 
 def _folder(name: str) -> str:
-    return str(PurePosixPath(name).parent)
+    return name.rpartition("/")[0] or "."

@@ -7,7 +7,7 @@ nearer one. Only names of the walk are answered, so no annotation can reach a fi
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -51,7 +51,7 @@ def match(listing: Images, near: str, written: str = "", stem: str = "") -> Matc
     if found.image is None and found.got == "none":
         return Match(got=_instead(listing, written, stem))
     if found.image is not None and not stem and _has_other_suffix(found.image, written):
-        return replace(found, doubt=f"expected an image called {_shown(written)}, got {found.image}")
+        return replace(found, doubt=f"expected an image called {_name(written)}, got {found.image}")
     return found
 
 
@@ -84,13 +84,10 @@ class _Search:
 
     def exact(self) -> str | None:
         """The image at the written path, from the annotation's folder or one where images lie; copies of it last."""
-        home = PurePosixPath(self.near).parent
-        bases = [home, home / "images", home.parent, home.parent / "images", PurePosixPath(), PurePosixPath("images")]
-        for word in PurePosixPath(self.near).stem.split("_")[:_WORDS]:
-            bases += [PurePosixPath(word), PurePosixPath("images") / word, PurePosixPath(word) / "images"]
         copy = None
-        for base in bases:
-            path = os.path.normpath(f"{base}/{self.written}")
+        for base in self._bases():
+            path = f"{base}/{self.written}" if base else self.written
+            path = os.path.normpath(path) if self.written.startswith("..") else path
             if path in self.listing.image_set and self.can_be(path):
                 if not _is_copy(path):
                     return path
@@ -98,6 +95,16 @@ class _Search:
         # a bare name is no path: there may be the image itself elsewhere
         is_only = len(self.listing.images_by_name.get(_base(self.written), ())) == 1
         return copy if "/" in self.written or is_only else None
+
+    def _bases(self) -> Iterator[str]:
+        """The folders from which a path may be meant, the likeliest first."""
+        home = _folder(self.near)
+        for folder in (home, _folder(home)):
+            yield folder
+            yield f"{folder}/images" if folder else "images"
+        yield from ("", "images")
+        for word in PurePosixPath(self.near).stem.split("_")[:_WORDS]:
+            yield from (word, f"images/{word}", f"{word}/images")
 
     def best(self, names: Sequence[str], by_name: bool) -> Match:
         """The one that is meant among images of one name or stem.
@@ -127,7 +134,7 @@ class _Search:
 
     def _rank(self, image: str) -> tuple[int, bool, int, bool, bool]:
         """The lower the surer: how much of the written path agrees, what lies there, how near, in which case."""
-        is_other_case = PurePosixPath(image).name != PurePosixPath(self.written).name
+        is_other_case = _name(image) != _name(self.written)
         shared = _shared_tail(_folder(image), _folder(self.written))
         is_elsewhere = kind_of_folder(_folder(image)) != "images"
         return -shared, _is_copy(image), _distance(image, self.near), is_elsewhere, is_other_case
@@ -138,17 +145,13 @@ def _is_copy(image: str) -> bool:
 
 
 def _has_other_suffix(image: str, written: str) -> bool:
-    return _stem(written) != _base(written) and PurePosixPath(image).name.lower() != _base(written)
+    return _stem(written) != _base(written) and _base(image) != _base(written)
 
 
 def _stem(written: str) -> str:
     """The written name without a picture's suffix; some are written without one, and hold a dot."""
     base = _base(written)
     return PurePosixPath(base).stem if PurePosixPath(base).suffix in PICTURE_SUFFIXES else base
-
-
-def _shown(written: str) -> str:
-    return PurePosixPath(written).name
 
 
 def _instead(listing: Images, written: str, stem: str) -> str:
@@ -159,7 +162,11 @@ def _instead(listing: Images, written: str, stem: str) -> str:
 
 
 def _base(name: str) -> str:
-    return PurePosixPath(name).name.lower()
+    return _name(name).lower()
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _folder(name: str) -> str:
@@ -178,7 +185,7 @@ def _shared_tail(one: str, other: str) -> int:
 
 def _distance(one: str, other: str) -> int:
     """Steps through the folders from one file to another."""
-    a, b = PurePosixPath(one).parts[:-1], PurePosixPath(other).parts[:-1]
+    a, b = one.split("/")[:-1], other.split("/")[:-1]
     shared = 0
     while shared < min(len(a), len(b)) and a[shared] == b[shared]:
         shared += 1

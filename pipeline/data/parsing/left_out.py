@@ -48,7 +48,7 @@ def _one(image: str, wanted: str) -> Finding:
 
 
 def _folder(image: str) -> str:
-    return str(PurePosixPath(image).parent)
+    return image.rpartition("/")[0] or "."
 
 
 def _base(image: str) -> str:
