@@ -149,7 +149,10 @@ CATALOG: dict[str, Check] = {
         "warning", "Classes have numbers and no names.", "Add data.yaml or classes.txt.", Fix.APPLIED
     ),
     "class-names-differ": Check(
-        "warning", "Two lists of class names differ; the outermost counts.", "Keep the right one.", Fix.APPLIED
+        "warning",
+        "Two lists of class names differ; the outermost counts, or each for its own folder.",
+        "Keep the right one.",
+        Fix.APPLIED,
     ),
     "unknown-name-in-list": Check(
         "warning", "A list of a split names images that are not there.", "Mend the list.", Fix.APPLIED

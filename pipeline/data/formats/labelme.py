@@ -23,6 +23,7 @@ _USED = ("shapes", "imagePath", "imageHeight", "imageWidth")  # not imageData, w
 _KEYS = re.compile(rb'"(shapes|imagePath)"\s*:')
 # the fewest points of each kind that has an area; masks give two corners, rotation is X-AnyLabeling's turned rectangle
 _FEWEST = {"rectangle": 2, "polygon": 3, "circle": 2, "mask": 2, "oriented_rectangle": 4, "rotation": 4}
+_TURNED = ("oriented_rectangle", "rotation")
 
 
 def annotation_files(listing: Listing) -> list[str]:
@@ -75,9 +76,17 @@ def _add_shapes(found: DatasetBuilder, annotated: Annotated, shapes: list[Any]) 
             continue
         group = shape.get("group_id")
         is_part = kind == "polygon" and isinstance(group, (int, str))
+        if kind in _TURNED and (degrees := _degrees(points)):
+            found.note_turned(where, degrees)
         outlines.setdefault((label, str(group) if is_part else number), []).extend(_outline(kind, points))
     for (label, _), points in outlines.items():
         annotated.add(label, enclosing(points))
+
+
+def _degrees(points: list[Point]) -> float:
+    """How far a box of four corners is turned, from 0 below 90."""
+    (x1, y1), (x2, y2) = points[:2]
+    return round(math.degrees(math.atan2(y2 - y1, x2 - x1)), 1) % 90
 
 
 def _outline(kind: str, points: list[Point]) -> list[Point]:

@@ -36,11 +36,11 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     """All images, with the objects of those that have a label file."""
     findings: list[Finding] = []
     descriptions = _descriptions(listing, findings)
-    names = yolo_names.class_names(listing, descriptions)
-    findings += yolo_names.differing(listing, descriptions)
+    named = yolo_names.class_names(listing, descriptions, findings)
+    names = named.all if named else None
     own = [(name, document) for name, document in descriptions[:1] if yolo_ids.KEY in document]
     listed = yolo_splits.listed(listing, descriptions, files, own=bool(own), findings=findings)
-    lines = _lines(listing, files, names, descriptions, findings)
+    lines = _lines(listing, files, named, descriptions, findings)
     label_of, doubles = pair(listing, files, findings)
     chosen = [image for image in data_images(listing, label_of, listed, findings) if image not in doubles]
     splits = listed if own else yolo_splits.splits(chosen, listed, descriptions, findings)
@@ -108,13 +108,16 @@ def _record(
 def _lines(
     listing: Listing,
     files: list[str],
-    names: tuple[str, ...] | None,
+    named: yolo_names.Names | None,
     descriptions: yolo_names.Descriptions,
     findings: list[Finding],
 ) -> dict[str, list[Row]]:
     """The objects of every label file. What their lines are is decided when all of them are known."""
     broken: dict[str, list[tuple[int, str, str]]] = {name: [] for name in files}  # line, code, what
-    numbered = {name: _numbered(listing, name, names, broken[name], findings) for name in files}
+    numbered = {}
+    for name in files:
+        names = named.of(name) if named else None
+        numbered[name] = _numbered(listing, name, names, broken[name], findings)
     kpt_shape = next((shape for _, document in descriptions if (shape := yolo_lines.key_points(document))), None)
     reading, told = yolo_lines.reading_of(numbered, kpt_shape, described=bool(descriptions))
     findings += told
@@ -127,10 +130,17 @@ def _lines(
                 broken[name].append((number, "box-not-numbers", problem))
             else:
                 good.append(reading.row(numbers))
-        rows[name] = good
+        rows[name] = _in_one_order(named, name, good) if named and named.own else good
         for number, code, what in sorted(broken[name]):
             findings.append(Finding(code, f"{name}: line {number}", what, "box dropped"))
     return rows
+
+
+def _in_one_order(named: yolo_names.Names, name: str, rows: list[Row]) -> list[Row]:
+    """The objects by the indices that the whole set has for the names of their folder."""
+    index = {label: at for at, label in enumerate(named.all)}
+    own = named.of(name)
+    return [(box, index[own[label]], ignore) for box, label, ignore in rows]
 
 
 def _numbered(

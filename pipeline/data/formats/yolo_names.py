@@ -1,6 +1,7 @@
 """What the files around YOLO labels say of the names of the classes. Splits: yolo_splits.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,23 +22,56 @@ def is_names_file(name: str) -> bool:
     return base in _NOT_LABELS or base.startswith("readme")
 
 
-def class_names(listing: Listing, descriptions: Descriptions) -> tuple[str, ...] | None:
-    """The names in the order of class indices; None where no file holds them; InputError where one is double."""
-    for name, document in descriptions:
+@dataclass(frozen=True)
+class Names:
+    """The names of the classes, in one order for the whole set."""
+
+    all: tuple[str, ...]
+    own: Mapping[str, tuple[str, ...]]  # folder -> the names in its own order; empty where one order counts for all
+
+    def of(self, file: str) -> tuple[str, ...]:
+        """The names by the class indices of a label file."""
+        inner = (self.own[str(folder)] for folder in PurePosixPath(file).parents if str(folder) in self.own)
+        return next(inner, self.all)
+
+
+def class_names(listing: Listing, descriptions: Descriptions, findings: list[Finding]) -> Names | None:
+    """The names of the outermost file; None where no file holds them; InputError where one is double.
+
+    Where folders beside each other have files that differ, each counts for its own, and they are joined by name.
+    """
+    files = [name for name, _ in descriptions] or _names_files(listing)
+    if not files:
+        return None
+    document_of = dict(descriptions)
+    beside = [name for name in files if name.count("/") == files[0].count("/")]
+    first_of = {str(PurePosixPath(name).parent): name for name in reversed(beside)}
+    own = {folder: _names_in(listing, name, document_of.get(name)) for folder, name in first_of.items()}
+    inner = [] if descriptions else [name for name in files if name not in beside]
+    findings += _differing(listing, {name: own[folder] for folder, name in first_of.items()}, inner)
+    names = own[str(PurePosixPath(files[0]).parent)]
+    if len(set(own.values())) == 1:
+        return Names(names, {})
+    others = (name for folder in sorted(own) for name in own[folder])
+    return Names(tuple(dict.fromkeys([*names, *others])), own)
+
+
+def _names_in(listing: Listing, name: str, document: dict[str, Any] | None) -> tuple[str, ...]:
+    if document is not None:
         return _unique(_from_yaml(document["names"], f"{listing.shown(name)}: names"), name)
-    for name in _names_files(listing):
-        return _unique(_from_lines(listing, name), name)
-    return None
+    return _unique(_from_lines(listing, name), name)
 
 
-def differing(listing: Listing, descriptions: Descriptions) -> list[Finding]:
-    """A finding where a list of names that is called like the one that counts holds others: of two exports, perhaps."""
-    files = [] if descriptions else _names_files(listing)
-    alike = [name for name in files[1:] if PurePosixPath(name).name == PurePosixPath(files[0]).name]
-    other = next((name for name in alike if _from_lines(listing, name) != _from_lines(listing, files[0])), None)
-    if other is None:
-        return []
-    return [Finding("class-names-differ", other, f"expected the names of {files[0]}, got others", f"{files[0]} counts")]
+def _differing(listing: Listing, beside: Mapping[str, tuple[str, ...]], inner: Sequence[str]) -> list[Finding]:
+    """A finding where files of names differ: of two folders, or of two exports where one lies deeper."""
+    first = nearest_first(list(beside))[0]
+    what = f"expected the names of {first}, got others"
+    other = next((name for name in sorted(beside) if beside[name] != beside[first]), None)
+    if other is not None:
+        return [Finding("class-names-differ", other, what, "each counts for its own folder, joined by name")]
+    alike = (name for name in inner if PurePosixPath(name).name == PurePosixPath(first).name)
+    other = next((name for name in alike if _from_lines(listing, name) != beside[first]), None)
+    return [] if other is None else [Finding("class-names-differ", other, what, f"{first} counts")]
 
 
 def _names_files(listing: Listing) -> list[str]:

@@ -26,6 +26,8 @@ from yolox_core.errors import InputError
 
 LARGEST_GROUP = 20  # pictures that fall as one; of a fixed camera all are alike
 LARGEST_SHARE = 0.05  # of the images, in one group
+_BY_SHARES = "Add images, or change data.split.test and data.split.val."
+_BY_ITSELF = "The data set's own split says so: add images, or set data.split.honour to false to split it anew."
 FEWEST = 3  # images of a class that is to stand on every side
 
 
@@ -45,7 +47,7 @@ def split(
     keys = _keys(records, digests, alike)
     brought = _brought(records) if honour else None
     sides = _by_content(records, keys, val, test, seed) if brought is None else _honoured(brought, keys, val, seed)
-    return _chosen(sides, digests)
+    return _chosen(sides, digests, _BY_SHARES if brought is None else _BY_ITSELF)
 
 
 def split_fold(
@@ -83,7 +85,7 @@ def _keys(records: DatasetRecords, digests: Sequence[str], alike: Sequence[Seque
     return [first.get(digest, digest) for digest in digests]
 
 
-def _chosen(sides: list[str], digests: Sequence[str]) -> dict[str, list[int]]:
+def _chosen(sides: list[str], digests: Sequence[str], advice: str = _BY_SHARES) -> dict[str, list[int]]:
     """Indices by side, of images that are copies of each other only those on the side held out furthest."""
     furthest = _furthest(sides, digests)
     chosen: dict[str, list[int]] = {name: [] for name in SPLITS}
@@ -94,7 +96,7 @@ def _chosen(sides: list[str], digests: Sequence[str]) -> dict[str, list[int]]:
         if not chosen[name]:
             raise InputError(
                 f"data.split: expected at least one {name} image, got none of {len(digests)} images "
-                f"({len(set(digests))} different). Add images, or change data.split.test and data.split.val."
+                f"({len(set(digests))} different). {advice}"
             )
     return chosen
 

@@ -111,6 +111,11 @@ def test_one_image_or_copies_of_one_are_refused() -> None:
             divide([None] * len(content), content)
 
 
+def test_a_brought_split_that_leaves_nothing_to_train_is_refused_with_what_helps() -> None:
+    with pytest.raises(InputError, match=r"at least one train image.*set data\.split\.honour to false"):
+        divide(["test"] * 4, digests(*range(4)))
+
+
 def test_no_test_share_is_refused() -> None:
     with pytest.raises(InputError, match="expected at least one test image"):
         divide([None] * 50, digests(*range(50)), test=0.0)
