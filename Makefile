@@ -17,6 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = true
 export RAY_USAGE_STATS_ENABLED = 0
 export NO_ALBUMENTATIONS_UPDATE = 1
+export ORT_DISABLE_TELEMETRY = 1
 # uv takes the Python that is here, it fetches none.
 export UV_PYTHON_DOWNLOADS = never
 export DATA

@@ -16,6 +16,7 @@ os.environ.update(
         "DO_NOT_TRACK": "true",
         "RAY_USAGE_STATS_ENABLED": "0",
         "NO_ALBUMENTATIONS_UPDATE": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
 )
 # OpenMP's threads spin while they wait for each other. Where other processes want the cores, too, that took 30 times

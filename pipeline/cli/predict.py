@@ -88,6 +88,7 @@ def predict(request: Request) -> int:
 def _predictor(request: Request, expected: int | None) -> Predictor:
     """The model, in its fastest runtime where nobody names one and there are `expected` images to gain from it."""
     path = locate(request.model)
+    request.outputs.check_model(path)
     if request.runtime in (None, AUTO) and (expected is None or expected >= WORTH_MEASURING):
         measure_exported(path)
     return Predictor.load(path, runtime=request.runtime)

@@ -47,6 +47,14 @@ class Outputs:
                 folder_outputs.check_new(option, path)
                 folder_outputs.check_stems(option, sources)
 
+    def check_model(self, model: Path) -> None:
+        """InputError where one would write on the model: a file, or a folder with all that lies in it."""
+        place = model.resolve()
+        for name, path in self._asked():
+            if place == path.resolve() or place in path.resolve().parents:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} {path}: expected a place apart from the model, got one in it.")
+
     @contextmanager
     def opened(self, spec: DetectorSpec) -> Iterator[list[Output]]:
         """All that were asked for, ready to take what is seen."""

@@ -65,8 +65,10 @@ def _damage(place: Path) -> str | None:
     try:
         expected = json.loads((place / DIGESTS).read_text(encoding="utf-8"))
         found = folder_digests(place / RELEASED)
-    except (OSError, ValueError) as unreadable:
+    except (OSError, ValueError, RecursionError) as unreadable:
         return f"expected a model as it was fetched, got: {unreadable}"
+    if not isinstance(expected, dict):
+        return f"expected the digests of a model in {DIGESTS}, got something else"
     if found == expected:
         return None
     changed = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))

@@ -145,7 +145,17 @@ def connect(uri: str, *, advice: str = "") -> "MlflowClient":
             return client
         except refusals as refused:
             reason = str(refused).splitlines()[0] if str(refused) else type(refused).__name__
+            password = _password(uri)
+            reason = reason.replace(f":{password}@", ":***@") if password else reason
     raise InputError(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
+
+
+def _password(uri: str) -> str | None:
+    """As it stands in the address; another program's error may show the address whole."""
+    try:
+        return urlsplit(uri).password
+    except ValueError:
+        return None
 
 
 def _database_errors() -> tuple[type[Exception], ...]:

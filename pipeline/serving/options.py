@@ -1,7 +1,6 @@
 """How a model is served: what `yolox serve` and a Kubernetes RayService (infra/kuberay) may say."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from yolox_core.errors import InputError, nearest
 
 SHUTDOWN_TIMEOUT_S = 30  # for requests under way when a process is told to stop
 TOKEN = "YOLOX_SERVE_TOKEN"  # environment: what clients must send; secrets are no options, these are shown
+LARGEST = 1e9  # of any limit: more is no limit, and overflows where OpenCV counts pixels
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,10 @@ class Options:
                 raise InputError(f"--{name}: expected a whole number of at least {lowest}, got {value!r}.")
         for name in ("watch_s", "max_mib", "max_megapixels"):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
-                raise InputError(f"--{name.replace('_', '-')}: expected a number above 0, got {value!r}.")
+            if not (isinstance(value, (int, float)) and 0 < value < LARGEST):
+                raise InputError(
+                    f"--{name.replace('_', '-')}: expected a number above 0 and below {LARGEST:g}, got {value!r}."
+                )
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> "Options":

@@ -23,7 +23,7 @@ from pipeline.serving.options import TOKEN, Options
 from yolox_core.config import RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.inference.processor import cores
-from yolox_core.inference.runtime import TITLES, require
+from yolox_core.inference.runtime import TITLES, importing
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def serve(options: Options, at: Placement) -> None:
         raise InputError("--model: expected a model, got nothing.")
     if not _is_loopback(at.host) and not os.environ.get(TOKEN):
         print(f"warning: {at.host}: anybody who reaches this port may use the model. Set {TOKEN}.", file=sys.stderr)
+    if not os.environ.get(TOKEN, "").isascii():
+        raise InputError(f"{TOKEN}: expected ASCII characters, which every client sends alike, got others.")
     options = replace(options, require_token=bool(os.environ.get(TOKEN)))
     if not options.model.startswith(PREFIX):
         options = replace(options, model=str(user_path(options.model).resolve()))
@@ -145,8 +147,8 @@ def _check_processors(options: Options, at: Placement) -> None:
             f"{' '.join(filter(None, given))}: expected at most {cores()} cores together, got {asked}. Ask for fewer."
         )
     if options.device == "cuda":
-        require("torch", Path(options.model))
-        import torch
+        with importing("torch", Path(options.model)):
+            import torch
 
         gpus = torch.cuda.device_count()
         if at.replicas > gpus:

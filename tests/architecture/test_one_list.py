@@ -64,6 +64,7 @@ LISTS = {
                 "pipeline.serving.pyfunc_model": RUNTIME,
                 "yolox_core.config": RUNTIME,
                 "yolox_core.export.model_cost": RUNTIME,
+                "yolox_core.export.quantize": RUNTIME,
                 "yolox_core.inference.onnx_runtime": RUNTIME,
                 "yolox_core.inference.runtime": RUNTIME,
             },

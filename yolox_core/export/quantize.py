@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from yolox_core.atomic_files import write_bytes
 from yolox_core.data.geometry import letterbox, network_input
+from yolox_core.inference.runtime import importing
 from yolox_core.structures import FloatArray, ImageArray
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def quantize(onnx_file: Path, target: Path, images: Iterable[ImageArray], *, for
     import tempfile
 
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+    with importing("onnx", onnx_file):
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     proto = onnx.load(onnx_file)
     size = tuple(side.dim_value for side in proto.graph.input[0].type.tensor_type.shape.dim[2:])

@@ -28,7 +28,7 @@ def fastest(onnx: Path) -> RuntimeName | None:
     """What was measured to be the fastest for the ONNX file on this processor; None where nothing was."""
     try:
         found = json.loads(_place(onnx).read_text(encoding="utf-8"))["fastest"]
-    except (OSError, ValueError, KeyError, TypeError):  # not measured, or a damaged file: it is measured again
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # not measured, or a damaged file
         return None
     return found if found in EXPORTED_RUNTIMES else None
 

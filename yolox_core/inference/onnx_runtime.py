@@ -6,13 +6,15 @@ from typing import Any
 from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
 from yolox_core.errors import InputError
 from yolox_core.inference.runtime import (
+    PREDICTIONS,
     Decoder,
     Runtime,
+    Shape,
     exported_spec,
+    importing,
     once_needed,
-    require,
     require_predictions,
-    require_size,
+    require_shapes,
 )
 from yolox_core.structures import FloatArray
 
@@ -30,15 +32,16 @@ def open_onnx(path: Path, threads: int) -> Runtime:
     single = onnx_session(path, 1)  # runs images from many threads, each on its own
     spec = onnx_spec(single, path)
     require_predictions([output.name for output in single.get_outputs()], path)
-    require_size(single.get_inputs()[0].shape[2:], spec, path)
+    predictions = next(output for output in single.get_outputs() if output.name == PREDICTIONS)
+    require_shapes([_shape(given) for given in single.get_inputs()], _shape(predictions), spec, path)
     together = once_needed(lambda: decoder(onnx_session(path, threads)))
     return Runtime("onnx", spec, together, lambda: decoder(single))
 
 
 def onnx_session(path: Path, threads: int) -> Any:
     """An ONNX file in ONNX Runtime on so many cores, 0 for all; InputError where it cannot be run."""
-    require("onnx", path)
-    import onnxruntime
+    with importing("onnx", path):
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -52,3 +55,9 @@ def onnx_session(path: Path, threads: int) -> Any:
 def onnx_spec(session: Any, path: Path) -> DetectorSpec:
     """What the file of a session says of itself; InputError where it is none of ours."""
     return exported_spec(session.get_modelmeta().custom_metadata_map.get(ONNX_SPEC_KEY), path)
+
+
+def _shape(value: Any) -> Shape:
+    """Of an input or output, ONNX Runtime's `tensor(float)` under NumPy's name."""
+    kind = {"tensor(float)": "float32"}.get(value.type, value.type)
+    return kind, [side if isinstance(side, int) else None for side in value.shape or ()]

@@ -9,13 +9,15 @@ from typing import Any
 from yolox_core.config import ONNX_SPEC_KEY
 from yolox_core.errors import InputError
 from yolox_core.inference.runtime import (
+    PREDICTIONS,
     Decoder,
     Runtime,
+    Shape,
     exported_spec,
+    importing,
     once_needed,
-    require,
     require_predictions,
-    require_size,
+    require_shapes,
 )
 from yolox_core.structures import FloatArray
 
@@ -44,8 +46,8 @@ def open_openvino(path: Path, threads: int) -> Runtime:
 
     spec = exported_spec(entry, path)
     require_predictions([name for output in model.outputs for name in output.get_names()], path)
-    shape = model.inputs[0].get_partial_shape()
-    require_size([side.get_length() for side in list(shape)[2:] if side.is_static], spec, path)
+    (predictions,) = (output for output in model.outputs if PREDICTIONS in output.get_names())
+    require_shapes([_shape(given) for given in model.inputs], _shape(predictions), spec, path)
     one_image = model.clone()
     one_image.reshape([1, 3, *spec.input_size])  # an unknown batch costs it a third
     together = once_needed(lambda: decoder("LATENCY"))
@@ -72,8 +74,8 @@ def import_openvino(path: Path) -> Any:
     """The module, which reports nothing to anybody; InputError, for the model at `path`, where it is missing."""
     # it reports its use over the network unless this package, which does so, cannot be imported
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    require("openvino", path)
-    import openvino
+    with importing("openvino", path):
+        import openvino
 
     return openvino
 
@@ -88,3 +90,11 @@ def openvino_core() -> Any:
     import openvino
 
     return openvino.Core()
+
+
+def _shape(value: Any) -> Shape:
+    """Of an input or output, OpenVINO's `f32` under NumPy's name."""
+    kind = {"f32": "float32"}.get(value.get_element_type().get_type_name(), value.get_element_type().get_type_name())
+    sides = value.get_partial_shape()
+    known = list(sides) if sides.rank.is_static else []
+    return kind, [side.get_length() if side.is_static else None for side in known]

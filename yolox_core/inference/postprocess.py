@@ -18,8 +18,8 @@ from yolox_core.structures import Detections, FloatArray, IntArray
 def select(decoded_A: FloatArray, confidence: float, nms_iou: float) -> FloatArray:
     """One image's decoded predictions [A, 4+1+C] -> [N, 7]: x1, y1, x2, y2, objectness, class probability, class.
 
-    Kept are scores of at least `confidence`; of two boxes of one class that overlap by more than `nms_iou` the
-    better one. Best first. InputError where a threshold is outside 0 to 1.
+    Kept are scores of at least `confidence`, but for boxes that are no numbers; of two boxes of one class that overlap
+    by more than `nms_iou` the better one. Best first. InputError where a threshold is outside 0 to 1.
     """
     check_threshold("confidence", confidence)
     check_threshold("nms_iou", nms_iou)
@@ -29,7 +29,7 @@ def select(decoded_A: FloatArray, confidence: float, nms_iou: float) -> FloatArr
     probabilities = np.take_along_axis(candidates[:, 5:], labels[:, None], axis=1)[:, 0]
     scores = candidates[:, 4] * probabilities
     rows_N7 = np.column_stack((candidates[:, :5], probabilities, labels)).astype(np.float32, copy=False)
-    enough = scores >= least
+    enough = (scores >= least) & ~np.isnan(candidates[:, :4]).any(axis=1)
     rows_N7, scores, labels = rows_N7[enough], scores[enough], labels[enough]
     return rows_N7[nms(rows_N7[:, :4], scores, labels, nms_iou)]
 

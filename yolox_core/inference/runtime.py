@@ -1,11 +1,12 @@
 """A network ready to run, whatever runs it, and what is asked of an exported file before it does."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from yolox_core.config import EXPORTED_RUNTIMES, ONNX_FILE, ONNX_SPEC_KEY, RUNTIMES, DetectorSpec, RuntimeName
 from yolox_core.errors import InputError
@@ -16,6 +17,9 @@ PREDICTIONS = "predictions"  # an exported network's output, before any selectio
 # what a runtime is called, and the module and package that it needs
 TITLES: dict[RuntimeName, str] = {"torch": "PyTorch", "onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 PACKAGES: dict[RuntimeName, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+
+Shape = tuple[str, Sequence[int | None]]  # element type, and the sides
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # of the environment
 
 # uint8-valued float32 [B, 3, H, W] -> decoded predictions [B, A, 4+1+C]
 Decoder = Callable[[FloatArray], FloatArray]
@@ -42,13 +46,26 @@ def installed_runtimes() -> list[RuntimeName]:
     return list(filter(is_installed, EXPORTED_RUNTIMES))
 
 
-def require(runtime: RuntimeName, path: Path) -> None:
-    """InputError, for the model at `path`, where the runtime is not installed."""
+@contextmanager
+def importing(runtime: RuntimeName, path: Path) -> Iterator[None]:
+    """Around the import of a runtime: InputError, for the model at `path`, where it is not installed or is broken.
+
+    It reports to nobody: ONNX Runtime reads the variable when it is imported.
+    """
+    others = " or ".join(name for name in RUNTIMES if name != runtime)
     if not is_installed(runtime):
         raise InputError(
             f"{path}: {TITLES[runtime]} is not installed. Install it: pip install {PACKAGES[runtime]}; "
-            f"or name another --runtime of {', '.join(RUNTIMES)}."
+            f"or take --runtime {others}."
         )
+    os.environ.setdefault(NO_TELEMETRY, "1")
+    try:
+        yield
+    except ImportError as broken:
+        raise InputError(
+            f"{path}: {TITLES[runtime]} is installed, but cannot be imported ({broken}). Install it again; "
+            f"or take --runtime {others}."
+        ) from broken
 
 
 def exported_spec(entry: str | None, path: Path) -> DetectorSpec:
@@ -58,7 +75,7 @@ def exported_spec(entry: str | None, path: Path) -> DetectorSpec:
     return parse_spec(entry, f"{path}: {ONNX_SPEC_KEY}", "Export the model again.")
 
 
-def require_predictions(outputs: list[str], path: Path) -> None:
+def require_predictions(outputs: Sequence[str], path: Path) -> None:
     """InputError for a file of ours whose graph ends in detections."""
     if PREDICTIONS not in outputs:
         raise InputError(
@@ -67,14 +84,34 @@ def require_predictions(outputs: list[str], path: Path) -> None:
         )
 
 
-def require_size(sides: list[Any], spec: DetectorSpec, path: Path) -> None:
-    """InputError where a graph is of another input size than its description."""
-    fixed = [side for side in sides if isinstance(side, int)]
-    if len(fixed) == 2 and tuple(fixed) != spec.input_size:
-        raise InputError(
-            f"{path}: expected an input of {list(spec.input_size)} px (height, width), as its metadata says, got "
-            f"a network of {fixed} px. Export the model again."
-        )
+def require_shapes(inputs: Sequence[Shape], output: Shape, spec: DetectorSpec, path: Path) -> None:
+    """InputError where a graph is not that of its description: float32 [batch, 3, H, W] in, [batch, A, 4+1+C] out.
+
+    Each is the name of its element type and its sides, None where one is not fixed.
+    """
+    height, width = spec.input_size
+    _require_shape("input", inputs, [None, 3, height, width], path)
+    _require_shape("output", [output], [None, None, 5 + len(spec.class_names)], path)
+
+
+def _require_shape(what: str, found: Sequence[Shape], sides: Sequence[int | None], path: Path) -> None:
+    if len(found) == 1 and found[0][0] == "float32" and _agree(found[0][1], sides):
+        return
+    got = " and ".join(f"{kind} {_shown(given)}" for kind, given in found) or "none"
+    raise InputError(
+        f"{path}: expected one {what}, float32 {_shown(sides)}, as its metadata says, got {got}. "
+        "Export the model again."
+    )
+
+
+def _shown(sides: Sequence[int | None]) -> str:
+    return f"[{', '.join('any' if side is None else str(side) for side in sides)}]"
+
+
+def _agree(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether sides are as many, and equal where both are fixed; the first, a batch, must be open."""
+    pairs = list(zip(found, wanted, strict=False))
+    return len(found) == len(wanted) and found[0] is None and all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def once_needed(make: Callable[[], Decoder]) -> Decoder:

@@ -1,5 +1,6 @@
 """Measures which runtime is the fastest for an exported model on this processor; fastest.py keeps it."""
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from yolox_core.config import EXPORTED_RUNTIMES, ONNX_FILE, RuntimeName
+from yolox_core.errors import InputError
 from yolox_core.inference.fastest import fastest, keep
 from yolox_core.inference.processor import cores
 from yolox_core.inference.runtime import Decoder, installed_runtimes
 from yolox_core.inference.runtimes import open_runtime
 
+logger = logging.getLogger("yolox_core")
 ROUNDS, IMAGES = 4, 3  # of each in turn, the first does not count; images a core in a round
 
 
@@ -24,9 +27,13 @@ def measure_exported(model: Path) -> RuntimeName | None:
 def measure(onnx: Path) -> RuntimeName | None:
     """The fastest of the installed runtimes: as measured before, else measured now, a few seconds. None: none is."""
     installed = installed_runtimes()
-    if len(installed) > 1:
+    if len(installed) < 2:
+        return next(iter(installed), None)
+    try:
         return fastest(onnx) or keep(onnx, milliseconds(onnx))
-    return next(iter(installed), None)
+    except InputError as refused:  # a runtime that is installed and broken, say: the default may work all the same
+        logger.warning("%s: the fastest runtime was not measured: %s", onnx, refused)
+        return installed[0]
 
 
 def milliseconds(onnx: Path) -> dict[RuntimeName, float]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from yolox_core.config import AUTO, EXPORTED_RUNTIMES, ONNX_FILE, RUNTIMES, SPEC_FILE, RuntimeName
 from yolox_core.errors import InputError
 from yolox_core.inference.fastest import fastest
-from yolox_core.inference.runtime import TITLES, Runtime, installed_runtimes, require
+from yolox_core.inference.runtime import TITLES, Runtime, importing, installed_runtimes
 from yolox_core.model.description import read_spec, require_model
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def open_runtime(
             "the CPU only. Name a released folder or a .pt, with runtime torch or auto."
         )
     if chosen == "torch":
-        require("torch", path)
-        from yolox_core.inference.torch_runtime import open_torch
+        with importing("torch", path):
+            from yolox_core.inference.torch_runtime import open_torch
 
         return open_torch(path, device)
     file = path / ONNX_FILE if path.is_dir() else path

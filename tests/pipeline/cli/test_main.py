@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli import assign
 from pipeline.predict.assignment import DrawnAssignment
 from tests.needs import ROOT
-from tests.pipeline.cli.commands_project import Yolox, break_image
+from tests.pipeline.cli.commands_project import Yolox, break_image, state
 from tests.pipeline.data import folders
 from yolox_core.data.image_io import read_image
 from yolox_core.inference.predictor import Predictor
@@ -39,6 +39,15 @@ def test_predict_writes_what_the_predictor_finds(yolox: Yolox, model: Path, sour
         assert read_image(Path("drawn") / path.name).shape == read_image(path).shape
     assert expected and json.loads(Path("out/found.json").read_text()) == expected
     assert not list(Path().rglob("*.partial"))
+
+
+@pytest.mark.parametrize("words", [("--json", "model.json"), ("--save-dir", "drawn"), ("--labels", "labels")])
+def test_predict_does_not_write_on_its_model(yolox: Yolox, model: Path, source: Path, words: tuple[str, str]) -> None:
+    before = state(model)
+    option, name = words
+    ended = yolox("predict", source / "JPEGImages" / "image0.jpg", "--model", model, option, model / name)
+    ended.refused(option, "expected a place apart from the model")
+    assert state(model) == before
 
 
 def test_predict_says_where_there_is_nothing(yolox: Yolox, model: Path, source: Path) -> None:

@@ -150,3 +150,20 @@ def test_a_foreign_folder_in_the_cache_is_no_reason_to_fetch_again(
         (folder / "model.json").write_text("{}")
 
     assert kept("a" * 64, fetch) == tmp_path / ("a" * 64) / "released"
+
+
+@pytest.mark.parametrize("digests", ["[]", "5", "null", '"x"', "[" * 100_000])
+def test_digests_that_are_none_are_fetched_again(
+    digests: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("YOLOX_MODELS", str(tmp_path))
+    fetched: list[Path] = []
+
+    def fetch(folder: Path) -> None:
+        fetched.append(folder)
+        (folder / "model.json").write_text("{}")
+
+    place = kept("a" * 64, fetch)
+    (place.parent / "files.json").write_text(digests)
+    assert kept("a" * 64, fetch) == kept("a" * 64, fetch) == place and len(fetched) == 2
+    assert "It is fetched again." in capsys.readouterr().err

@@ -81,6 +81,10 @@ def test_a_box_without_area_or_without_end_suppresses_nothing() -> None:
     assert expected.tolist() == [0, 1, 2]
 
 
+def test_a_box_that_is_no_number_is_no_detection() -> None:
+    assert len(select(decoded(([math.nan] * 4, 0.9, [0.9]), (BOX, 0.9, [0.9])), 0.3, 0.65)) == 1
+
+
 def test_scores_of_nothing_stay_at_a_threshold_of_nothing() -> None:
     far = [200.0, 200.0, 220.0, 220.0]
     assert len(select(decoded((BOX, 0.0, [0.5]), (far, 0.5, [0.0])), 0.0, 0.65)) == 2

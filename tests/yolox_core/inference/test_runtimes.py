@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,8 +137,64 @@ def test_a_network_of_another_size_than_its_description(forms: Forms, tmp_path: 
         if entry.key == "yolox_pipeline_model":
             entry.value = json.dumps({**json.loads(entry.value), "input_size": [64, 64]})
     onnx.save(proto, tmp_path / "model.onnx")
-    with pytest.raises(InputError, match=r"expected an input of \[64, 64\] px .* got a network of \[96, 128\] px"):
+    said = r"expected one input, float32 \[any, 3, 64, 64\], as its metadata says, got float32 \[any, 3, 96, 128\]"
+    with pytest.raises(InputError, match=said):
         open_runtime(tmp_path / "model.onnx", runtime)
+
+
+def _fixed_batch(proto: onnx.ModelProto) -> None:
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+
+
+def _more_classes(proto: onnx.ModelProto) -> None:
+    (entry,) = (entry for entry in proto.metadata_props if entry.key == "yolox_pipeline_model")
+    plain = json.loads(entry.value)
+    plain["architecture"]["num_classes"] += 1
+    plain["class_names"].append("another")
+    plain["category_ids"].append(99)
+    entry.value = json.dumps(plain)
+
+
+def _another_input(proto: onnx.ModelProto) -> None:
+    kind = onnx.TensorProto.FLOAT
+    proto.graph.input.append(onnx.helper.make_tensor_value_info("second", kind, [1]))
+
+
+@pytest.mark.parametrize("change", [_fixed_batch, _more_classes, _another_input])
+def test_an_altered_export_is_refused_before_it_is_run(
+    forms: Forms, tmp_path: Path, change: Callable[[onnx.ModelProto], None]
+) -> None:
+    proto = onnx.load(forms.onnx)
+    change(proto)
+    onnx.save(proto, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"model.onnx: expected one (in|out)put, float32 \[any, .* Export the model"):
+        open_runtime(tmp_path / "model.onnx")
+
+
+def test_onnx_runtime_reports_to_nobody(forms: Forms, tmp_path: Path) -> None:
+    """Its device id is the first thing that its telemetry writes."""
+    code = (
+        "import os, pathlib; from yolox_core.inference.runtimes import open_runtime;"
+        f"open_runtime(pathlib.Path({str(forms.onnx)!r})); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "1" and not done.stderr
+    assert not list(tmp_path.rglob("*onnxruntime*"))
+
+
+def test_a_runtime_that_is_installed_and_broken(
+    forms: Forms, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken" / "openvino").mkdir(parents=True)
+    (tmp_path / "broken" / "openvino" / "__init__.py").write_text("raise ImportError('libtbb.so.12: no such file')")
+    monkeypatch.syspath_prepend(tmp_path / "broken")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "openvino"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(InputError, match=r"OpenVINO is installed, but cannot be imported \(libtbb.so.12: no such file"):
+        open_runtime(folder, "openvino")
+    assert measure(folder / "model.onnx") == "onnx", "the default works all the same"
 
 
 def test_openvino_reports_to_nobody(forms: Forms) -> None:
