@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel
 from ray.serve.schema import HTTPOptionsSchema, LoggingConfig, ServeApplicationSchema, ServeDeploySchema
 
-from pipeline.serving.options import LEAVE_WITHIN_S, TOKEN, Options
+from pipeline.serving.options import SHUTDOWN_TIMEOUT_S, TOKEN, Options
 from tests.needs import ROOT
 
 POLICY = ROOT / "infra" / "kuberay" / "network.yaml"
@@ -153,7 +153,7 @@ def test_the_service_fits_its_pods_and_asks_for_a_token() -> None:
     (container,) = group["template"]["spec"]["containers"]
     in_a_pod = int(container["resources"]["requests"]["cpu"]) // options.threads
     assert in_a_pod * group["minReplicas"] >= options.replicas  # else the first start waits for ever
-    assert group["template"]["spec"]["terminationGracePeriodSeconds"] > LEAVE_WITHIN_S
+    assert group["template"]["spec"]["terminationGracePeriodSeconds"] > SHUTDOWN_TIMEOUT_S
     (secret,) = (source["secretRef"]["name"] for source in container["envFrom"])
     head = (ROOT / "infra/kuberay/rayservice.yaml").read_text(encoding="utf-8").split("apiVersion", 1)[0]
     assert f"secret generic {secret} " in head and TOKEN in head and "MLFLOW_TRACKING_URI" in head

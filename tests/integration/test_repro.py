@@ -132,7 +132,8 @@ def test_the_registered_model_predicts_from_bytes(
     assert measured == pytest.approx({name: figures[name] for name in measured}, abs=1e-3)
 
     monkeypatch.chdir(root)
-    words = ["yolox", "predict", str(images[0]), "--model", "models:/yolox-detector@champion", "--json"]
+    words = ["yolox", "predict", str(images[0]), "--model", "models:/yolox-detector@champion"]
+    words += ["--runtime", "onnx", "--json"]  # what the registered model runs
     monkeypatch.setattr(sys, "argv", [*words, str(tmp_path / "found.json"), "--conf", str(thresholds[0])])
     with pytest.raises(SystemExit) as ended:
         main.main()

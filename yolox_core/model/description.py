@@ -21,6 +21,8 @@ def require_model(path: Path, *files: str) -> None:
 def read_spec(folder: Path) -> DetectorSpec:
     """What a released folder's model.json says; InputError where it is missing or damaged."""
     path = folder / SPEC_FILE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Release the model first: `dvc repro`.")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as unreadable:
