@@ -38,14 +38,16 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="Megvii's YOLOX-nano for inference, a released folder for export")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    told = parser.parse_args()
-    device = told.device or ("cpu" if told.subject in WITHOUT_TORCH else available_device())
+    options = parser.parse_args()
+    device = options.device or ("cpu" if options.subject in WITHOUT_TORCH else available_device())
     with refusals():
-        figures = import_module(f"benchmarks.{told.subject}").run(told.reference, device, told.data, told.weights)
-    text = json.dumps({"subject": told.subject, **figures}, indent=1)
+        figures = import_module(f"benchmarks.{options.subject}").run(
+            options.reference, device, options.data, options.weights
+        )
+    text = json.dumps({"subject": options.subject, **figures}, indent=1)
     print(text)
-    if told.json:
-        told.json.write_text(text + "\n", encoding="utf-8")
+    if options.json:
+        options.json.write_text(text + "\n", encoding="utf-8")
 
 
 def available_device() -> str:

@@ -190,8 +190,8 @@ def mlflow_server(folder: Path, project: Path) -> Iterator[str]:
     server = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder, env=environment({}), start_new_session=True)
     try:
         wait_for(f"{address}/health", server)
-        told = environment({"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(ROOT)})
-        subprocess.run([sys.executable, "-c", REGISTER], cwd=project, env=told, check=True, stdout=sys.stderr)
+        variables = environment({"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(ROOT)})
+        subprocess.run([sys.executable, "-c", REGISTER], cwd=project, env=variables, check=True, stdout=sys.stderr)
         yield address
     finally:
         end(server)
@@ -322,7 +322,7 @@ def verdict(limit: Limit, found: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
 
     used = statistics.median(run.seconds / allowed(turn) for turn, run in enumerate(found[limit.way]))
     sum_s = [sum(found[name][turn].seconds for name in limit.of) for turn in range(ROUNDS)]
-    told: dict[str, Any] = {
+    row: dict[str, Any] = {
         "way": limit.way,
         "limit": f"{limit.times:g} x ({' + '.join(limit.of)})" + (f" + {limit.plus_s:g} s" if limit.plus_s else ""),
         "times": round(statistics.median(run.seconds / s for run, s in zip(found[limit.way], sum_s, strict=True)), 2),
@@ -331,6 +331,6 @@ def verdict(limit: Limit, found: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     }
     if limit.memory_times is not None:
         least = statistics.median(run.peak_mib for run in found[limit.of[0]])
-        told["memory_times"] = round(statistics.median(run.peak_mib for run in found[limit.way]) / least, 2)
-        told["memory_within"] = told["memory_times"] <= limit.memory_times
-    return told
+        row["memory_times"] = round(statistics.median(run.peak_mib for run in found[limit.way]) / least, 2)
+        row["memory_within"] = row["memory_times"] <= limit.memory_times
+    return row
