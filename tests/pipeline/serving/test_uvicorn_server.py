@@ -219,6 +219,7 @@ def test_each_model_is_measured_once_nobody_has_asked_for_a_while(
 ) -> None:
     monkeypatch.setattr(uvicorn_server, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(log.logger, "propagate", True)
+    monkeypatch.setattr(log.logger, "handlers", [])  # a replica in this process may have left pytest's own: lines twice
     caplog.set_level("INFO", "yolox.serve")
     first, second, third = (Model(Predictor.load(folder, runtime="onnx"), "m", version, 0.0) for version in "123")
     watcher: Any = Watched(first)
