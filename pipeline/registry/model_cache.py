@@ -85,7 +85,7 @@ def _fill(place: Path, fetch: Callable[[Path], None]) -> None:
 
 def _make_room(root: Path, newest: Path) -> None:
     """Delete what a killed process has left half-made, and the longest unused beyond the limit."""
-    for partial in root.glob(".*.partial"):  # whoever fetches holds the lock, and that is us
+    for partial in root.glob(".*.partial"):  # this process holds the lock, so nobody is fetching
         shutil.rmtree(partial, ignore_errors=True)
     places = [path.parent for path in root.glob(f"*/{DIGESTS}") if path.parent != newest]
     left = LIMIT_BYTES - _size(newest)

@@ -15,7 +15,7 @@ CORE = "yolox_core"
 ROOT = Path(__file__).parents[2]
 IMPORT = re.compile(rf"^(\s*from ){CORE}(?=[. ])", re.MULTILINE)
 DIGITS = 12  # of the digest
-TRAINING = "torch"  # whoever imports it at once is not needed to predict
+TRAINING = "torch"  # a module that imports it at the top is not needed to predict
 ABOUT = '''"""What this model predicts with: a part of yolox_core as it was when the model was registered."""\n'''
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,18 +141,18 @@ READERS = (by_coco, by_voc, by_yolo, by_yaml, by_csv, by_labelme, by_label_studi
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"])
 @pytest.mark.parametrize("make", READERS, ids=lambda make: make.__name__)
-def test_every_reader_takes_every_unicode(tmp_path: Path, make: object, encoding: str) -> None:
+def test_every_reader_takes_every_unicode(tmp_path: Path, make: Callable[[Path, str], None], encoding: str) -> None:
     folders.picture(tmp_path / "a.jpg", 1, (40, 60))
-    make(tmp_path, encoding)  # type: ignore[operator]
+    make(tmp_path, encoding)
     assert boxes(tmp_path) == {"a.jpg": [(NAMES[0], [5, 6, 20, 24])]}
 
 
 @pytest.mark.parametrize("make", READERS, ids=lambda make: make.__name__)
 def test_every_reader_refuses_what_is_no_unicode_by_the_files_name_or_reads_it_as_it_is_said(
-    tmp_path: Path, make: object
+    tmp_path: Path, make: Callable[[Path, str], None]
 ) -> None:
     folders.picture(tmp_path / "a.jpg", 1, (40, 60))
-    make(tmp_path, "cp1252")  # type: ignore[operator]
+    make(tmp_path, "cp1252")
     said = doctor(tmp_path)
     assert said.code > 0 and "not UTF-8" in said.lines and "\ufffd" not in said.lines
     records, findings = read_dataset(tmp_path, encoding="cp1252")

@@ -34,10 +34,10 @@ def same_files(records: DatasetRecords, digests: Sequence[str], side: Sequence[s
             first, here = records.images[before[0] if across is None else across], records.images[index]
             code = DUPLICATES[across is not None]
             both = (first.file_name, here.file_name)
-            findings.append(Finding(code, told(here), f"same content as {told(first)}", "kept", both))
+            findings.append(Finding(code, shown_as(here), f"same content as {shown_as(first)}", "kept", both))
             if described(first, records.class_names) != described(here, records.class_names):
-                what = f"the same picture as {told(first)}; {_difference(here, first, records.class_names)}"
-                findings.append(Finding("copies-differ", told(here), what, "kept", both))
+                what = f"the same picture as {shown_as(first)}; {_difference(here, first, records.class_names)}"
+                findings.append(Finding("copies-differ", shown_as(here), what, "kept", both))
         before.append(index)
     return findings
 
@@ -85,9 +85,9 @@ def similar(records: DatasetRecords, seen: Sequence[ImageScan], found: Sequence[
             continue
         way = "a mirrored copy" if pair.mirrored else "a copy"
         sizes = f"{here.size[1]}x{here.size[0]} px beside {before.size[1]}x{before.size[0]}"
-        what = f"{way} of {told(one)}, {sizes} (correlation {pair.likeness:.3f})"
+        what = f"{way} of {shown_as(one)}, {sizes} (correlation {pair.likeness:.3f})"
         code = SIMILAR[side[pair.first] != side[pair.second]]
-        findings.append(Finding(code, told(other), what, "kept", (one.file_name, other.file_name)))
+        findings.append(Finding(code, shown_as(other), what, "kept", (one.file_name, other.file_name)))
     return findings
 
 
@@ -110,6 +110,6 @@ def groups_of(pairs_of_names: Sequence[Sequence[str]]) -> list[list[str]]:
     return sorted(groups.values())
 
 
-def told(record: ImageRecord) -> str:
+def shown_as(record: ImageRecord) -> str:
     """The image for a message."""
     return f"{record.file_name} ({record.split})" if record.split else record.file_name

@@ -28,7 +28,7 @@ _SIZED = tuple(
 )
 _IMAGE_SIZE = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
 _IN_ONE = ("bbox", "box", "boundingbox", "xywh", "bboxxywh", "xyxy", "bboxxyxy")  # a column that holds a whole box
-_HEAD = 16 * 1024  # bytes that are looked at to tell a table of boxes from any other
+_HEAD = 16 * 1024  # bytes read to tell a table of boxes from any other
 _ROWS = 64  # of these that are split into fields
 _DELIMITERS = ",;\t"
 _RETINANET = 6  # path, x1, y1, x2, y2, class

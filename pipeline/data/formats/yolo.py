@@ -119,8 +119,8 @@ def _lines(
         names = named.of(name) if named else None
         numbered[name] = _numbered(listing, name, names, broken[name], findings)
     kpt_shape = next((shape for _, document in descriptions if (shape := yolo_lines.key_points(document))), None)
-    reading, told = yolo_lines.reading_of(numbered, kpt_shape, described=bool(descriptions))
-    findings += told
+    reading, unclear = yolo_lines.reading_of(numbered, kpt_shape, described=bool(descriptions))
+    findings += unclear
     rows: dict[str, list[Row]] = {}
     for name, found in numbered.items():
         good = []

@@ -53,7 +53,7 @@ def read_xml(listing: Listing, name: str, findings: list[Finding]) -> ElementTre
 def files_with(listing: Listing, suffix: str, pattern: re.Pattern[bytes], begin: bytes = b"") -> list[str]:
     """Files of the folder that begin so, and hold the pattern near their beginning or end.
 
-    So a format is told without reading images that lie between them.
+    So a format is recognized without reading images that lie between them.
     """
 
     def fits(name: str) -> bool:

@@ -54,8 +54,10 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_looked_for(yolox: Yolox,
         )
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_told_by_what_was_given(yolox: Yolox, model: Path) -> None:
+def test_a_gpu_that_is_not_there_is_refused_by_what_was_given(
+    yolox: Yolox, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)  # on a machine that has one, too
     words = ("serve", "--model", model, "--port", str(free_port()), "--device", "cuda")
     yolox(*words).refused("error: --device cuda: expected a GPU, got none.")
     if cores() > 1:
