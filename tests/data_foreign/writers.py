@@ -49,6 +49,11 @@ def write_yolo(root: Path, written: str) -> None:
     folders.write(root / "classes.txt", "cat\n")
 
 
+def write_imagefolder(root: Path, written: str) -> None:
+    entry = {"file_name": written, "objects": {"bbox": [XYWH], "categories": ["cat"]}}
+    folders.write(root / "notes" / "metadata.jsonl", f"{json.dumps(entry)}\n")
+
+
 WRITERS: dict[str, Writer] = {
     "coco": write_coco,
     "voc": write_voc,
@@ -56,6 +61,7 @@ WRITERS: dict[str, Writer] = {
     "labelme": write_labelme,
     "label_studio": write_label_studio,
     "cvat": write_cvat,
+    "imagefolder": write_imagefolder,
     "yolo": write_yolo,
 }
 BY_WRITTEN_NAME = [name for name in WRITERS if name != "yolo"]  # a label file says no name of an image

@@ -109,13 +109,13 @@ CATALOG: dict[str, Check] = {
     ),
     "label-lines-unclear": Check(
         "warning",
-        "All label lines have one length, and nothing says what their numbers are.",
-        "Say kpt_shape in data.yaml if they are key points; compare some boxes with their pictures.",
+        "Nothing says what the numbers of these labels are, and they may be two things.",
+        "Compare some boxes with their pictures; say kpt_shape in data.yaml where they are key points.",
         Fix.APPLIED,
     ),
     "boxes-with-confidence": Check(
         "warning",
-        "A number from 0 to 1 behind each box: probably a model's detections, not labels.",
+        "Boxes carry a confidence from 0 to 1: probably a model's detections, not labels.",
         "Use them only if a person has checked them.",
         Fix.APPLIED,
     ),

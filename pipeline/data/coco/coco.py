@@ -7,7 +7,7 @@ Format: cocodataset.org/#format-data.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,10 +15,10 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.coco.columns import HEAD, Columns, columns_of, is_crowd, joined
+from pipeline.data.coco.columns import HEAD, Columns, columns_of, is_crowd, joined, rotation_of
 from pipeline.data.coco.json_stream import KEYS, Document, open_document
 from pipeline.data.coco.segmentation import box_of_segmentation
-from pipeline.data.parsing.box_builder import finite_numbers, size_of, whole_number
+from pipeline.data.parsing.box_builder import around_turned, finite_numbers, has_confidence, size_of, whole_number
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.parsing.matched_image import Match
@@ -30,6 +30,7 @@ from yolox_core.errors import InputError
 from yolox_core.structures import Objects
 
 BLOCK = 4096  # annotations looked at, or written, together
+_SAMPLE = 64  # annotations of a block that are asked for a confidence
 SMALL = 1e-4  # numbers below are written in powers of ten: by Python with two digits, 1e-05, by orjson with one
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -236,17 +237,36 @@ def _by_blocks(
 ) -> Iterator[Columns]:
     """All annotations that can be used, many together where nothing is odd about them; findings for the others."""
     entries = iter(document.annotations())
-    position = outlined = 0
+    position, odd = 0, _Odd()
     while block := list(islice(entries, BLOCK)):
         part = _in_places(columns_of(block), place_of, label_of)
         if part is None:
-            part, by_outline = _one_by_one(block, position, where, place_of, label_of, findings)
-            outlined += by_outline
+            part = _one_by_one(block, position, where, place_of, label_of, findings, odd)
+        odd.confident += sum(isinstance(entry, dict) and has_confidence(entry) for entry in block[:_SAMPLE])
         yield part
         position += len(block)
-    if outlined:
-        what = f"expected a bbox, got {outlined} annotations with a segmentation alone"
-        findings.append(Finding("box-from-outline", where, what, "box put around each outline"))
+    findings += odd.findings(where)
+
+
+@dataclass
+class _Odd:
+    """How many annotations were more than a box of their own."""
+
+    outlined: int = 0
+    turned: int = 0
+    confident: int = 0  # of each block's first
+
+    def findings(self, where: str) -> Iterator[Finding]:
+        """One for each kind."""
+        if self.outlined:
+            what = f"expected a bbox, got {self.outlined} annotations with a segmentation alone"
+            yield Finding("box-from-outline", where, what, "box put around each outline")
+        if self.turned:
+            what = f"expected upright boxes, got {self.turned} with a rotation"
+            yield Finding("box-turned", where, what, "the upright box around each kept")
+        if self.confident:
+            what = "expected annotations, got boxes with a score: detections of a model?"
+            yield Finding("boxes-with-confidence", where, what, "boxes kept")
 
 
 def _in_places(columns: Columns | None, place_of: Mapping[Any, int], label_of: Mapping[Any, int]) -> Columns | None:
@@ -268,12 +288,10 @@ def _one_by_one(
     place_of: Mapping[Any, int],
     label_of: Mapping[Any, int],
     findings: list[Finding],
-) -> tuple[Columns, int]:
-    """Those of the entries from `position` on that can be used, by places of images and class indices, and how many of
-    them have no bbox of their own.
-    """
+    odd: _Odd,
+) -> Columns:
+    """Those of the entries from `position` on that can be used, by places of images and class indices."""
     places, labels, boxes, crowd = [], [], [], []
-    outlined = 0
     for number, entry in enumerate(entries, position + 1):
         outline = box_of_segmentation(entry) if isinstance(entry, dict) and entry.get("bbox") in (None, []) else None
         problem = _problem(entry, place_of, label_of, outline)
@@ -281,13 +299,24 @@ def _one_by_one(
             name = shown(entry.get("id", number)) if isinstance(entry, dict) else number
             findings.append(Finding(problem[0], f"{where}: annotation {name}", problem[1], "box dropped"))
             continue
-        outlined += outline is not None
+        odd.outlined += outline is not None
         places.append(place_of[entry["image_id"]])
         labels.append(label_of[entry["category_id"]])
-        boxes.append(list(outline or map(float, entry["bbox"])))
+        boxes.append(list(outline or _upright(entry, odd)))
         crowd.append(is_crowd(entry))
     boxes_N4 = np.array(boxes, np.float64).reshape(-1, 4)
-    return Columns(places, labels, boxes_N4, np.array(crowd, np.bool_)), outlined
+    return Columns(places, labels, boxes_N4, np.array(crowd, np.bool_))
+
+
+def _upright(entry: Mapping[str, Any], odd: _Odd) -> tuple[float, float, float, float]:
+    """(x, y, width, height) of an annotation's bbox, or of the upright one around it where it is turned."""
+    x, y, width, height = map(float, entry["bbox"])
+    degrees = rotation_of(entry)
+    if not degrees:
+        return x, y, width, height
+    odd.turned += 1
+    x1, y1, x2, y2 = around_turned((x, y, x + width, y + height), degrees)
+    return x1, y1, x2 - x1, y2 - y1
 
 
 def _problem(

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.parsing.box_builder import LARGEST
+from pipeline.data.parsing.box_builder import LARGEST, finite_numbers
 from yolox_core.structures import BoolArray
 
 HEAD, IMAGES_END, ANNOTATIONS_END, TAIL = (
@@ -43,6 +43,8 @@ def columns_of(entries: Sequence[Any]) -> Columns | None:
         image_ids = [entry["image_id"] for entry in entries]
         category_ids = [entry["category_id"] for entry in entries]
         boxes_N4 = _plain_boxes(np.array(boxes, np.float64)) if set(map(type, boxes)) == {list} else None
+        if any("attributes" in entry and rotation_of(entry) for entry in entries):
+            return None
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if boxes_N4 is None or not set(map(type, image_ids)) <= {int, str} or not set(map(type, category_ids)) <= {int}:
@@ -55,6 +57,13 @@ def is_crowd(entry: Mapping[str, Any]) -> bool:
     """Whether an annotation is of a region of many objects; "0" is what 0 becomes in a table of texts."""
     said = entry.get("iscrowd", 0)
     return said.strip().lower() not in _NO if isinstance(said, str) else bool(said)
+
+
+def rotation_of(entry: Mapping[str, Any]) -> float:
+    """Degrees by which an annotation's bbox is turned about its centre, as CVAT and Datumaro write it; 0 where not."""
+    attributes = entry.get("attributes")
+    numbers = finite_numbers([attributes.get("rotation") or 0]) if isinstance(attributes, dict) else None
+    return numbers[0] % 360 if numbers else 0.0
 
 
 def joined(parts: Sequence[Columns]) -> Columns:

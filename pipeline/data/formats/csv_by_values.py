@@ -35,7 +35,6 @@ def _layout(
     return _Layout(kinds, Columns(image, label, place, None, size, has_header=False, usually_corners=usual))
 
 
-_VERTICES = "(?:nneennee|n{8})"  # AutoML: two corners, or all four
 _LAYOUTS = (
     _layout("inn(nn[tn]|nnt)", image=0, label=5, box=1, usual=True),
     _layout("[tn]nnnninn", image=5, label=0, box=1, size=(7, 6), usual=False),
@@ -43,8 +42,10 @@ _LAYOUTS = (
     _layout("itnnnn", image=0, label=1, box=2),
     _layout("tinnnn", image=1, label=0, box=2),
     _layout("[tn]nnnni", image=5, label=0, box=1),
-    _Layout(f"it{_VERTICES}", Columns(0, 1, (2, 3, 6, 7), is_corners=True, has_header=False)),
-    _Layout(f"si[tn]{_VERTICES}", Columns(1, 2, (3, 4, 7, 8), is_corners=True, split=0, has_header=False)),
+    _Layout("itnneennee", Columns(0, 1, (2, 3, 6, 7), is_corners=True, has_header=False)),  # AutoML: two corners,
+    _Layout("itn{8}", Columns(0, 1, tuple(range(2, 10)), is_corners=True, has_header=False)),  # or all four
+    _Layout("si[tn]nneennee", Columns(1, 2, (3, 4, 7, 8), is_corners=True, split=0, has_header=False)),
+    _Layout("si[tn]n{8}", Columns(1, 2, tuple(range(3, 11)), is_corners=True, split=0, has_header=False)),
 )
 
 
@@ -89,6 +90,6 @@ def are_corners(
     return usual
 
 
-def four_of(text: str) -> list[str]:
+def numbers_of(text: str) -> list[str]:
     """What stands in a column for a whole box: `[5.0, 6.0, 20.0, 24.0]`, with brackets or without."""
     return [part for part in re.split(r"[,;\s]+", text.strip("[](){} \t")) if part]

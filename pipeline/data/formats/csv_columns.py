@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipeline.data.parsing.box_builder import finite_numbers
+from pipeline.data.parsing.box_builder import CONFIDENCES, finite_numbers
 from pipeline.data.parsing.encodings import as_utf8, with_foreign_bytes
 from pipeline.data.parsing.folder_listing import Listing
 from yolox_core.data.image_kinds import IMAGE_SUFFIXES
@@ -16,6 +16,9 @@ _IMAGE = ("filename", "imagepath", "filepath", "imagename", "imagefile", "path",
 _CLASS = ("class", "label", "category", "classname", "labelname", "categoryname", "name")
 _SPLIT = ("split", "set", "subset")
 _GROUP = ("isgroupof", "iscrowd")
+_VERTICES = tuple(
+    tuple(f"{axis}{number}" for number in range(first, first + 4) for axis in "xy") for first in (1, 0)
+)  # of an oriented box
 _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("x1", "y1", "x2", "y2"),
@@ -27,6 +30,7 @@ _SIZED = tuple(
     for size in (("width", "height"), ("w", "h"), ("bboxwidth", "bboxheight"))
 )
 _IMAGE_SIZE = (("imageheight", "imagewidth"), ("imgheight", "imgwidth"), ("height", "width"))
+_ANGLE = ("angle", "rotation", "theta")
 _IN_ONE = ("bbox", "box", "boundingbox", "xywh", "bboxxywh", "xyxy", "bboxxyxy")  # a column that holds a whole box
 _HEAD = 16 * 1024  # bytes read to tell a table of boxes from any other
 _ROWS = 64  # of these that are split into fields
@@ -40,11 +44,13 @@ class Columns:
 
     image: int
     label: int
-    box: tuple[int, ...]  # four, or one that holds all four numbers
+    box: tuple[int, ...]  # four, eight of an oriented box's corners, or one that holds all numbers
     is_corners: bool | None  # x1, y1, x2, y2; else x, y, width, height; None: the values say
     size: tuple[int, int] | None = None  # of the image: height, width
     split: int | None = None
     group: int | None = None  # says 1 of a box around many objects
+    angle: int | None = None  # by which a box is turned, in nobody knows which unit about nobody knows which point
+    confidence: int | None = None
     has_header: bool = True
     usually_corners: bool | None = None  # where the values may be both; None: neither is usual
 
@@ -79,7 +85,7 @@ def columns_of(row: Sequence[str]) -> Columns | None:
         return Columns(0, 5, (1, 2, 3, 4), is_corners=None, has_header=False, usually_corners=True)
     place = _places(row)
     image, label = _first(place, _IMAGE), _first(place, _CLASS)
-    corners, sized = _all(place, _CORNERS), _all(place, _SIZED)
+    corners, sized = _all(place, _VERTICES) or _all(place, _CORNERS), _all(place, _SIZED)
     in_one = None if corners or sized else _first(place, _IN_ONE)
     box = corners or sized or ([in_one] if in_one is not None else None)
     if image is None or label is None or box is None:
@@ -94,6 +100,8 @@ def columns_of(row: Sequence[str]) -> Columns | None:
         size=(size[0], size[1]) if size else None,
         split=_first(place, _SPLIT),
         group=_first(place, _GROUP),
+        angle=_first(place, _ANGLE),
+        confidence=_first(place, CONFIDENCES),
         usually_corners=in_one is not None and _is_named_corners(row[in_one]),
     )
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 
-from pipeline.data.formats.csv_by_values import are_corners, columns_by_values, four_of
+from pipeline.data.formats.csv_by_values import are_corners, columns_by_values, numbers_of
 from pipeline.data.formats.csv_columns import Columns, columns_of, delimiter_of, first_rows, rows_of
-from pipeline.data.parsing.box_builder import finite_numbers, size_of
+from pipeline.data.parsing.box_builder import degrees_of, enclosing, finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
@@ -23,6 +23,7 @@ from pipeline.data.parsing.text import shown
 from yolox_core.data.records import DatasetRecords
 
 _BOXES = 64  # that say whether four numbers are two corners
+_OF_VERTICES = 8  # numbers: an oriented box's corners
 _SHARES = 0.9  # of a table's numbers lie in 0..1 where they are shares: a box of one pixel is nobody's object
 
 
@@ -113,7 +114,12 @@ def _is_table(listing: Listing, name: str) -> bool:
 
 def _columns(rows: list[list[str]]) -> Columns | None:
     """What the columns hold, by the names in the first row, else by the values in the first rows."""
-    return (columns_of(rows[0]) or columns_by_values(rows)) if rows else None
+    columns = (columns_of(rows[0]) or columns_by_values(rows)) if rows else None
+    if columns and len(columns.box) == 1:
+        cells = [row[columns.box[0]] for row in rows if len(row) > columns.box[0]]
+        if any(len(finite_numbers(numbers_of(cell)) or []) == _OF_VERTICES for cell in cells):
+            return replace(columns, is_corners=True)
+    return columns
 
 
 def _display_names(listing: Listing) -> dict[str, str]:
@@ -139,14 +145,32 @@ def _rows(found: DatasetBuilder, name: str, names: Mapping[str, str]) -> list[_R
             return []
         delimiter = delimiter_of(lines[0])
         table = _Table(columns, names, has_decimal_comma=delimiter != ",")
+        turned = []
         for number, fields in enumerate(csv.reader(lines, delimiter=delimiter), 1):
             if number > 1 or not columns.has_header:
-                row = _row(found, table, fields, f"{name}: row {number}")
+                row = _row(found, table, fields, where := f"{name}: row {number}")
                 if row is not None:
                     rows.append(row)
+                if _has_angle(table, fields):
+                    turned.append(where)
+        _note_angles(found, turned)
     except csv.Error as broken:
         found.findings.append(Finding("unreadable-annotation", name, f"expected CSV, got: {broken}", "rest left out"))
     return _with_corners(found, name, columns, rows) if columns else []
+
+
+def _has_angle(table: _Table, fields: list[str]) -> bool:
+    column = table.columns.angle
+    if column is None or column >= len(fields) or len(table.columns.box) == _OF_VERTICES:
+        return False
+    return any(finite_numbers([table.number(fields[column])]) or [])
+
+
+def _note_angles(found: DatasetBuilder, turned: list[str]) -> None:
+    """One finding of all boxes with an angle, whose unit and centre no table says."""
+    if turned:
+        what = f"expected upright boxes, got {len(turned)} with an angle"
+        found.findings.append(Finding("label-lines-unclear", turned[0], what, "boxes taken as before the turn"))
 
 
 def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) -> _Row | None:
@@ -156,7 +180,7 @@ def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) ->
     image, label = texts[columns.image], class_name(texts[columns.label])
     written = [table.number(texts[column]) for column in columns.box]
     if len(columns.box) == 1:
-        written = four_of(texts[columns.box[0]])
+        written = numbers_of(texts[columns.box[0]])
     if not image:
         found.drop("unknown-image", where, f"expected the name of an image, got {shown(fields)}")
         return None
@@ -167,16 +191,30 @@ def _row(found: DatasetBuilder, table: _Table, fields: list[str], where: str) ->
     if not any(written):
         return row
     numbers = finite_numbers(written)
-    if numbers is None or len(numbers) != 4:
+    if numbers is None or len(numbers) not in (4, _OF_VERTICES):
         found.drop("box-not-numbers", where, f"expected four finite numbers, got {shown(written)}")
         return row
     if label is None:
         found.drop("unknown-class", where, "expected a class, got none")
         return row
     is_group = columns.group is not None and columns.group < len(texts) and texts[columns.group] == "1"
-    a, b, c, d = numbers
-    box = _corners(a, b, c, d) if columns.is_corners is False else (a, b, c, d)
+    if columns.confidence is not None and columns.confidence < len(texts):
+        found.note_confidence(where, {"confidence": table.number(texts[columns.confidence])})
+    box = _box(found, where, numbers, columns)
     return _Row(where, image, table.names.get(label, label), box, size, split, is_group)
+
+
+def _box(
+    found: DatasetBuilder, where: str, numbers: list[float], columns: Columns
+) -> tuple[float, float, float, float]:
+    """The box xyxy of a row's numbers, or as written where that shows only from all rows."""
+    if len(numbers) == _OF_VERTICES:
+        points = list(zip(numbers[0::2], numbers[1::2], strict=True))
+        if degrees := degrees_of(points):
+            found.note_turned(where, degrees)
+        return enclosing(points)
+    a, b, c, d = numbers
+    return _corners(a, b, c, d) if columns.is_corners is False else (a, b, c, d)
 
 
 def _with_corners(found: DatasetBuilder, name: str, columns: Columns, rows: list[_Row]) -> list[_Row]:

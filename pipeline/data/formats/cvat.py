@@ -8,7 +8,7 @@ Format: docs.cvat.ai, "CVAT for images".
 import re
 from xml.etree import ElementTree
 
-from pipeline.data.parsing.box_builder import Point, around_ellipse, enclosing, finite_numbers, size_of, turned
+from pipeline.data.parsing.box_builder import Point, around_ellipse, around_turned, enclosing, finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
@@ -92,11 +92,9 @@ def _add_shape(found: DatasetBuilder, annotated: Annotated, shape: ElementTree.E
     if points is None or turn is None:
         found.drop("box-not-numbers", where, f"expected its place in finite numbers, got {shown(shape.attrib)}")
         return
-    x1, y1, x2, y2 = box = enclosing(points)
+    box = enclosing(points)
     if turn[0] % 360:
-        centre = ((x1 + x2) / 2, (y1 + y2) / 2)
-        corners = turned([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], centre, turn[0])
-        box = around_ellipse(box, turn[0]) if kind == "ellipse" else enclosing(corners)
+        box = around_ellipse(box, turn[0]) if kind == "ellipse" else around_turned(box, turn[0])
         found.note_turned(where, turn[0])
     annotated.add(label, box)
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.data.parsing import yaml_text
-from pipeline.data.parsing.box_builder import finite_numbers, size_of
+from pipeline.data.parsing.box_builder import CONFIDENCES, finite_numbers, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name, whole_id
 from pipeline.data.parsing.encodings import decoded, with_foreign_bytes
 from pipeline.data.parsing.findings import Finding
@@ -38,7 +38,7 @@ _CLASSES = (
     "names",
     "name",
 )
-_Object = tuple[object, object]  # box and class as written
+_Object = tuple[object, object, object]  # box, class and, where there is one, confidence as written
 
 
 def annotation_files(listing: Listing) -> list[str]:
@@ -113,8 +113,9 @@ def _add_entry(found: DatasetBuilder, name: str, where: str, entry: dict[str, An
     annotated = Annotated(where, size, words=words, image_id=whole_id(entry.get("image_id", entry.get("id"))))
     if not found.claim(image, written, annotated):
         return
-    for number, (box, label) in enumerate(objects, 1):
+    for number, (box, label, score) in enumerate(objects, 1):
         _add_object(found, annotated, f"{where}: object {number}", box, label)
+        found.note_confidence(f"{where}: object {number}", {"score": score})
 
 
 def _objects(value: object) -> list[_Object] | None:
@@ -123,7 +124,8 @@ def _objects(value: object) -> list[_Object] | None:
         return []
     if isinstance(value, list):
         keyed = [one for one in value if isinstance(one, dict)]
-        return [(_first(one, _BOXES), _first(one, _CLASSES)) for one in keyed] if len(keyed) == len(value) else None
+        each = [(_first(one, _BOXES), _first(one, _CLASSES), _first(one, CONFIDENCES)) for one in keyed]
+        return each if len(keyed) == len(value) else None
     if not isinstance(value, dict):
         return None
     boxes, labels = _first(value, _BOXES) or [], _first(value, _CLASSES)
@@ -131,7 +133,10 @@ def _objects(value: object) -> list[_Object] | None:
         return None
     if not isinstance(labels, list):
         labels = [labels] * len(boxes)  # one for all, or none
-    return list(zip(boxes, labels, strict=True)) if len(boxes) == len(labels) else None
+    scores = _first(value, (*CONFIDENCES, "scores", "confidences"))
+    if not isinstance(scores, list) or len(scores) != len(boxes):
+        scores = [None] * len(boxes)
+    return list(zip(boxes, labels, scores, strict=True)) if len(boxes) == len(labels) else None
 
 
 def _first(value: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

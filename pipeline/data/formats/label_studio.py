@@ -106,6 +106,7 @@ def _add_region(found: DatasetBuilder, annotated: Annotated, region: Region, whe
         is_ellipse = "radiusX" in region.value
         box = around_ellipse(box, turn[0]) if is_ellipse else enclosing(turned(points, points[0], turn[0]))
         found.note_turned(where, turn[0])
+    found.note_confidence(where, {"score": region.score})
     annotated.add(label, box)
 
 

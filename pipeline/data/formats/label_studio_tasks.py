@@ -26,6 +26,7 @@ class Region:
     size: tuple[object, object]  # (height, width) px as written
     labels: tuple[object, ...]
     kind: str = ""  # the result's `type`
+    score: object = None  # of a model, where one drew it
 
 
 def is_task(entry: object) -> bool:
@@ -60,7 +61,7 @@ def chosen_annotation(task: Mapping[str, Any]) -> tuple[list[Any] | None, int]:
 
 def regions(results: list[Any]) -> Iterator[Region]:
     """The regions of an annotation. Of a shape and a label in two results of one id, that with the label counts."""
-    labelled = {_id(result) for result in results if isinstance(result, dict) and _labels(result)}
+    labelled = {_id(result) for result in results if isinstance(result, dict) and _labels(result)} - {None}
     for number, result in enumerate(results, 1):
         value = result.get("value") if isinstance(result, dict) else None
         kind = str(result.get("type", "")).lower() if isinstance(result, dict) else ""
@@ -69,7 +70,8 @@ def regions(results: list[Any]) -> Iterator[Region]:
         labels = _labels(result)
         if not labels and _id(result) in labelled:
             continue
-        yield Region(number, value, (result.get("original_height"), result.get("original_width")), labels, kind)
+        size = (result.get("original_height"), result.get("original_width"))
+        yield Region(number, value, size, labels, kind, result.get("score"))
 
 
 def _names(value: str) -> list[str]:

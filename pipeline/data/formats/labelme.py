@@ -9,7 +9,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.data.parsing.box_builder import Point, enclosing, points_of, size_of
+from pipeline.data.parsing.box_builder import Point, degrees_of, enclosing, points_of, size_of
 from pipeline.data.parsing.dataset_builder import Annotated, DatasetBuilder, class_name
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
@@ -76,17 +76,12 @@ def _add_shapes(found: DatasetBuilder, annotated: Annotated, shapes: list[Any]) 
             continue
         group = shape.get("group_id")
         is_part = kind == "polygon" and isinstance(group, (int, str))
-        if kind in _TURNED and (degrees := _degrees(points)):
+        if kind in _TURNED and (degrees := degrees_of(points)):
             found.note_turned(where, degrees)
+        found.note_confidence(where, shape)
         outlines.setdefault((label, str(group) if is_part else number), []).extend(_outline(kind, points))
     for (label, _), points in outlines.items():
         annotated.add(label, enclosing(points))
-
-
-def _degrees(points: list[Point]) -> float:
-    """How far a box of four corners is turned, from 0 below 90."""
-    (x1, y1), (x2, y2) = points[:2]
-    return round(math.degrees(math.atan2(y2 - y1, x2 - x1)), 1) % 90
 
 
 def _outline(kind: str, points: list[Point]) -> list[Point]:

@@ -170,6 +170,7 @@ def _add_objects(found: DatasetBuilder, annotated: Annotated, root: ElementTree.
             found.drop("unknown-class", place, "expected a name, got none")
         elif box:
             annotated.add(_class(entry), box)
+            found.note_confidence(place, {child.tag: child.text for child in entry})
         elif outline is None:
             texts = [(entry.findtext(f"bndbox/{corner}") or "").strip() for corner in CORNERS]
             what = f"expected {', '.join(CORNERS)} in finite numbers, got {shown(texts)}"

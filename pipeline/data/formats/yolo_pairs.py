@@ -13,6 +13,7 @@ from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.left_out import aside, by_folder
 from pipeline.data.parsing.picture_names import kind_of_folder
+from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 
 _FEWEST = 5  # numbers in a line of labels
 _HEAD = 4096  # characters that are read to tell labels from another text
@@ -28,6 +29,7 @@ def label_files(listing: Listing) -> list[str]:
         matched = {label_candidates(image)[0].lower() for image in listing.images} - beside
         plain |= {name for name in called if name.lower() in matched}
     beside.update(_beside(picture) for pictures in listing.unread_pictures.values() for picture in pictures)
+    beside.update(f"{image.lower()}.txt" for image in listing.images)
     homes = {_folder(name) for name in plain}
     doubtful = [name for name in texts if name not in plain and (_folder(name) in homes or name.lower() in beside)]
     plain.update(name for name in doubtful if _holds_labels(listing, name))
@@ -70,7 +72,9 @@ def pair(listing: Listing, files: Sequence[str], findings: list[Finding]) -> tup
             findings.append(Finding("image-doubtful", file, what, f"{other} left out"))
     for file in files:
         if file not in claims:
-            elsewhere = listing.locate(file, stem=PurePosixPath(file).stem)
+            stem = PurePosixPath(file).stem  # a.jpg of a.jpg.txt
+            is_whole = PurePosixPath(stem).suffix.lower() in IMAGE_SUFFIXES
+            elsewhere = listing.locate(file, stem if is_whole else "", stem)
             if elsewhere.image is not None and not elsewhere.doubt:
                 label_of.setdefault(elsewhere.image, file)
     return label_of, doubles - set(label_of)

@@ -1,9 +1,10 @@
 """Collecting the objects of one image while its annotation is read: numbers, boxes around shapes, and what is kept."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 Point = tuple[float, float]
+CONFIDENCES = ("score", "confidence", "conf")  # what a detection's confidence is called
 _DIGITS = 20  # that a whole number of 64 bits, with its sign, has
 _EXACT = 2.0**53  # floats up to here tell neighbouring whole numbers apart
 LARGEST = 1e9  # no coordinate is larger; beyond float32's range sums would overflow
@@ -16,6 +17,12 @@ def finite_numbers(values: Iterable[object]) -> list[float] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return numbers if all(abs(number) <= LARGEST for number in numbers) else None
+
+
+def has_confidence(entry: Mapping[str, object]) -> bool:
+    """Whether an object carries a number between 0 and 1, ends excluded, as a model's detections do."""
+    numbers = finite_numbers(entry[key] for key in CONFIDENCES if entry.get(key) is not None)
+    return numbers is not None and any(0 < number < 1 for number in numbers[:1])
 
 
 def whole_number(value: object) -> int | None:
@@ -47,6 +54,18 @@ def enclosing(points: Sequence[Point]) -> tuple[float, float, float, float]:
     """The upright box xyxy around at least one point."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def degrees_of(corners: Sequence[Point]) -> float:
+    """How far a box of four corners is turned, from 0 below 90."""
+    (x1, y1), (x2, y2) = corners[:2]
+    return round(math.degrees(math.atan2(y2 - y1, x2 - x1)), 1) % 90
+
+
+def around_turned(box: Sequence[float], degrees: float) -> tuple[float, float, float, float]:
+    """The upright box xyxy around `box` after it is turned about its centre."""
+    x1, y1, x2, y2 = box
+    return enclosing(turned([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], ((x1 + x2) / 2, (y1 + y2) / 2), degrees))
 
 
 def around_ellipse(box: Sequence[float], degrees: float) -> tuple[float, float, float, float]:

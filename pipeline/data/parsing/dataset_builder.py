@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.data.parsing.box_builder import whole_number
+from pipeline.data.parsing.box_builder import has_confidence, whole_number
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.left_out import left_out
@@ -53,6 +53,7 @@ class DatasetBuilder:
     images: dict[str, Annotated] = field(default_factory=dict)
     _turned: list[tuple[str, float]] = field(default_factory=list)
     _outlined: list[str] = field(default_factory=list)
+    _confident: list[str] = field(default_factory=list)
 
     def claim(self, found: Match, called: str, new: Annotated) -> bool:
         """Keep `new` as the annotation of the image found; False, with a finding, where that is missing or has one."""
@@ -80,6 +81,11 @@ class DatasetBuilder:
     def note_outline(self, where: str) -> None:
         """Note that a box was put around an outline, where its kind of annotation has boxes."""
         self._outlined.append(where)
+
+    def note_confidence(self, where: str, entry: Mapping[str, object]) -> None:
+        """Note that an object carries a model's confidence, if its entry does."""
+        if has_confidence(entry):
+            self._confident.append(where)
 
     def own_size(self, image: str) -> tuple[int, int] | None:
         """(height, width) px of the image's file, for annotations in shares; None where it is no readable image."""
@@ -115,6 +121,9 @@ class DatasetBuilder:
         if self._outlined:
             what = f"expected a box, got {len(self._outlined)} outlines without one, this is the first"
             self.findings.append(Finding("box-from-outline", self._outlined[0], what, "box put around each outline"))
+        if self._confident:
+            what = f"expected annotations, got {len(self._confident)} boxes with a confidence: detections of a model?"
+            self.findings.append(Finding("boxes-with-confidence", self._confident[0], what, "boxes kept"))
 
 
 def class_name(value: object) -> str | None:
