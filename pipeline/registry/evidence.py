@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.digests import file_sha256, text_sha256
 from pipeline.data.coco.coco import read_coco, write_coco
+from pipeline.registry.relocation import artifact_of_run
 from pipeline.registry.resolve import PREFIX, WEIGHTS_TAG
 from yolox_core.atomic_files import write_json
 from yolox_core.data.records import DatasetRecords, described
@@ -71,7 +72,6 @@ def keep(client: "MlflowClient", run_id: str, evidence: Evidence, weights_sha256
 
 def read(version: "ModelVersion", uri: str) -> Evidence:
     """The version's evidence; InputError where it is not there, was changed, or does not give the registered map."""
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     where, tags = f"{PREFIX}{version.name}/{version.version}", version.tags
@@ -83,7 +83,7 @@ def read(version: "ModelVersion", uri: str) -> Evidence:
     run_id, place = run_of(version), _place(tags.get(WEIGHTS_TAG, ""))
     with tempfile.TemporaryDirectory(prefix="yolox-evidence-") as folder:
         try:
-            found = Path(download_artifacts(run_id=run_id, artifact_path=place, dst_path=folder, tracking_uri=uri))
+            found = artifact_of_run(run_id, place, uri, Path(folder))
         except (MlflowException, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{where}: {place} of run {run_id} cannot be read: {reason}. Restore it.") from error

@@ -18,6 +18,7 @@ from pipeline.registry.dvc_cache import lost_data
 from pipeline.registry.model_reference import RANDOM, weights_digest
 from pipeline.registry.promotion import BEFORE, WHY, reference
 from pipeline.registry.register import CHAMPION, refused_by
+from pipeline.registry.relocation import artifact_of_run
 from pipeline.registry.resolve import ADVICE, PREFIX, WEIGHTS_TAG, check_stored, lookup
 from pipeline.registry.store import connect, is_missing
 from yolox_core.errors import InputError
@@ -146,11 +147,10 @@ def _data_links(version: "ModelVersion", uri: str) -> list[Link]:
 
 
 def _kept(run_id: str, folder: Path, uri: str) -> Path | None:
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(download_artifacts(run_id=run_id, artifact_path=LOCK, dst_path=str(folder), tracking_uri=uri))
+        return artifact_of_run(run_id, LOCK, uri, folder)
     except (MlflowException, OSError):  # the link says that it is not there
         return None
 

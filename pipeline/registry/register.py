@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.config.digests import file_sha256, folder_digests, listing_sha256
 from pipeline.registry import evidence
 from pipeline.registry.pyfunc_packaging import package
+from pipeline.registry.relocation import relocate
 from pipeline.registry.resolve import PREFIX, RELEASED_TAG, WEIGHTS_TAG, resolve, versions
 from pipeline.registry.run_history import metric_name, send_metrics
 from pipeline.registry.run_log import RunSpec, attach, send_missing
@@ -76,6 +77,7 @@ def register(release: Release) -> Registration:
         raise InputError(f"{weights}: no such file. Run the export stage first: `dvc repro export`.")
     uri, digest = tracking_uri(), file_sha256(weights)
     client = connect(uri, advice=f"Start it or unset MLFLOW_TRACKING_URI, {AGAIN}")
+    relocate(uri)
     with refused_by(uri):
         run_id = attach(client, release.run, uri)
         last_epoch = send_missing(client, run_id, release.run, uri) - 1

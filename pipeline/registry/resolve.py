@@ -10,10 +10,10 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from pipeline.config.digests import folder_digests, listing_sha256, text_sha256
 from pipeline.registry.model_cache import kept
+from pipeline.registry.relocation import located, on_this_machine
 from pipeline.registry.store import DATABASE, ask, connect, is_default, is_server, shown, tracking_uri
 from yolox_core.config import SPEC_FILE, WEIGHTS_FILE
 from yolox_core.errors import InputError, nearest
@@ -112,7 +112,7 @@ def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
 
 def released_folder(version: "ModelVersion", uri: str) -> Path:
     """The version's released folder, with the registered files: in the store itself, or kept here after one fetch."""
-    here = None if is_server(uri) else _on_this_machine(_stored_at(version, uri))
+    here = None if is_server(uri) else on_this_machine(_stored_at(version, uri))
     if here is not None:
         return _checked(_released_in(here / "artifacts", version), version)
     return kept(_name(version, uri), lambda folder: _fetch(version, uri, folder))
@@ -120,7 +120,7 @@ def released_folder(version: "ModelVersion", uri: str) -> Path:
 
 def check_stored(version: "ModelVersion", uri: str) -> None:
     """InputError where the store no longer has the version's files, whatever is kept of them here."""
-    here = _on_this_machine(_stored_at(version, uri))
+    here = on_this_machine(_stored_at(version, uri))
     if here is not None:
         _checked(_released_in(here / "artifacts", version), version)
         return
@@ -146,15 +146,7 @@ def _stored_at(version: "ModelVersion", uri: str) -> str:
     )
     if not found:
         raise InputError(f"{where}: {shown(uri)} does not say where its files are. Register the model again.")
-    return found
-
-
-def _on_this_machine(address: str) -> Path | None:
-    """The folder at a local address; None for an address elsewhere."""
-    parts = urlsplit(address)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return None if parts.scheme else Path(address)
+    return located(found, uri)
 
 
 def _fetch(version: "ModelVersion", uri: str, folder: Path) -> None:

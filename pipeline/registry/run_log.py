@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.flattening import flattened
+from pipeline.registry.relocation import relocate
 from pipeline.registry.run_history import Row, next_epoch, read_rows, send_rows, timed
 from pipeline.registry.store import artifact_location, connect, is_missing, load_mlflow, shown, tracking_uri
 from yolox_core.atomic_files import write_json
@@ -123,6 +124,7 @@ class RunLog:
         try:
             if self._client is None or self._run_id is None:
                 client = connect(self._uri)
+                relocate(self._uri)
                 self._run_id = attach(client, self._spec, self._uri)
                 client.update_run(self._run_id, status="RUNNING")
                 self._next, self._client = next_epoch(client, self._run_id), client

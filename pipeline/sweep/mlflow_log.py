@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.registry.relocation import relocate
 from pipeline.registry.run_log import RunLog, RunSpec, attach, send_missing
 from pipeline.registry.store import connect, tracking_uri
 from pipeline.sweep.trial import Trial
@@ -75,6 +76,7 @@ class SweepLog:
     ) -> None:
         uri = tracking_uri()
         client = connect(uri)
+        relocate(uri)
         parent = attach(client, self._spec, uri)
         for trial, folder in trials:
             spec = self._of(trial, folder, parent)

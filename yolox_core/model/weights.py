@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolox_core.atomic_files import new_file, write_text
+from yolox_core.atomic_files import write_bytes, write_text
 from yolox_core.config import SIZES, SPEC_FILE, WEIGHTS_FILE, DetectorSpec, ModelConfig, bottlenecks
 from yolox_core.errors import InputError
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
@@ -147,11 +147,11 @@ def load_weights(model: YOLOX, weights: Weights) -> LoadReport:
 
 def release(folder: Path, model: nn.Module, spec: DetectorSpec) -> None:
     """Write a released model's safetensors and model.json into `folder` (made if absent), each atomically."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with new_file(folder / WEIGHTS_FILE) as partial:
-        save_file(state, partial, metadata={"format": "pt"})
+    # not by save_file, whose files nobody but their owner may read, whatever the umask
+    write_bytes(folder / WEIGHTS_FILE, save(state, metadata={"format": "pt"}))
     write_text(folder / SPEC_FILE, json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
 

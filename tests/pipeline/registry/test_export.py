@@ -96,6 +96,8 @@ def test_every_form_beside_pytorch(project: Path) -> None:
     assert all(row["ms_one_thread"] > 0 < row["ms_all_threads"] for row in rows.values())
     assert (report["map_torch"], report["map_onnx"]) == (rows["torch"]["map"], rows["onnx"]["map"])
     assert len(export_facts(report)) == 4
+    modes = {path.stat().st_mode & 0o777 for path in paths.RELEASED.iterdir() if path.is_file()}
+    assert modes == {paths.EXPORT.stat().st_mode & 0o777}
 
 
 def test_a_form_that_strays_is_refused_and_leaves_nothing(project: Path) -> None:

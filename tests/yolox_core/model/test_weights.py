@@ -1,6 +1,7 @@
 """Weight files: read back to the bit, refused in one line, and never able to run code."""
 
 import json
+import os
 import pickle
 import re
 import zipfile
@@ -34,6 +35,16 @@ def model() -> YOLOX:
 def released(model: YOLOX, tmp_path: Path) -> Path:
     release(tmp_path / "released", model, SPEC)
     return tmp_path / "released"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_files_are_readable_to_those_whom_the_umask_lets_read(model: YOLOX, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        release(tmp_path / "released", model, SPEC)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "released").iterdir()} == {0o666 & ~umask}
 
 
 def refusal(path: Path) -> str:
