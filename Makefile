@@ -1,5 +1,5 @@
-# Two commands matter: `make repro` and `make test`. Both set themselves up; all they need is Python 3.11 or newer, git
-# and make. Nothing is downloaded but the locked packages (and uv, where it is missing).
+# Two commands matter: `make repro` and `make test`. Both set themselves up; all they need is Python 3.11 or newer
+# and make, the tests git, too. Nothing is downloaded but the locked packages (and uv, where it is missing).
 .DEFAULT_GOAL := help
 .PHONY: help repro test test-fast test-all setup lint lock clean
 SHELL := /bin/sh
@@ -41,17 +41,10 @@ help:  ## list the targets
 	@echo 'make lock     compile the requirement locks from pyproject.toml; FLAGS=--upgrade takes newer versions'
 	@echo 'make clean    remove caches; data, runs, models and .venv stay'
 
-# `dvc exp run` writes PRESET, DATA and SET into params.yaml, where git shows them. It stashes uncommitted changes while
-# it works, which needs a git identity: where the user has none, a neutral one is lent to that one command.
+# PRESET, DATA and SET go into params.yaml, where git shows them. `exec` makes the command make's own child: make does not
+# pass on what ends it, so the command watches its parent.
 repro: $(READY)  ## run the pipeline
-	@$(ACTIVE) set -euf; \
-	if [ -z "$$DATA$$SET$$PRESET" ]; then dvc repro; else \
-	  git config user.email >/dev/null || export GIT_AUTHOR_NAME=nobody GIT_AUTHOR_EMAIL=nobody@localhost \
-	    GIT_COMMITTER_NAME=nobody GIT_COMMITTER_EMAIL=nobody@localhost; \
-	  changes=$$(python -P -m pipeline.cli.make_overrides --preset="$$PRESET" --data="$$DATA" -- $$SET); \
-	  IFS=$$(printf '\n_'); IFS=$${IFS%_}; dvc exp run $$changes; \
-	fi; \
-	python -P -m pipeline.cli.make_summary
+	@$(ACTIVE) exec yolox repro --with-parent --preset="$$PRESET" --data="$$DATA" -- "$$SET"
 
 # A process a core, four at most (tests/spread.py): each imports PyTorch and takes about a gigabyte.
 TEST = python -m pytest --numprocesses=logical --maxprocesses=4 --no-loadscope-reorder

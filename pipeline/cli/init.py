@@ -14,22 +14,22 @@ from pathlib import Path
 import yaml
 
 from pipeline.config.overrides import preset_values
-from pipeline.config.params_file import YamlEditor
 from pipeline.config.paths import DISTRIBUTION, PACKAGE
 from pipeline.config.settings import settings_from
 from pipeline.config.source_spec import SYNTHETIC, SourceSettings
 from pipeline.config.user_paths import user_path
+from pipeline.config.yaml_editor import YamlEditor
 from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError
 
 SHIPPED = Path(__file__).parents[1] / "project"
 CODE = ("pipeline/", "yolox_core")
 HEADER = """\
-# The only file to edit to change a run: `dvc repro` then runs what depends on it. Where and on what it runs (workers,
+# The only file to edit to change a run: `yolox repro` then runs what depends on it. Where and on what it runs (workers,
 # GPUs, addresses) is not here, but in the environment and the options of `yolox train`.
 """
 GRAPH_HEADER = """\
-# From a folder of annotated images to a registered detector: `dvc repro`. Written by `yolox init`.
+# From a folder of annotated images to a registered detector: `yolox repro`. Written by `yolox init`.
 """
 OURS = ("dvc.yaml", "params.yaml", ".dvc")  # where one of these is, there is a project
 IGNORES = (".gitignore", ".dvcignore", ".rayignore")
@@ -53,7 +53,7 @@ def create(folder: Path, data: str | None, preset: str | None) -> None:
         write_text(root / "README.md", _replaced(shipped("README.md"), told))
     write_text(root / "params.yaml", parameters)
     write_text(root / "dvc.yaml", graph_text())  # last: its presence makes the folder a project
-    print(f"{folder}: a project. Next: cd {shlex.quote(str(folder))} && dvc repro")
+    print(f"{folder}: a project. Next: cd {shlex.quote(str(folder))} && yolox repro")
 
 
 def shipped(name: str) -> str:

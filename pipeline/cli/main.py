@@ -1,6 +1,5 @@
 """The `yolox` command. Thin: every command imports what it needs when it is run, and calls it."""
 
-import ast
 import dataclasses
 import pkgutil
 from collections.abc import Callable
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from pipeline import stages
+from pipeline.cli.command_list import Commands, about
 from pipeline.console.exit_codes import refusals
 from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
 from yolox_core.errors import InputError
@@ -19,15 +18,6 @@ from yolox_core.export.formats import EXPORT_FORMATS
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Settings
-
-
-class Commands(TyperGroup):
-    """Lists the commands with the whole first sentence of each; by itself Typer cuts it at the end of the line."""
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        shown = [(name, command) for name, command in self.commands.items() if not command.hidden]
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, command.get_short_help_str(limit=1000)) for name, command in shown])
 
 
 app = typer.Typer(
@@ -98,7 +88,7 @@ def init(
         bool, typer.Option("--upgrade", help="Update the dvc.yaml of an earlier release. Nothing else changes.")
     ] = False,
 ) -> None:
-    """Create a project: dvc.yaml, params.yaml, and the git and DVC files. Run `dvc repro` in it next."""
+    """Create a project: dvc.yaml, params.yaml, and the git and DVC files. Run `yolox repro` in it next."""
     if upgrade:
         from pipeline.cli.upgrade import upgrade as run
 
@@ -113,6 +103,22 @@ def init(
     create(folder, data, preset)
 
 
+@app.command()
+def repro(
+    settings: Annotated[list[str] | None, typer.Argument(help="KEY=VALUE for params.yaml: train.epochs=20")] = None,
+    data: Annotated[str | None, typer.Option(help="Annotated images, for data.source in params.yaml.")] = None,
+    preset: Annotated[str | None, typer.Option(help="few-images, fine-tune or from-nothing: docs/recipes.md.")] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,  # for make
+) -> None:
+    """Run the whole pipeline with `dvc repro`, one run of a project at a time. Settings go into params.yaml first."""
+    from pipeline.cli.repro.guarded_run import Parent
+
+    parent = Parent() if with_parent else None  # before anything that takes time
+    from pipeline.cli.repro.command import repro as run
+
+    raise typer.Exit(run(settings or [], data or None, preset or None, parent))
+
+
 def _settings() -> "Settings":
     """params.yaml of the current folder."""
     from pipeline.config.settings import load_settings
@@ -122,7 +128,13 @@ def _settings() -> "Settings":
 
 def _run(stage: str) -> None:
     """A DVC stage on the params.yaml of the current folder."""
-    import_module(f"pipeline.stages.{stage}").run(_settings())
+    _run_stage(import_module(f"pipeline.stages.{stage}").run)
+
+
+def _run_stage(run: Callable[["Settings"], None]) -> None:
+    from pipeline.stages.entrypoint import run_stage
+
+    run_stage(run)
 
 
 @app.command()
@@ -142,7 +154,8 @@ def train(
 
     given: dict[str, Any] = {"workers": workers, "loader_workers": loader_workers, "gpu": gpu, "address": address}
     options = {name: value for name, value in given.items() if value is not None}
-    driver.train(_settings(), dataclasses.replace(ComputeConfig.from_environment(), **options), fresh)
+    compute = dataclasses.replace(ComputeConfig.from_environment(), **options)
+    _run_stage(lambda settings: driver.train(settings, compute, fresh))
 
 
 @app.command()
@@ -156,7 +169,8 @@ def submit(
     from pipeline.cluster.ray_job import Submission
     from pipeline.training import driver
 
-    driver.train(_settings(), submission=Submission(address, workspace or Path.cwd()))
+    submission = Submission(address, workspace or Path.cwd())
+    _run_stage(lambda settings: driver.train(settings, submission=submission))
 
 
 @app.command()
@@ -181,7 +195,7 @@ def sweep(
     if plan:
         print(describe(_settings(), compute))
     else:
-        sweep_space(_settings(), compute)
+        _run_stage(lambda settings: sweep_space(settings, compute))
 
 
 @app.command()
@@ -373,15 +387,9 @@ def _command(stage: str) -> Callable[[], None]:
     return run
 
 
-def _about(stage: str) -> str:
-    """What the first line of a stage's file says of it; read and not imported, which would take seconds."""
-    source = Path(stages.__path__[0], f"{stage}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0].partition(": ")[2]
-
-
 _DEFINED = {command.callback.__name__ for command in app.registered_commands if command.callback}
 PLAIN_STAGES = {  # those without options: a file in pipeline/stages is all that they need
-    name: app.command(name, help=f"Run one DVC stage: {_about(name)}", hidden=name == "package")(_command(name))
+    name: app.command(name, help=f"Run one DVC stage: {about(name)}", hidden=name == "package")(_command(name))
     for name in sorted(module.name for module in pkgutil.iter_modules(stages.__path__))
     if name not in _DEFINED | {"entrypoint"}
 }

@@ -6,8 +6,8 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from pipeline.cli.init import graph_text
-from pipeline.config.params_file import YamlEditor
 from pipeline.config.user_paths import user_path
+from pipeline.config.yaml_editor import YamlEditor
 from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError
 
@@ -29,7 +29,7 @@ def upgrade(folder: Path) -> None:
         return
     write_text(path, editor.text())
     print("\n".join([f"{path}: updated to this release", *(f"  {change}" for change in changes)]))
-    print("Next: dvc repro")
+    print("Next: yolox repro")
 
 
 def _project_graph(path: Path) -> YamlEditor:

@@ -3,16 +3,17 @@
 They are checked with the rest of params.yaml before anything is written, so that a slip changes nothing.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pipeline.config import paths
 from pipeline.config.flattening import flattened
-from pipeline.config.params_file import read_params
+from pipeline.config.override_words import spaced_mappings
+from pipeline.config.params_file import params_text, parse_params, read_params
 from pipeline.config.settings import Settings, load_settings, settings_from
+from pipeline.config.yaml_editor import YamlEditor
+from pipeline.config.yaml_values import YAML_ERRORS, parse_yaml
 from yolox_core.errors import InputError, nearest
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -25,7 +26,7 @@ def preset_settings(preset: str, given: list[str]) -> Settings:
 
 def merged(settings: list[tuple[str, Any]]) -> Settings:
     """params.yaml with these settings in the place of its own; InputError where that is illegal."""
-    load_settings()  # a broken params.yaml is told as such
+    load_settings()  # a broken params.yaml is reported as such
     plain = read_params()
     for key, value in settings:
         _put(plain, key.split("."), value)
@@ -47,18 +48,27 @@ def parsed(setting: str) -> tuple[str, Any]:
     if not equals or not key:
         raise InputError(f"SET: expected key=value, got {setting!r}. Separate several by blanks.")
     try:
-        return key, yaml.safe_load(text)
-    except yaml.YAMLError as broken:
-        raise InputError(f"SET: {key}: not a value: {text!r}.") from broken
+        return key, parse_yaml(spaced_mappings(text))
+    except YAML_ERRORS as broken:
+        raise InputError(
+            f"SET: {key}: expected a value as in YAML, got {text!r}. Check its quotes and brackets."
+        ) from broken
 
 
-def in_hydra(value: Any) -> str:
-    """A value in Hydra's grammar, in which DVC reads it: JSON, but for text only quotes are escaped."""
-    if isinstance(value, str):
-        if "${" in value or value.endswith("\\"):
-            raise InputError(f"{value!r}: expected no '${{' and no final backslash. Write it into params.yaml by hand.")
-        return '"' + value.replace('"', '\\"') + '"'
-    return json.dumps(value, ensure_ascii=False)
+def changed_params(settings: list[tuple[str, Any]]) -> tuple[str, Settings]:
+    """The text of params.yaml with these settings in the place of its own, and what it then says; InputError where that
+    is illegal."""
+    checked = merged(settings)
+    if not settings:
+        return params_text(), checked
+    editor, wanted = YamlEditor(params_text()), read_params()
+    for key, value in settings:
+        _put(wanted, key.split("."), value)
+        editor.put(key, value)
+    text = editor.text()
+    if parse_params(text) != wanted:  # an anchor that other keys share, say
+        raise InputError(f"{paths.PARAMS}: cannot be changed by name as it is written. Change it by hand.")
+    return text, checked
 
 
 def _put(plain: dict[str, Any], keys: list[str], value: Any) -> None:

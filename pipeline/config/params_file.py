@@ -1,44 +1,54 @@
-"""params.yaml as a file: read as plain values, edited with its comments kept."""
+"""params.yaml as a file, read as plain values; yaml_editor.py changes it."""
 
-import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ruamel.yaml import YAML
-
 from pipeline.config import paths
+from pipeline.config.yaml_values import YAML_ERRORS, parse_yaml
+from yolox_core.errors import InputError
+
+_pinned: ContextVar[str | None] = ContextVar("params.yaml", default=None)
+
+
+def params_text(path: Path = paths.PARAMS) -> str:
+    """What the file holds; InputError where there is none, or it is no UTF-8."""
+    pinned = _pinned.get()
+    if pinned is not None and path == paths.PARAMS:
+        return pinned
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run from the project's root, where params.yaml lies.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as foreign:
+        raise InputError(
+            f"{path}: expected UTF-8 text, got byte 0x{foreign.object[foreign.start]:02x} at {foreign.start}. "
+            "Save it as UTF-8."
+        ) from foreign
+
+
+@contextmanager
+def pinned_params(text: str) -> Iterator[None]:
+    """params.yaml as it was read once, for the block: an edit in the meantime is not read."""
+    token = _pinned.set(text)
+    try:
+        yield
+    finally:
+        _pinned.reset(token)
 
 
 def read_params(path: Path = paths.PARAMS) -> dict[str, Any]:
     """What the file says, not checked (pipeline/config/settings.py does that); empty where it says nothing."""
-    plain: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return plain
+    return parse_params(params_text(path), path)
 
 
-class YamlEditor:
-    """A YAML text whose values can be changed: comments, quotes and order stay."""
-
-    def __init__(self, text: str) -> None:
-        self._yaml = YAML()
-        self._yaml.preserve_quotes = True
-        self._yaml.width = 4096
-        self._yaml.representer.add_representer(
-            type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-        )
-        self.document: Any = self._yaml.load(text)
-
-    def put(self, name: str, value: Any) -> Any:
-        """Set the value of a dotted name, `section.key`; returns the one before."""
-        section, _, key = name.partition(".")
-        if self.document.get(section) is None:
-            self.document[section] = {}
-        before = self.document[section].get(key)
-        self.document[section][key] = value
-        return before
-
-    def text(self) -> str:
-        """The text with all changes."""
-        file = io.StringIO()
-        self._yaml.dump(self.document, file)
-        return file.getvalue()
+def parse_params(text: str, path: Path = paths.PARAMS) -> dict[str, Any]:
+    """The same of a text that has been read; InputError where it is not YAML."""
+    try:
+        plain = parse_yaml(text)
+    except YAML_ERRORS as broken:
+        raise InputError(f"{path}: not YAML: {broken}") from broken
+    empty: dict[str, Any] = {}
+    return empty if plain is None else plain  # what is no mapping is refused with the rest

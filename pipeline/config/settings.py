@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from pipeline.config import paths
+from pipeline.config.params_file import read_params
 from pipeline.config.source_spec import SYNTHETIC, SourceSettings, sources_of, unique_names
 from pipeline.config.typed_mapping import shown, typed
 from yolox_core.config import (
@@ -33,10 +32,6 @@ Objective = Literal["map", "parameters", "gflops", "latency_ms"]
 LARGEST_SEED = 2**63 - 1  # what fits PyTorch's and NumPy's generators alike
 DEMONSTRATION = "detector"  # yolox-detector holds models of the embedded data set
 LONGEST_DATA_NAME = 60  # characters; run folders carry it, and a file name has 255 at most
-# What PyYAML lets through besides its own errors: int() and date() of the text, an explicit tag's odd value, depth
-_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
-
-
 MOST_FOLDS = 100
 
 
@@ -266,20 +261,7 @@ class Settings:
 
 def load_settings(path: Path = paths.PARAMS) -> Settings:
     """Read and check params.yaml; InputError names the key, what was expected and what to do."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Run from the project's root, where params.yaml lies.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as foreign:
-        raise InputError(
-            f"{path}: expected UTF-8 text, got byte 0x{foreign.object[foreign.start]:02x} at {foreign.start}. "
-            "Save it as UTF-8."
-        ) from foreign
-    try:
-        plain = yaml.safe_load(text)
-    except _YAML_ERRORS as broken:
-        raise InputError(f"{path}: not YAML: {broken}") from broken
-    return settings_from({} if plain is None else plain)
+    return settings_from(read_params(path))
 
 
 def settings_from(plain: Mapping[str, Any]) -> Settings:

@@ -7,6 +7,7 @@ import dataclasses
 
 from pipeline.config import paths
 from pipeline.config.settings import Settings
+from pipeline.config.stage_params import check_recorded_params
 from pipeline.registry.register import register
 from pipeline.registry.release import release
 from pipeline.stages.entrypoint import stage_main
@@ -15,6 +16,7 @@ from yolox_core.atomic_files import write_json
 
 def run(settings: Settings) -> None:
     """Register models/released under the settings' name."""
+    check_recorded_params()
     registration = register(release(settings))
     write_json(paths.REGISTRATION, dataclasses.asdict(registration))
     print(f"{registration.name} version {registration.version} is {registration.alias} at {registration.tracking_uri}")

@@ -3,8 +3,9 @@
 import yaml
 
 from pipeline.config import paths
-from pipeline.config.params_file import YamlEditor, read_params
+from pipeline.config.params_file import read_params
 from pipeline.config.settings import settings_from
+from pipeline.config.yaml_editor import YamlEditor
 from pipeline.sweep.space import with_values
 from pipeline.sweep.trial import RESULTS
 from yolox_core.atomic_files import write_text

@@ -36,7 +36,7 @@ def git(root: Path, *words: str) -> str:
 
 def test_a_project_of_the_users_images(yolox: Yolox, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = yolox("init", "mine", "--data", source, "--preset", "few-images")
-    assert (ended.code, ended.line) == (0, "") and "cd mine && dvc repro" in ended.out
+    assert (ended.code, ended.line) == (0, "") and "cd mine && yolox repro" in ended.out
     assert git(Path("mine"), "rev-parse", "--show-toplevel") == str(Path("mine").resolve())
     monkeypatch.chdir("mine")
     settings = load_settings()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.cli import make_summary
+from pipeline.cli.repro import summary
 from pipeline.config import paths
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
@@ -248,12 +248,12 @@ def test_the_summary_says_where_things_are(
 ) -> None:
     make()
     figures = json.loads(paths.METRICS.read_text())
-    make_summary.run(Settings())
+    summary.run(Settings())
     said = capsys.readouterr().out
     assert f"map {figures['map']:.3f}, map_50 {figures['map_50']:.3f} on 9 images" in said
     assert "yolox predict IMAGE --model models:/yolox-x@challenger" in said
     assert "mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000" in said
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@tracking:5000")
-    make_summary.run(Settings())
+    summary.run(Settings())
     said = capsys.readouterr().out
     assert "http://me:***@tracking:5000" in said and "secret" not in said

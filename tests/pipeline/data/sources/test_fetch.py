@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.cli import doctor
 from pipeline.cli.init import create
-from pipeline.cli.make_overrides import arguments
+from pipeline.cli.repro.command import arguments
 from pipeline.config import paths
 from pipeline.config.settings import Settings, load_settings, settings_from
 from pipeline.config.source_spec import SourceSettings

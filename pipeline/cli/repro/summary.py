@@ -1,4 +1,4 @@
-"""Printed at the end of `make repro`: how good the detector is, where it lies and what to do with it."""
+"""Printed at the end of `yolox repro`: how good the detector is, where it lies and what to do with it."""
 
 from urllib.parse import urlsplit
 
@@ -6,9 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.config import paths
-from pipeline.config.settings import Settings, load_settings
+from pipeline.config.settings import Settings
 from pipeline.config.stage_reports import read_report
-from pipeline.console.exit_codes import refusals
 from pipeline.registry.store import DATABASE, shown, tracking_uri
 
 MLFLOW_PORT = 5000
@@ -46,8 +45,3 @@ def mlflow_page(uri: str) -> str:
     store = shown(uri) if shown(uri) == f"sqlite:///{DATABASE}" else f"'{uri}'"
     command = f".venv/bin/mlflow ui --backend-store-uri {store} --port {MLFLOW_PORT}"
     return f"{command}, then open http://127.0.0.1:{MLFLOW_PORT}"
-
-
-if __name__ == "__main__":
-    with refusals():
-        run(load_settings())
