@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from pipeline.cli import make_overrides
+from pipeline.cli.repro.command import new_params
 from pipeline.config import paths
 from pipeline.config.settings import settings_from
 from pipeline.console.exit_codes import refusals
@@ -131,7 +131,7 @@ def test_a_slip_in_set_changes_nothing(
     shutil.copyfile(ROOT / "params.yaml", paths.PARAMS)
     before = state(Path())
     with pytest.raises(SystemExit) as ended, refusals():
-        make_overrides.arguments(["train.batch_size=8", setting])
+        new_params(["train.batch_size=8", setting], None, None)
     line = capsys.readouterr().err
     assert ended.value.code == 2 and line.count("\n") == 1
     assert all(word in line for word in words), line
@@ -141,7 +141,7 @@ def test_a_slip_in_set_changes_nothing(
 def test_a_good_set_changes_nothing_either(yolox: Yolox) -> None:
     shutil.copyfile(ROOT / "params.yaml", paths.PARAMS)
     before = state(Path())
-    make_overrides.arguments(["train.epochs=20", "model.depth=0.67", "augment.multiscale=[256,384]"])
+    new_params(["train.epochs=20", "model.depth=0.67", "augment.multiscale=[256,384]"], None, None)
     assert state(Path()) == before
 
 
