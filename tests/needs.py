@@ -7,6 +7,7 @@ a typing error in a path must not look like a machine without the data.
 import importlib.util
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ SHARED = ROOT.parent / "shared"
 PREFIX = "needs "
 POSTGRESQL = Path("/usr/lib/postgresql")
 UV = ROOT / ".uv" / "bin" / "uv"
+CGROUPS = Path("/sys/fs/cgroup")
 SSHD = Path("/usr/sbin/sshd")
 CHROMIUM = Path("/usr/bin/chromium")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -80,6 +82,42 @@ def chromium() -> Path:
     return Path(found)
 
 
+def right(name: str) -> None:
+    """Skip where this user may not do what a test must: see RIGHTS."""
+    if not RIGHTS[name]():
+        pytest.skip(f"{PREFIX}right {name}: this user may not")
+
+
+def cpu_cgroups() -> Path | None:
+    """The folder of the cgroups that limit CPU time, of either version, where this user may make one; None elsewhere."""
+    for folder, file in ((CGROUPS / "cpu", "cpu.cfs_quota_us"), (CGROUPS, "cpu.max")):
+        probe = folder / f"yolox-probe-{os.getpid()}"
+        try:
+            probe.mkdir()
+        except OSError:
+            continue
+        made = (probe / file).is_file()
+        probe.rmdir()
+        if made:
+            return folder
+    return None
+
+
+def _may_unshare(*options: str) -> bool:
+    """Whether this user may make such namespaces (util-linux)."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", *options, "true"], capture_output=True, check=False).returncode == 0
+
+
+RIGHTS = {
+    "cgroups": lambda: cpu_cgroups() is not None,
+    "mounts": lambda: _may_unshare("--mount"),  # a private view of the file systems
+    "user-ids": lambda: _may_unshare("--user", "--map-user=12345", "--map-group=12345"),  # another user id
+    "host-names": lambda: _may_unshare("--uts"),
+}
+
+
 def cuda_reason() -> str:
     """The skip reason of tests marked `gpu`."""
     return f"{PREFIX}cuda : no CUDA device"
@@ -95,6 +133,8 @@ def is_present(reason: str) -> bool:
         return Path(name).exists()
     if kind == "module":
         return importlib.util.find_spec(name) is not None
+    if kind == "right":
+        return RIGHTS[name]()
     import torch
 
     return torch.cuda.is_available()

@@ -15,10 +15,16 @@ from tests import conftest, needs
         (f"Skipped: needs path {Path(__file__).parent}: WEIGHTS_DIR is not set", True),
         ("Skipped: needs module no_such_module: not installed", False),
         ("Skipped: needs module json: not installed", True),
+        ("Skipped: needs right no-such-right: this user may not", False),
+        ("Skipped: needs right everybodys: this user may not", True),
         ("Skipped: later", True),  # a skip that names no need is never excused
     ],
 )
-def test_a_skip_stands_only_where_its_need_is_absent(reason: str, present: bool) -> None:
+def test_a_skip_stands_only_where_its_need_is_absent(
+    reason: str, present: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, granted in (("no-such-right", False), ("everybodys", True)):
+        monkeypatch.setitem(needs.RIGHTS, name, lambda granted=granted: granted)
     assert needs.is_present(reason) is present
     report = SimpleNamespace(skipped=True, outcome="skipped", longrepr=("file.py", 1, reason))
     assert conftest.refuse_idle_skip(report, strict=True).outcome == ("failed" if present else "skipped")

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolox_core.cpus import cores
 from yolox_core.errors import InputError
-from yolox_core.inference.processor import cores
 
 CODE = Path(__file__).parents[2]  # the folder of this project's packages
 AMD_DRIVER = Path("/dev/kfd")

@@ -21,8 +21,8 @@ from pipeline.registry.resolve import PREFIX
 from pipeline.registry.store import tracking_uri
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.config import RuntimeName
+from yolox_core.cpus import cores
 from yolox_core.errors import InputError
-from yolox_core.inference.processor import cores
 from yolox_core.inference.runtime import TITLES, importing
 
 

@@ -28,10 +28,10 @@ from pipeline.sweep.trial import ENDED, Trial, read_trials, trial_key
 from pipeline.training.identity import identity, records_digest
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.config import DetectorSpec
+from yolox_core.cpus import cores
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.export.model_cost import latency_ms, size_of
-from yolox_core.inference.processor import cores
 
 if TYPE_CHECKING:  # Ray is imported when its environment has been set
     from pipeline.sweep.ray_tune import Plan

@@ -18,6 +18,7 @@ CORE = {
     "structures": 1,
     "errors": 1,
     "collectives": 1,
+    "cpus": 1,
     "atomic_files": 1,
     "ops": 2,
     "data": 2,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from yolox_core.atomic_files import write_json
 from yolox_core.config import EXPORTED_RUNTIMES, RuntimeName
-from yolox_core.inference.processor import cores, processor
+from yolox_core.cpus import cores
+from yolox_core.inference.processor import processor
 from yolox_core.inference.runtime import PACKAGES, installed_runtimes
 
 VARIABLE = "YOLOX_RUNTIMES"  # of the environment: the folder where it is kept

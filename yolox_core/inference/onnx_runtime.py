@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
+from yolox_core.cpus import quota_cores
 from yolox_core.errors import InputError
 from yolox_core.inference.runtime import (
     PREDICTIONS,
@@ -44,7 +45,7 @@ def onnx_session(path: Path, threads: int) -> Any:
         import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or quota_cores() or 0  # left alone it reads the affinity, not quotas
     options.log_severity_level = 3  # errors: it would warn of the thresholds in nms_graph.py that one may set
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from yolox_core.config import ONNX_SPEC_KEY
+from yolox_core.cpus import quota_cores
 from yolox_core.errors import InputError
 from yolox_core.inference.runtime import (
     PREDICTIONS,
@@ -30,8 +31,8 @@ def open_openvino(path: Path, threads: int) -> Runtime:
     def decoder(hint: str, model: Any = model) -> Decoder:
         # float32 as trained: by itself OpenVINO takes bfloat16 where the processor has it, even where that is slower
         options: dict[str, Any] = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-        if threads:
-            options["INFERENCE_NUM_THREADS"] = threads
+        if limit := threads or quota_cores():
+            options["INFERENCE_NUM_THREADS"] = limit
         compiled = openvino_core().compile_model(model, "CPU", options)
         of_thread = threading.local()
 

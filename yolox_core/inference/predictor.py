@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from yolox_core.config import RuntimeName
+from yolox_core.cpus import cores
 from yolox_core.data.geometry import letterbox, network_input
 from yolox_core.data.image_io import decode_image, read_image
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import check_threshold, select, to_source
-from yolox_core.inference.processor import cores
 from yolox_core.inference.runtime import Decoder, Runtime
 from yolox_core.inference.runtimes import open_runtime
 from yolox_core.structures import Detections, FloatArray, ImageArray

@@ -1,19 +1,10 @@
-"""What this process computes on: its cores, and the kind of processor."""
+"""The kind of processor that this process computes on."""
 
-import os
 import platform
 from functools import cache
 from pathlib import Path
 
-CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of "quota period", or "max period"
 CPU_INFO = Path("/proc/cpuinfo")
-
-
-def cores() -> int:
-    """CPU cores that this process may use, a container's limit included."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS
-    quota, _, period = CPU_LIMIT.read_text().partition(" ") if CPU_LIMIT.is_file() else ("max", "", "")
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 @cache

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from yolox_core.config import EXPORTED_RUNTIMES, ONNX_FILE, RuntimeName
+from yolox_core.cpus import cores
 from yolox_core.errors import InputError
 from yolox_core.inference.fastest import fastest, keep
-from yolox_core.inference.processor import cores
 from yolox_core.inference.runtime import Decoder, installed_runtimes
 from yolox_core.inference.runtimes import open_runtime
 

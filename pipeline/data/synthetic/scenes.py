@@ -17,6 +17,7 @@ from pipeline.data.coco.coco import write_coco
 from pipeline.data.synthetic import backdrop
 from pipeline.data.synthetic.shapes import OUTLINES, outline
 from yolox_core.atomic_files import write_bytes
+from yolox_core.cpus import cores
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.structures import Objects
 
@@ -51,7 +52,7 @@ def render(root: Path, images: int, seed: int) -> DatasetRecords:
         write_bytes(root / "images" / record.file_name, encoded)
         return record
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         records = list(pool.map(one, range(images)))
     categories = tuple(Category(label + 1, name) for label, name in enumerate(CLASS_NAMES))
     rendered = DatasetRecords(root / "images", categories, records)

@@ -8,7 +8,7 @@ import torch
 
 from tests.pipeline.cli.commands_project import Yolox
 from tests.servers import free_port
-from yolox_core.inference.processor import cores
+from yolox_core.cpus import cores
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "more cores than there are": (

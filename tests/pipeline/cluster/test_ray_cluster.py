@@ -9,7 +9,6 @@ import torch
 
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address, imported_beside
 from yolox_core.errors import InputError
-from yolox_core.inference import processor
 
 NAMES = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "RAY_ADDRESS")
 
@@ -77,6 +76,7 @@ def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, va
 def test_cores_are_shared_among_workers() -> None:
     assert ComputeConfig(workers=1).cores_per_worker() >= 1
     assert ComputeConfig(workers=10_000).cores_per_worker() == 1
+    assert ComputeConfig(threads=3).cores_per_worker() == 3
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,6 @@ def test_a_wrong_option_is_refused(given: dict[str, int]) -> None:
 def test_an_address_that_is_no_name_is_refused() -> None:
     with pytest.raises(InputError, match="no Ray cluster answers"):
         check_address(ComputeConfig(address="x" * 70 + ":1"))
-
-
-@pytest.mark.parametrize(("limit", "cores"), [("150000 100000\n", 1), ("50000 100000\n", 1), ("max 100000\n", None)])
-def test_a_containers_limit_counts(
-    limit: str, cores: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr(processor, "CPU_LIMIT", tmp_path / "absent")
-    free = ComputeConfig().cores_per_worker()
-    monkeypatch.setattr(processor, "CPU_LIMIT", tmp_path / "cpu.max")
-    assert ComputeConfig().cores_per_worker() == (cores or free)
-    assert ComputeConfig(threads=3).cores_per_worker() == 3
 
 
 def test_fewer_workers_than_wanted_may_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
