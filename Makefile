@@ -65,9 +65,11 @@ setup: $(READY)  ## only set up
 	@echo 'set-up: ready in .venv'
 
 # Installs exactly the lock, then the project itself (editable, built with the locked setuptools: nothing unlocked is
-# fetched). PyTorch's CPU wheels have hashes of their own, so with TORCH=cpu the lock's versions hold as constraints,
+# fetched; by a path of its own, since setuptools replaces `$$name` in the project's). PyTorch's CPU wheels have hashes of their own, so with TORCH=cpu the lock's versions hold as constraints,
 # without its hashes; uv knows where those wheels are.
+export BUILD := from setuptools.build_meta import build_editable; import sys; build_editable(sys.argv[1])
 $(READY): requirements-dev.txt pyproject.toml
+	@case "$$PWD" in *:*) echo "error: $$PWD: expected a folder without a colon, which PATH cannot hold. Move the project." >&2; exit 2 ;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "error: $(PYTHON): expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@case '$(TORCH)' in locked|cpu) ;; *) echo "error: TORCH: expected cpu or locked, got '$(TORCH)'." >&2; exit 2 ;; esac
@@ -83,7 +85,9 @@ $(READY): requirements-dev.txt pyproject.toml
 	    "$$uv" pip install --quiet --python .venv/bin/python --torch-backend cpu --extra dev \
 	      --constraints .venv/constraints.txt -r pyproject.toml ;; \
 	esac; \
-	"$$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .; \
+	place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; ln -s "$$PWD" "$$place/project"; \
+	"$$place/project/.venv/bin/python" -P -c "$$BUILD" "$$place" >"$$place/log" 2>&1 || { cat "$$place/log" >&2; exit 2; }; \
+	"$$uv" pip install --quiet --python .venv/bin/python --no-deps --reinstall "$$place"/*.whl; \
 	echo '$(TORCH)' > .venv/.torch; touch $@
 
 COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(FLAGS)

@@ -89,7 +89,7 @@ def right(name: str) -> None:
 
 
 def cpu_cgroups() -> Path | None:
-    """The folder of the cgroups that limit CPU time, of either version, where this user may make one; None elsewhere."""
+    """The folder of the cgroups that limit CPU time, where this user may make one; None elsewhere."""
     for folder, file in ((CGROUPS / "cpu", "cpu.cfs_quota_us"), (CGROUPS, "cpu.max")):
         probe = folder / f"yolox-probe-{os.getpid()}"
         try:

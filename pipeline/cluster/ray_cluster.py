@@ -9,24 +9,28 @@ import importlib
 import math
 import os
 import secrets
+import shutil
 import site
-import socket
-import tempfile
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.cluster.ray_address import no_cluster_answers, nobody_listens
+from pipeline.cluster.ray_paths import folder_of_sockets, harmless_executable, import_ray, is_harmless, ray_folder
 from yolox_core.cpus import cores
 from yolox_core.errors import InputError
 
 CODE = Path(__file__).parents[2]  # the folder of this project's packages
 AMD_DRIVER = Path("/dev/kfd")
-ANSWER_WITHIN_S = 5.0  # Ray itself tries for minutes
 DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
+SHARED_MEMORY = Path("/dev/shm")
+START_LIMIT_S = 180.0  # of a cluster; 10 s on a quiet machine, a minute on a busy one
+FREE_SOME = "Free memory and processes of this machine, then run again."
 START_WITHIN = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 FEWER_AFTER_S = "60"  # Ray first tries as many workers as before, on nodes that it has not yet missed
 ENVIRONMENT = {
@@ -109,14 +113,15 @@ class ComputeConfig:
 
 
 def check_address(compute: ComputeConfig) -> None:
-    """InputError where nobody listens at RAY_ADDRESS; addresses without a port are for Ray to judge."""
-    host, colon, port = (compute.address or "").rpartition("://")[2].rpartition(":")
-    if not colon or not port.isdecimal():
+    """InputError where no Ray cluster answers at RAY_ADDRESS, or one cannot start here; before any work is done."""
+    if compute.address is None:
+        folder_of_sockets()
         return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN_S).close()
-    except (OSError, OverflowError, UnicodeError) as away:
-        raise _no_answer(compute.address, str(away)) from away
+    if reason := nobody_listens(compute.address):
+        raise _no_answer(compute.address, reason)
+    set_environment(compute)
+    if reason := no_cluster_answers(compute.address):
+        raise _no_answer(compute.address, reason)
 
 
 def _no_answer(address: str | None, reason: str) -> InputError:
@@ -127,42 +132,91 @@ def _no_answer(address: str | None, reason: str) -> InputError:
 
 
 def set_environment(compute: ComputeConfig) -> None:
-    """What Ray reads once, when it is imported."""
+    """What Ray reads once, when it is imported; and its import by paths that it can start processes from."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if compute.min_workers:
         os.environ[START_WITHIN] = FEWER_AFTER_S
-    if compute.address is None and "RAY_AUTH_TOKEN" not in os.environ:
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    if compute.address is None:
+        if "RAY_AUTH_TOKEN" not in os.environ:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        import_ray()
 
 
 @contextmanager
 def cluster(compute: ComputeConfig, meanwhile: str | None = None) -> Iterator[None]:
-    """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer.
+    """A Ray cluster for the block. InputError where the one at RAY_ADDRESS does not answer, or none starts here.
 
     `meanwhile` names a module that the block needs, imported in a thread while Ray starts: one that shares no package
     with what Ray imports as it starts, since two threads that import one package at once can see a half-made one.
     """
+    doing = "starting on this machine" if compute.address is None else f"joining {compute.address}"
+    print(f"ray: {doing}", file=sys.stderr, flush=True)  # a busy machine takes a minute
+    check_address(compute)
     set_environment(compute)
     import ray
 
-    arguments: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning", "namespace": "yolox"}
-    arguments["job_config"] = _driver_code()
-    if compute.address is None:
-        arguments |= _local(compute)
-    else:
-        arguments["address"] = compute.address
-    try:
+    with ray_folder() if compute.address is None else nullcontext() as folder:
+        arguments = _local(compute, folder) if folder else {"address": compute.address}
+        arguments |= {"log_to_driver": False, "logging_level": "warning", "namespace": "yolox"}
+        arguments["job_config"] = _driver_code()
         with imported_beside(meanwhile):
-            ray.init(**arguments)  # in the main thread: it handles signals
-    except (ConnectionError, ValueError) as unreachable:  # ValueError: an address in no known form
-        if compute.address is None:
-            raise
-        raise _no_answer(compute.address, str(unreachable).strip().splitlines()[0]) from unreachable
+            _init(arguments, compute.address)
+        try:
+            if compute.address:
+                _check_workers(compute.address)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _init(arguments: dict[str, Any], address: str | None) -> None:
+    """`ray.init` in the main thread: it handles signals. InputError where it fails, an end with words if it hangs."""
+    import ray
+
+    where = "on this machine" if address is None else f"at RAY_ADDRESS={address}"
+    expected = f"Ray {where}: expected it to start within {START_LIMIT_S:.0f} s"
+    hangs = threading.Timer(START_LIMIT_S, _give_up, [expected])
+    hangs.daemon = True
+    hangs.start()
     try:
-        yield
+        with harmless_executable():
+            ray.init(**arguments)
+    except Exception as failed:  # Ray raises this very class, too
+        reason = str(failed).strip().splitlines()[0]
+        if address is None:
+            raise InputError(f"Ray {where}: does not start ({reason[:200]}). {FREE_SOME}") from failed
+        raise _no_answer(address, reason) from failed
     finally:
-        ray.shutdown()
+        hangs.cancel()
+
+
+def _give_up(what: str) -> None:
+    """End the process: `ray.init` waits where no signal and no exception arrive. Its processes notice, and end."""
+    print(f"error: {what}, got nothing. {FREE_SOME}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
+def _check_workers(address: str) -> None:
+    """InputError where the cluster that was joined starts no worker here, or none that has a runtime environment."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    asked = ray.remote(_executable).options(num_cpus=0, scheduling_strategy=here).remote()
+    try:
+        executable: str = ray.get(asked, timeout=START_LIMIT_S)
+    except ray.exceptions.GetTimeoutError as none:
+        raise _no_answer(address, f"it starts no worker within {START_LIMIT_S:.0f} s") from none
+    if not is_harmless(executable):
+        raise InputError(
+            f"RAY_ADDRESS={address}: expected nodes whose Python has a path that a shell takes as it is, got "
+            f"{executable}. Start the nodes from another folder: Ray cannot start workers by such a path."
+        )
+
+
+def _executable() -> str:
+    return sys.executable
 
 
 @contextmanager
@@ -193,17 +247,20 @@ def _driver_code() -> Any:
     return config
 
 
-def _local(compute: ComputeConfig) -> dict[str, Any]:
-    return {
+def _local(compute: ComputeConfig, folder: Path) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
         "address": "local",
         "num_cpus": max(cores(), compute.workers),
         # Train's and Tune's clean-up of placement groups needs the dashboard's state API
         "include_dashboard": True,
         "object_store_memory": OBJECT_STORE_BYTES,
         "_node_ip_address": "127.0.0.1",
-        # Unix sockets may be at most 107 characters long, so not below the project's folder
-        "_temp_dir": str(Path(tempfile.gettempdir()) / f"ray-yolox-{os.getuid()}"),
+        "_temp_dir": str(folder),
     }
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free < OBJECT_STORE_BYTES:
+        # Ray would take this folder by itself, and warn of slowness; what passes through the store here is small
+        arguments["_plasma_directory"] = str(folder)
+    return arguments
 
 
 def _count(name: str, default: int, lowest: int) -> int:

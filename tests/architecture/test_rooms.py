@@ -73,6 +73,7 @@ VENDORS = {
         "pipeline.training.ray_train",
         "pipeline.training.worker",
     ),
+    "grpc": ("pipeline.cluster.ray_address",),
     "mlflow": ("pipeline.registry", "pipeline.serving.pyfunc_model", "pipeline.study.mlflow_import"),
     "sqlalchemy": ("pipeline.registry.store",),
     "dvc": ("pipeline.data.sources.remote", "pipeline.registry.dvc_cache"),
