@@ -18,6 +18,13 @@ export DO_NOT_TRACK = true
 export RAY_USAGE_STATS_ENABLED = 0
 export NO_ALBUMENTATIONS_UPDATE = 1
 export ORT_DISABLE_TELEMETRY = 1
+# A user id without a name, as containers have it: uv, git and DVC ask for both.
+export USER ?= $(shell id -u)
+export HOME ?= /
+# uv's cache, where the user's own cannot be written.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export UV_CACHE_DIR ?= $(CURDIR)/.uv/cache
+endif
 # uv takes the Python that is here, it fetches none.
 export UV_PYTHON_DOWNLOADS = never
 export DATA

@@ -12,6 +12,7 @@ import typer
 from pipeline import stages
 from pipeline.cli.command_list import Commands, about
 from pipeline.console.exit_codes import refusals
+from pipeline.console.process_environment import complete_environment
 from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
 from yolox_core.errors import InputError
 from yolox_core.export.formats import EXPORT_FORMATS
@@ -37,6 +38,7 @@ Model = Annotated[
 
 def main() -> None:
     """Entry point: an input error is one line and exit code 2."""
+    complete_environment()
     with refusals():
         app()
 

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -59,8 +58,7 @@ class Server:
         """What the service has logged: its own output, or Ray's logs of the replicas."""
         if not self.is_on_ray:
             return self.log.read_text()
-        sessions = Path(tempfile.gettempdir()) / f"ray-yolox-{os.getuid()}"
-        logs = sessions.glob("session_*/logs/serve/replica_*.log")
+        logs = folder_of_sockets().glob("ray-*/session_*/logs/serve/replica_*.log")
         return "".join(log.read_text() for log in logs if log.stat().st_mtime > self.started)
 
     def predict(self, image: Path, **query: object) -> requests.Response:

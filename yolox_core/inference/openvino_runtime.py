@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from yolox_core.config import ONNX_SPEC_KEY
 from yolox_core.cpus import quota_cores
 from yolox_core.errors import InputError
@@ -90,6 +92,8 @@ def openvino_core() -> Any:
     """
     import openvino
 
+    # the first array takes a lock that two threads at once never leave (pybind11's NumPy API): take it in one
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
     return openvino.Core()
 
 
