@@ -24,6 +24,7 @@ import pytest
 import requests
 import torch
 
+from pipeline.cluster.ray_paths import folder_of_sockets
 from pipeline.config.settings import load_settings
 from pipeline.registry.register import CHAMPION, Release, register
 from pipeline.registry.release import release as stage_release

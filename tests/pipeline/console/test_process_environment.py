@@ -12,7 +12,8 @@ from pipeline.console.process_environment import complete_environment
 from tests import needs
 
 SHOW = (
-    "import os, json, getpass, pathlib; from pipeline.console.process_environment import complete_environment as c; c();"
+    "import os, json, getpass, pathlib;"
+    "from pipeline.console.process_environment import complete_environment; complete_environment();"
     "print(json.dumps([getpass.getuser(), str(pathlib.Path.home()), os.environ.get('USER')]))"
 )
 NAMELESS = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
