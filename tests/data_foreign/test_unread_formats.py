@@ -119,7 +119,13 @@ MARKED = {
     ],
     "OIDv4": [("train/Apple/Label/0a1b.txt", "Traffic light 1.0 2.5 30.75 40.0\n")],
     "a list of whole images": [("train/_classes.csv", "filename, cat, dog\na.jpg, 1, 0\n")],
-    "a table without a header": [("a.csv", "a.jpg,1,2,3,4,5,6,7,8,cat\n")],
+    "Label Studio's CSV": [("p.csv", 'image,label\na.jpg,"[{""x"":1,""rectanglelabels"":[""cat""]}]"\n')],
+    "GeoJSON": [("xView_train.geojson", '{"type": "FeatureCollection", "features": []}')],
+    "masks without boxes": [("SegmentationClass/a.png", "pixels")],
+    "a table without a header": [
+        ("a.csv", "a.jpg,1,2,3,4,5,6,7,8,cat\n"),
+        ("gt.txt", "00000.ppm;774;411;815;446;11\n00001.ppm;983;388;1024;432;40\n"),
+    ],
 }
 SAMPLES = [(begin, name, text) for begin, samples in MARKED.items() for name, text in samples]
 

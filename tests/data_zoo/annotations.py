@@ -240,6 +240,13 @@ def plots_and_masks_beside_the_images(root: Path) -> None:
     folders.picture(root / "masks" / "a.png", 9)
 
 
+@kind("labels-of-results")
+def predictions_beside_the_images(root: Path) -> None:
+    yolo_set(root)
+    folders.picture(root / "runs" / "detect" / "predict" / "a.png", 9)
+    folders.write(root / "runs" / "detect" / "predict" / "labels" / "a.txt", "0 0.3 0.3 0.2 0.2\n")
+
+
 @kind("folder-without-labels")
 def folder_without_one_label(root: Path) -> None:
     yolo_set(root)

@@ -68,6 +68,12 @@ CATALOG: dict[str, Check] = {
     "pictures-aside": Check(
         "note", "Pictures of a folder beside the data: masks, plots, drawn copies. Left out.", "Nothing.", Fix.APPLIED
     ),
+    "labels-of-results": Check(
+        "warning",
+        "Labels in a folder of results (runs, predictions) are a model's detections; left out.",
+        "Name the folder in data.yaml if they are data.",
+        Fix.APPLIED,
+    ),
     "folder-without-labels": Check(
         "warning",
         "No image of this folder has a label file: all are taken as background.",

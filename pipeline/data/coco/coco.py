@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -192,13 +193,13 @@ def _image_entries(document: Document, where: str, findings: list[Finding]) -> d
         if (
             not isinstance(entry, dict)
             or not isinstance(entry.get("id"), (int, float, str))
-            or not _text(entry, "file_name")
+            or not (written := _text(entry, "file_name") or _of_address(_text(entry, "coco_url")))
         ):
             findings.append(Finding("unreadable-annotation", place, "expected id and file_name", "entry dropped"))
         elif entry["id"] in entries:
             findings.append(Finding("duplicate-image-id", place, f"id {entry['id']} was used before", "entry dropped"))
         else:
-            entries[entry["id"]] = entry
+            entries[entry["id"]] = entry if entry.get("file_name") else {**entry, "file_name": written}
     return entries
 
 
@@ -333,6 +334,11 @@ def _problem(
     if outline is None and (not isinstance(bbox, list) or len(bbox) != 4 or finite_numbers(bbox) is None):
         return "box-not-numbers", f"expected bbox [x, y, width, height] in finite numbers, got {shown(bbox)}"
     return None
+
+
+def _of_address(url: str) -> str:
+    """The path of an image at an address, which LVIS has instead of file names."""
+    return unquote(url.partition("://")[2].partition("/")[2])
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str:

@@ -17,7 +17,7 @@ from yolox_core.errors import InputError
 KEYS = ("images", "annotations", "categories")
 WHOLE_BYTES = 32 * 2**20  # a file up to here is read at once
 BUFFER_BYTES = 2**20
-_OF_AN_IMAGE = ("id", "file_name", "height", "width", "split", "annotation")
+_OF_AN_IMAGE = ("id", "file_name", "coco_url", "height", "width", "split", "annotation")
 
 
 @dataclass(frozen=True)

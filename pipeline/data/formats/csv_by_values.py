@@ -1,7 +1,8 @@
 """What a CSV table of boxes holds, by its values: columns without a header, and four numbers that may be two things.
 
-Layouts known: keras-retinanet (path, x1, y1, x2, y2, class), makesense.ai (label, x, y, width, height, image, its width
-and height), Google AutoML (set, path, label, corners as shares), TensorFlow's order without its header.
+Layouts known: keras-retinanet (path, x1, y1, x2, y2, class), SKU-110K (the same, and the image's size), makesense.ai
+(label, x, y, width, height, image, its width and height), Google AutoML (set, path, label, corners as shares),
+TensorFlow's order without its header.
 """
 
 import re
@@ -37,6 +38,7 @@ def _layout(
 
 _LAYOUTS = (
     _layout("inn(nn[tn]|nnt)", image=0, label=5, box=1, usual=True),
+    _layout("innnntnn", image=0, label=5, box=1, size=(7, 6), usual=True),
     _layout("[tn]nnnninn", image=5, label=0, box=1, size=(7, 6), usual=False),
     _layout("inntnnnn", image=0, label=3, box=4, size=(2, 1), usual=True),
     _layout("itnnnn", image=0, label=1, box=2),

@@ -13,7 +13,7 @@ from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 
 # names without signs between their words, in lower case; the first that occurs counts
 _IMAGE = ("filename", "imagepath", "filepath", "imagename", "imagefile", "path", "image", "img", "file", "imageid")
-_CLASS = ("class", "label", "category", "classname", "labelname", "categoryname", "name")
+_CLASS = ("class", "label", "category", "classname", "labelname", "categoryname", "name", "classid")
 _SPLIT = ("split", "set", "subset")
 _GROUP = ("isgroupof", "iscrowd")
 _VERTICES = tuple(
@@ -23,6 +23,7 @@ _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("x1", "y1", "x2", "y2"),
     ("left", "top", "right", "bottom"),
+    ("roix1", "roiy1", "roix2", "roiy2"),  # German traffic signs
 )
 _SIZED = tuple(
     (*corner, *size)

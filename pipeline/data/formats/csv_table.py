@@ -123,10 +123,10 @@ def _columns(rows: list[list[str]]) -> Columns | None:
 
 
 def _display_names(listing: Listing) -> dict[str, str]:
-    """Open Images' names of its classes (/m/01yrx: Cat), from class-descriptions*.csv where that lies in the folder."""
+    """Open Images' names of its classes (/m/01yrx: Cat), from class-descriptions*.csv or FiftyOne's classes.csv."""
     names: dict[str, str] = {}
     for file in listing.ending(".csv"):
-        if "class-descriptions" in PurePosixPath(file).name:
+        if "class-descriptions" in PurePosixPath(file).name or PurePosixPath(file).name == "classes.csv":
             rows = (line.partition(",") for line in listing.read_text(file).split("\n"))
             pairs = ((key.strip(), class_name(name.strip().strip('"'))) for key, _, name in rows)
             names |= {key: name for key, name in pairs if name and key.startswith("/")}

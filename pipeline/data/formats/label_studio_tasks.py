@@ -4,14 +4,14 @@ JSON holds `data` and a list of annotations with their results; JSON_MIN is one 
 regions under the names of the labelling interface.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
+from pipeline.data.parsing.image_match import UPLOADED
+
 # regions that are no box, and cannot be put into one without their pixels
 NO_BOXES = frozenset({"brushlabels", "brush", "keypointlabels", "keypoint", "vectorlabels", "vector"})
 _LABEL_KEYS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels")
@@ -42,7 +42,7 @@ def image_candidates(task: Mapping[str, Any]) -> list[str]:
     data = inner if isinstance(inner, dict) else task
     values = [data.get("image"), *(value for key, value in data.items() if key != "image"), task.get("file_upload")]
     names = [name for value in values if isinstance(value, str) for name in _names(value)]
-    bases = [_UPLOADED.sub("", PurePosixPath(name).name) for name in names]
+    bases = [UPLOADED.sub("", PurePosixPath(name).name) for name in names]
     return list(dict.fromkeys([*names, *bases]))
 
 

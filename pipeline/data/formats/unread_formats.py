@@ -20,6 +20,7 @@ _LONGEST = 2000  # characters of a line; longer ones are passed over
 _COCO = "COCO JSON or Pascal VOC"
 _TABLE = "a CSV table with the columns filename, xmin, ymin, xmax, ymax and class"
 _SELF = f"Write its boxes as COCO JSON, or as {_TABLE}."
+_BETWEEN = r"[;,\s]+"  # columns of a table
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
 
 
@@ -253,11 +254,23 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
         f"Take Open Images' own CSV, which is read, or {_TABLE}.",
     ),
     UnreadFormat(
+        "Label Studio's CSV",
+        _holds(".csv .tsv", r'""(rectangle|polygon|ellipse|brush)labels""'),
+        "Export as JSON, which is read.",
+    ),
+    UnreadFormat("GeoJSON (xView, SpaceNet)", _called(r".+\.geojson"), _SELF),
+    UnreadFormat(
+        "masks without boxes", _called(r"Segmentation(Class|Object)/.+\.png"), f"Export as {_COCO} with boxes."
+    ),
+    UnreadFormat(
         "a list of whole images' classes, without boxes", _called(r"_classes\.csv"), "Export boxes, as COCO JSON."
     ),
     UnreadFormat(
         "a table without a header, in which it is not clear which column holds what",
-        _lines(".csv .tsv", r"[^\n]*\.(jpe?g|png|bmp|webp|tiff?)\b[^\n]*"),
+        _any(
+            _lines(".csv .tsv", r"[^\n]*\.(jpe?g|png|bmp|webp|tiff?)\b[^\n]*"),
+            _lines(".txt", rf".+\.(jpe?g|png|bmp|webp|tiff?|ppm){_BETWEEN}{_times(4, _BETWEEN)}.*"),
+        ),
         "Give it a first row: filename,xmin,ymin,xmax,ymax,class, or x,y,width,height where there is no second corner.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file an image, and lists of names for the splits in ImageSets/Main.
+"""Pascal VOC: one XML file an image, and lists of names for the splits in ImageSets/Main, or called by their split.
 
 A box is taken as it stands, xyxy: the devkit counts pixels from 1, most tools of today write from 0, and nothing in
 a file tells which; half a pixel of doubt is smaller than any annotator's. Objects marked `difficult` are ordinary
@@ -8,7 +8,7 @@ upright box around it counts.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
@@ -19,13 +19,13 @@ from pipeline.data.parsing.encodings import as_utf8
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.image_match import match_files
-from pipeline.data.parsing.split_names import split_of_folders, split_of_word
+from pipeline.data.parsing.split_names import leaves_some_to_train, split_of_folders, split_of_name, split_of_word
 from pipeline.data.parsing.text import shown
 from pipeline.data.parsing.xml_json import read_xml
 from yolox_core.data.records import DatasetRecords
 
 _ROOT_TAG = re.compile(rb"<annotation[\s>]")
-_IN_CLASS = re.compile(r"\s+(-1|0|1)$")  # the lists of one class say so behind each name
+_BEHIND = re.compile(r"\s+(-1|0|1|\S+\.xml)$")  # a flag in the lists of one class, the XML file in those of Paddle
 _HELD_OUT_FIRST = ("test", "val", "train", "trainval")  # where lists overlap, an image must not be trained on
 _LOOKED_AT = 4096  # bytes at the beginning
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -63,9 +63,22 @@ def _looks_like_voc(listing: Listing, name: str) -> bool:
 
 
 def _splits(listing: Listing, findings: list[Finding]) -> dict[str, str]:
-    """The split of each image that a list of ImageSets names."""
+    """The split of each image that a list of ImageSets names, else one called train.txt, val_list.txt and the like.
+
+    The latter make no split that leaves nothing to train.
+    """
+    texts = listing.ending(".txt")
+    lists = [name for name in texts if _is_list(name)]
+    if lists:
+        return _splits_of(listing, lists, findings)
+    others = [name for name in texts if _word(name) and "imagesets" not in PurePosixPath(name.lower()).parts]
+    splits = _splits_of(listing, others, findings)
+    return splits if leaves_some_to_train(map(splits.get, listing.images)) else {}
+
+
+def _splits_of(listing: Listing, lists: Sequence[str], findings: list[Finding]) -> dict[str, str]:
+    """The split of each image that one of the lists names."""
     splits: dict[str, str] = {}
-    lists = [name for name in listing.ending(".txt") if _is_list(name)]
     alike = _images_by_name(listing) if lists else {}
     for word in _HELD_OUT_FIRST:
         split = "train" if word == "trainval" else word
@@ -79,9 +92,11 @@ def _splits(listing: Listing, findings: list[Finding]) -> dict[str, str]:
 
 
 def _word(name: str) -> str | None:
-    """Which list a file is: train, val, test or trainval; CVAT calls them Train.txt and Validation.txt."""
-    stem = PurePosixPath(name).stem.lower()
-    return "trainval" if stem.startswith("trainval") else split_of_word(stem)
+    """Which list a file is: train, val, test or trainval; CVAT calls them Train.txt, Paddle train_list.txt."""
+    stem = PurePosixPath(name).stem
+    if _is_list(name):
+        return "trainval" if stem.lower().startswith("trainval") else split_of_word(stem)
+    return split_of_name(stem)
 
 
 def _images_by_name(listing: Listing) -> dict[str, list[str]]:
@@ -97,21 +112,22 @@ def _images_by_name(listing: Listing) -> dict[str, list[str]]:
 def _listed(listing: Listing, file: str, alike: Mapping[str, list[str]], findings: list[Finding]) -> list[str]:
     """The images that a list names; names of no image are counted in one finding."""
     lines = [line.strip() for line in listing.read_text(file).split("\n") if line.strip()]
-    home = str(PurePosixPath(*PurePosixPath(file).parts[: _place_of_sets(file)]))
+    home = str(PurePosixPath(*PurePosixPath(file).parts[: _place_of_sets(file)])) if _is_list(file) else "."
     images = {line: _of_line(line, alike, home) for line in lines}
     lost = [line for line, found in images.items() if not found]
-    if lost:
+    if lost and (_is_list(file) or len(lost) < len(images)):  # any text may be called test.txt
         what = f"expected names of images, got {len(lost)} of {len(images)} that match none, first {lost[0]!r}"
         findings.append(Finding("unknown-name-in-list", file, what, "names ignored"))
     return [image for found in images.values() for image in found]
 
 
 def _of_line(line: str, alike: Mapping[str, list[str]], home: str) -> list[str]:
-    """The images that a line names: by the whole of it, for names hold blanks, else by what stands before a flag.
+    """The images that a line names: by the whole of it, for names hold blanks, else by what stands before a flag or
+    the name of the XML file.
 
     Of several those in folders that it names, then those of the same year as the list.
     """
-    for written in (line, _IN_CLASS.sub("", line)):
+    for written in (line, _BEHIND.sub("", line)):
         found = alike.get(PurePosixPath(written).name, [])
         within = [image for image in found if _ends(image, written)]
         found = within or found

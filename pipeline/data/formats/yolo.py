@@ -12,7 +12,14 @@ from typing import Any
 
 from pipeline.data.formats import yolo_ids, yolo_lines, yolo_names, yolo_splits
 from pipeline.data.formats.yolo_lines import Numbered, Row
-from pipeline.data.formats.yolo_pairs import data_images, label_candidates, label_files, pair, without_labels
+from pipeline.data.formats.yolo_pairs import (
+    data_images,
+    label_candidates,
+    label_files,
+    pair,
+    without_labels,
+    without_results,
+)
 from pipeline.data.parsing import yaml_text
 from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.encodings import decoded, with_foreign_bytes
@@ -35,13 +42,16 @@ def annotation_files(listing: Listing) -> list[str]:
 def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Finding]]:
     """All images, with the objects of those that have a label file."""
     findings: list[Finding] = []
-    descriptions = _descriptions(listing, findings)
-    named = yolo_names.class_names(listing, descriptions, findings)
+    descriptions = yolo_splits.of_these_images(listing, _descriptions(listing, findings), files)
+    named = yolo_names.class_names(listing, descriptions, yolo_splits.darknets_names(listing), findings)
     names = named.all if named else None
     own = [(name, document) for name, document in descriptions[:1] if yolo_ids.KEY in document]
     listed = yolo_splits.listed(listing, descriptions, files, own=bool(own), findings=findings)
+    matched, doubles = pair(listing, files, findings)
+    files = without_results(files, matched, listed, findings)
+    kept = set(files)
+    label_of = {image: file for image, file in matched.items() if file in kept}
     lines = _lines(listing, files, named, descriptions, findings)
-    label_of, doubles = pair(listing, files, findings)
     chosen = [image for image in data_images(listing, label_of, listed, findings) if image not in doubles]
     splits = listed if own else yolo_splits.splits(chosen, listed, descriptions, findings)
     image_ids = yolo_ids.image_ids(*own[0], chosen) if own else None
@@ -55,9 +65,7 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     used = set(label_of.values())
     for name in files:
         if name not in used:
-            stem = PurePosixPath(name).stem
-            what = f"expected an image called {stem}.*, got {listing.locate(name, stem=stem).got}"
-            findings.append(Finding("missing-image", name, what, f"its {len(lines[name])} boxes dropped"))
+            findings.append(_without_image(listing, name, label_of, len(lines[name])))
     categories = _categories(names, lines, findings)
     category_ids = yolo_ids.category_ids(own[0][1], len(categories)) if own else None
     if category_ids:
@@ -80,6 +88,17 @@ def _descriptions(listing: Listing, findings: list[Finding]) -> list[tuple[str, 
         if isinstance(document, dict) and isinstance(document.get("names"), (list, dict)):
             found.append((name, document))
     return found
+
+
+def _without_image(listing: Listing, name: str, label_of: Mapping[str, str], boxes: int) -> Finding:
+    """Of a label file that no image has: there is none called so, or it has another file."""
+    stem = PurePosixPath(name).stem
+    found = listing.locate(name, stem=stem)
+    if found.image and found.image in label_of:
+        what = f"expected one label file for an image, got {label_of[found.image]} for {found.image}, too"
+        return Finding("duplicate-annotation", name, what, f"its {boxes} boxes dropped")
+    what = f"expected an image called {stem}.*, got {found.image or found.got}"
+    return Finding("missing-image", name, what, f"its {boxes} boxes dropped")
 
 
 def label_path(image: str) -> str:

@@ -91,7 +91,8 @@ def _of_detections(sample: list[list[float]], count: int, where: str) -> tuple[R
 def _of_long_lines(
     sample: list[list[float]], length: int, count: int, where: str, described: bool
 ) -> tuple[Reading, list[Finding]]:
-    shape = next((shape for shape in _shapes(length) if _fit(sample, shape)), None)
+    are_corners = length == _CORNERS and all(map(_is_convex, sample))
+    shape = None if are_corners else next((shape for shape in _shapes(length) if _fit(sample, shape)), None)
     polygon = f"polygons of {(length - 1) // 2} points" if length % 2 else ""
     what = f"expected 5 numbers, got {length} in all {count} lines"
     if shape:
@@ -140,6 +141,14 @@ def _is_upright(numbers: list[float]) -> bool:
     points = list(zip(numbers[1::2], numbers[2::2], strict=True))
     sides = zip(points, points[1:] + points[:1], strict=True)
     return all(min(abs(x1 - x2), abs(y1 - y2)) <= _UPRIGHT for (x1, y1), (x2, y2) in sides)
+
+
+def _is_convex(numbers: list[float]) -> bool:
+    """Whether four points go around an area, which a centre, two sides and two key points hardly do in every line."""
+    points = list(zip(numbers[1::2], numbers[2::2], strict=True))
+    corners = (points[at:] + points[:at] for at in range(len(points)))
+    turns = [(bx - ax) * (cy - by) - (by - ay) * (cx - bx) for (ax, ay), (bx, by), (cx, cy), _ in corners]
+    return all(turn > 0 for turn in turns) or all(turn < 0 for turn in turns)
 
 
 def _box(numbers: list[float]) -> tuple[float, float, float, float]:

@@ -35,12 +35,16 @@ class Names:
         return next(inner, self.all)
 
 
-def class_names(listing: Listing, descriptions: Descriptions, findings: list[Finding]) -> Names | None:
-    """The names of the outermost file; None where no file holds them; InputError where one is double.
+def class_names(
+    listing: Listing, descriptions: Descriptions, darknets: str | None, findings: list[Finding]
+) -> Names | None:
+    """The names of the outermost data.yaml, else of `darknets` file, which obj.data names, else of the outermost other.
+
+    None where no file holds them; InputError where one is double.
 
     Where folders beside each other have files that differ, each counts for its own, and they are joined by name.
     """
-    files = [name for name, _ in descriptions] or _names_files(listing)
+    files = [name for name, _ in descriptions] or ([darknets] if darknets else _names_files(listing))
     if not files:
         return None
     document_of = dict(descriptions)
@@ -48,7 +52,9 @@ def class_names(listing: Listing, descriptions: Descriptions, findings: list[Fin
     first_of = {str(PurePosixPath(name).parent): name for name in reversed(beside)}
     own = {folder: _names_in(listing, name, document_of.get(name)) for folder, name in first_of.items()}
     inner = [] if descriptions else [name for name in files if name not in beside]
-    findings += _differing(listing, {name: own[folder] for folder, name in first_of.items()}, inner)
+    first = {name: own[folder] for folder, name in first_of.items()}
+    also = {name: _names_in(listing, name, document_of.get(name)) for name in beside if name not in first}
+    findings += _differing(listing, first, inner) or _beside_differing(first, also)
     names = own[str(PurePosixPath(files[0]).parent)]
     if len(set(own.values())) == 1:
         return Names(names, {})
@@ -72,6 +78,17 @@ def _differing(listing: Listing, beside: Mapping[str, tuple[str, ...]], inner: S
     alike = (name for name in inner if PurePosixPath(name).name == PurePosixPath(first).name)
     other = next((name for name in alike if _from_lines(listing, name) != beside[first]), None)
     return [] if other is None else [Finding("class-names-differ", other, what, f"{first} counts")]
+
+
+def _beside_differing(first: Mapping[str, tuple[str, ...]], also: Mapping[str, tuple[str, ...]]) -> list[Finding]:
+    """A finding where a folder holds another file of names, and nothing says which counts."""
+    home = {str(PurePosixPath(name).parent): name for name in first}
+    for name, names in also.items():
+        counts = home[str(PurePosixPath(name).parent)]
+        if names != first[counts]:
+            what = f"expected the names of {counts}, got others"
+            return [Finding("class-names-differ", name, what, f"{counts} counts")]
+    return []
 
 
 def _names_files(listing: Listing) -> list[str]:

@@ -1,6 +1,7 @@
 """Which label file belongs to which image in a YOLO folder, and which pictures of the folder are its data.
 
-Labels lie in labels/ where images lie in images/, or beside them; names meet whatever their case.
+Labels lie in labels/ where images lie in images/, beside them, or in another folder that speaks of labels. Names meet
+whatever their case.
 """
 
 from collections import defaultdict
@@ -12,7 +13,8 @@ from pipeline.data.parsing.box_builder import finite_numbers
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.left_out import aside, by_folder
-from pipeline.data.parsing.picture_names import kind_of_folder
+from pipeline.data.parsing.picture_names import is_of_a_model, kind_of_folder
+from pipeline.data.parsing.text import folded
 from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 
 _FEWEST = 5  # numbers in a line of labels
@@ -20,19 +22,24 @@ _HEAD = 4096  # characters that are read to tell labels from another text
 
 
 def label_files(listing: Listing) -> list[str]:
-    """*.txt in a folder called labels, or called like an image beside them, and what holds labels in such a folder."""
+    """*.txt in a folder called labels, or called like an image beside them, and what holds labels in such a folder.
+
+    So does one called like an image in a folder that speaks of labels: train_labels, annotations.
+    """
     texts = listing.ending(".txt")
     beside = {_beside(image) for image in listing.images}
-    called = {name for name in texts if "labels" in _folders(name) or name.lower() in beside}
+    called = {name for name in texts if "labels" in _folders(name) or folded(name) in beside}
     plain = {name for name in called if not yolo_names.is_names_file(name)}
     if len(plain) < len(called):  # labels/test.txt is a list, or of images/test.jpg
-        matched = {label_candidates(image)[0].lower() for image in listing.images} - beside
-        plain |= {name for name in called if name.lower() in matched}
+        matched = {folded(label_candidates(image)[0]) for image in listing.images} - beside
+        plain |= {name for name in called if folded(name) in matched}
     beside.update(_beside(picture) for pictures in listing.unread_pictures.values() for picture in pictures)
-    beside.update(f"{image.lower()}.txt" for image in listing.images)
+    beside.update(f"{folded(image)}.txt" for image in listing.images)
     homes = {_folder(name) for name in plain}
-    doubtful = [name for name in texts if name not in plain and (_folder(name) in homes or name.lower() in beside)]
+    doubtful = [name for name in texts if name not in plain and (_folder(name) in homes or folded(name) in beside)]
     plain.update(name for name in doubtful if _holds_labels(listing, name))
+    others = [name for name in texts if name not in plain and _is_called_like_labels(listing, name)]
+    plain.update(name for name in others if _holds_labels(listing, name, are_shares=True))
     return [name for name in texts if name in plain]
 
 
@@ -55,9 +62,9 @@ def _as_text(image: str) -> str:
 def pair(listing: Listing, files: Sequence[str], findings: list[Finding]) -> tuple[dict[str, str], set[str]]:
     """The label file of each image that has one, and images that another one stands in for, which are left out."""
     claims: defaultdict[str, list[tuple[tuple[int, bool], str]]] = defaultdict(list)
-    exact, of_lower = set(files), {name.lower(): name for name in reversed(files)}
+    exact, of_folded = set(files), {folded(name): name for name in reversed(files)}
     for image in listing.images:
-        found = _label_of(image, exact, of_lower)
+        found = _label_of(image, exact, of_folded)
         if found is not None:
             rank, file = found
             claims[file].append(((rank, kind_of_folder(_folder(image)) == "made"), image))
@@ -80,15 +87,15 @@ def pair(listing: Listing, files: Sequence[str], findings: list[Finding]) -> tup
     return label_of, doubles - set(label_of)
 
 
-def _label_of(image: str, exact: Collection[str], of_lower: Mapping[str, str]) -> tuple[int, str] | None:
+def _label_of(image: str, exact: Collection[str], of_folded: Mapping[str, str]) -> tuple[int, str] | None:
     """(how far off the usual place, label file) of an image: in its own case before another."""
     candidates = label_candidates(image)
     for at, candidate in enumerate(candidates):
         if candidate in exact:
             return at, candidate
     for at, candidate in enumerate(candidates):
-        if candidate.lower() in of_lower:
-            return at + len(candidates), of_lower[candidate.lower()]
+        if folded(candidate) in of_folded:
+            return at + len(candidates), of_folded[folded(candidate)]
     return None
 
 
@@ -116,6 +123,42 @@ def data_images(
     return [image for image in listing.images if image in kept]
 
 
+def without_results(
+    files: Sequence[str], label_of: Mapping[str, str], listed: Collection[str], findings: list[Finding]
+) -> list[str]:
+    """The label files but for those of a model's results, which `yolo predict` leaves in runs/.
+
+    They are left out where other images have labels, and data.yaml does not list theirs. One finding for each folder.
+    """
+    image_of = {file: image for image, file in label_of.items()}
+    of_data = {file for file, image in image_of.items() if image in listed or not _is_of_results(image, _home(file))}
+    homes = {_home(file) for file in of_data}
+    results = defaultdict(list)
+    for file in files:
+        home = _home(file)
+        if file not in of_data and (file in image_of or (home not in homes and _is_of_results("", home))):
+            results[home].append(file)
+    if not of_data:
+        return list(files)
+    for home, found in results.items():
+        what = f"expected labels of the data set, got {len(found)} files of labels in a folder of results"
+        findings.append(Finding("labels-of-results", found[0], what, f"labels of {home} left out"))
+    left = {file for found in results.values() for file in found}
+    return [file for file in files if file not in left]
+
+
+def _is_of_results(image: str, home: str) -> bool:
+    """Whether an image lies in a folder of results, or its labels in one, `home`, that the image does not lie in."""
+    is_elsewhere = is_of_a_model(home) and not image.lower().startswith(f"{home.lower()}/")
+    return is_elsewhere or is_of_a_model(_folder(image))
+
+
+def _home(file: str) -> str:
+    """The folder above a label file's folder labels/, in small letters, else the one that it lies in."""
+    root = _root(file, "labels")
+    return _folder(file) if root is None else root
+
+
 def without_labels(images: Iterable[str], label_of: Mapping[str, str]) -> list[Finding]:
     """One finding for each folder with images that have no label file, and so count as background."""
     findings = []
@@ -135,19 +178,30 @@ def _root(name: str, folder: str) -> str | None:
     return "/".join(parts[: len(parts) - 1 - parts[::-1].index(folder)]) if folder in parts else None
 
 
-def _holds_labels(listing: Listing, name: str) -> bool:
-    """Whether each line, as far as it is read, begins like one of labels; a list of names or images does not."""
+def _is_called_like_labels(listing: Listing, name: str) -> bool:
+    folder = _folder(name)
+    return kind_of_folder(folder) == "annotations" and folded(PurePosixPath(name).stem) in listing.images_by_stem
+
+
+def _holds_labels(listing: Listing, name: str, are_shares: bool = False) -> bool:
+    """Whether each line, as far as it is read, begins like one of labels; a list of names or images does not.
+
+    `are_shares`: only where it is a class and shares of an image's size, as no other format's lines are.
+    """
     try:
         with (listing.root / name).open(encoding="utf-8-sig", errors="replace") as file:
             lines = [line.split() for line in file.read(_HEAD).split("\n")[:20]]
     except OSError:
         return False
     lines = [words for words in lines if words]
-    return bool(lines) and all(len(words) >= _FEWEST and finite_numbers(words[:_FEWEST]) is not None for words in lines)
+    begins = [finite_numbers(words[:_FEWEST]) if len(words) >= _FEWEST else None for words in lines]
+    return bool(lines) and all(
+        numbers and not (are_shares and any(not 0 <= share <= 1 for share in numbers[1:])) for numbers in begins
+    )
 
 
 def _beside(image: str) -> str:
-    return _as_text(image).lower()
+    return folded(_as_text(image))
 
 
 def _folders(name: str) -> tuple[str, ...]:

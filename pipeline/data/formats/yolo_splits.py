@@ -26,6 +26,7 @@ from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 
 _HEAD = 4096  # bytes
 _MOST_ENTRIES = 1000  # of one key
+_NOWHERE = 1000  # more than there are places to look at
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,39 @@ def splits(
     return splits_of({image: (named.get(image), split_of_folders(image)) for image in images})
 
 
+def of_these_images(listing: Listing, descriptions: Descriptions, labels: Sequence[str]) -> Descriptions:
+    """The data.yaml files that are of the data, the outermost first, of one depth those that name images here.
+
+    A training program brings those of other sets: they name nothing here, and no label file lies below them.
+    """
+    place_of = {name: _surest_place(listing, _of_yaml([(name, document)])) for name, document in descriptions}
+    homes = {str(folder) for name in labels for folder in PurePosixPath(name).parents}
+    own = [one for one in descriptions if place_of[one[0]] < _NOWHERE or str(PurePosixPath(one[0]).parent) in homes]
+    return sorted(own or descriptions, key=lambda one: (one[0].count("/"), place_of[one[0]]))
+
+
+def darknets_names(listing: Listing) -> str | None:
+    """The file of class names that obj.data speaks of, by as much of its path as lies here."""
+    file, said = _obj_data(listing)
+    values = [value for key, value in said if key == "names"]
+    places = (place for value in values for place in _places(_Entry(file, "names", "", value), _parent(file)))
+    return next((place for place in places if place in listing.file_set), None)
+
+
+def _surest_place(listing: Listing, entries: Sequence[_Entry]) -> int:
+    """How far from what is written an entry names something here; `_NOWHERE` where none does."""
+    places = ((at, place) for entry in entries for at, place in enumerate(_places(entry, _parent(entry.file))))
+    return min((at for at, place in places if _is_there(listing, place)), default=_NOWHERE)
+
+
+def _is_there(listing: Listing, place: str) -> bool:
+    return place in listing.images_under or (place.endswith(".txt") and place in listing.file_set)
+
+
+def _parent(name: str) -> str:
+    return str(PurePosixPath(name).parent)
+
+
 def _of_yaml(descriptions: Descriptions) -> list[_Entry]:
     """What the outermost data.yaml says; CVAT writes its subsets' names (`Validation`) for keys."""
     found = []
@@ -83,14 +117,26 @@ def _texts(value: Any) -> list[str]:
 
 
 def _of_darknet(listing: Listing) -> list[_Entry]:
-    """What *.data says, in lines of `train = data/train.txt`; of several the outermost."""
+    """What obj.data says of splits."""
+    return _of_lines(*_obj_data(listing))
+
+
+def _obj_data(listing: Listing) -> tuple[str, list[tuple[str, str]]]:
+    """A *.data file, and its lines of `train = data/train.txt`; of several one that names images here, else the
+    outermost.
+    """
+    found = []
     for name in sorted(listing.ending(".data"), key=lambda name: (name.count("/"), name)):
         pairs = (line.partition("=") for line in listing.read_text(name).split("\n"))
-        said = ((key.strip(), value.strip()) for key, _, value in pairs)
-        found = [_Entry(name, key, split, value) for key, value in said if value and (split := split_of_word(key))]
-        if found:
-            return found
-    return []
+        said = [(key.strip(), value.strip()) for key, _, value in pairs if value.strip()]
+        if entries := _of_lines(name, said):
+            found.append((_surest_place(listing, entries) == _NOWHERE, name, said))
+    found.sort(key=lambda one: one[0])
+    return (found[0][1], found[0][2]) if found else ("", [])
+
+
+def _of_lines(name: str, said: Sequence[tuple[str, str]]) -> list[_Entry]:
+    return [_Entry(name, key, split, value) for key, value in said if (split := split_of_word(key))]
 
 
 def _of_lists(listing: Listing, labels: Sequence[str]) -> list[_Entry]:
@@ -135,7 +181,7 @@ def _assigned(listing: Listing, entries: Sequence[_Entry], findings: list[Findin
 def _images_of(listing: Listing, entry: _Entry, findings: list[Finding]) -> Sequence[str]:
     """The images that an entry names; a finding where it names none, or only by the end of its path."""
     where = f"{entry.file}: {entry.key}" if entry.key else entry.file
-    home = str(PurePosixPath(entry.file).parent)
+    home = _parent(entry.file)
     for place in _places(entry, home):
         images = _in_place(listing, place, home, entry, findings)
         if images is None:

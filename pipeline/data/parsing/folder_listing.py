@@ -11,7 +11,7 @@ from pipeline.data.parsing.encodings import decoded
 from pipeline.data.parsing.image_match import match
 from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.picture_names import UNREAD_SUFFIXES
-from pipeline.data.parsing.text import is_utf8
+from pipeline.data.parsing.text import folded, is_utf8
 from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
 
@@ -93,7 +93,7 @@ class Listing:
             if name in self.image_set:
                 return name
         for name in names:
-            alike = self.images_by_name.get(PurePosixPath(name).name.lower(), [])
+            alike = self.images_by_name.get(folded(PurePosixPath(name).name), [])
             if len(alike) == 1:
                 return alike[0]
         return None
@@ -113,17 +113,17 @@ class Listing:
 
     @cached_property
     def images_by_name(self) -> dict[str, list[str]]:
-        """The images called so, in lower case, in any folder."""
+        """The images called so, folded, in any folder."""
         return _grouped(self.images, lambda path: path.name)
 
     @cached_property
     def images_by_stem(self) -> dict[str, list[str]]:
-        """The images of a name without suffix, in lower case, in any folder."""
+        """The images of a name without suffix, folded, in any folder."""
         return _grouped(self.images, lambda path: path.stem)
 
     @cached_property
     def unread_pictures(self) -> dict[str, list[str]]:
-        """The pictures of kinds that are not read, by their names and by their stems, in lower case."""
+        """The pictures of kinds that are not read, by their names and by their stems, folded."""
         names = self.ending(*UNREAD_SUFFIXES)
         return {**_grouped(names, lambda path: path.stem), **_grouped(names, lambda path: path.name)}
 
@@ -131,7 +131,7 @@ class Listing:
 def _grouped(names: Iterable[str], key: Callable[[PurePosixPath], str]) -> dict[str, list[str]]:
     found = defaultdict(list)
     for name in names:
-        found[key(PurePosixPath(name)).lower()].append(name)
+        found[folded(key(PurePosixPath(name)))].append(name)
     return dict(found)
 
 

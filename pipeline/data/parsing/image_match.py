@@ -6,6 +6,7 @@ nearer one. Only names of the walk are answered, so no annotation can reach a fi
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +16,14 @@ from typing import Protocol
 from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.picture_names import PICTURE_SUFFIXES, kind_of_folder
 from pipeline.data.parsing.split_names import split_of_file, split_of_folders
+from pipeline.data.parsing.text import folded
 
+UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts this before the name of an uploaded file
 _WORDS = 8  # of an annotation file's name, that may be called like a folder of images
 
 
 class Images(Protocol):
-    """What is asked of a folder's listing; names by what they are called in lower case."""
+    """What is asked of a folder's listing; names by what they are called, as text.folded has it."""
 
     @property
     def image_set(self) -> frozenset[str]: ...
@@ -47,8 +50,11 @@ def match(listing: Images, near: str, written: str = "", stem: str = "") -> Matc
     found = search.best(listing.images_by_name.get(_base(written), ()), by_name=True) if written else Match()
     for other_stem in (stem, _stem(written)):
         if found.image is None and found.got == "none" and other_stem:
-            found = search.best(listing.images_by_stem.get(other_stem.lower(), ()), by_name=False)
+            found = search.best(listing.images_by_stem.get(folded(other_stem), ()), by_name=False)
     if found.image is None and found.got == "none":
+        bare, bare_stem = _as_uploaded(written), UPLOADED.sub("", stem)
+        if (bare, bare_stem) != (written, stem):
+            return match(listing, near, bare, bare_stem)
         return Match(got=_instead(listing, written, stem))
     if found.image is not None and not stem and _has_other_suffix(found.image, written):
         return replace(found, doubt=f"expected an image called {_name(written)}, got {found.image}")
@@ -64,10 +70,10 @@ def match_files(listing: Images, written: Mapping[str, str]) -> dict[str, Match]
     found = {file: match(listing, file, name, own[file]) for file, name in written.items()}
     times = Counter(one.image for one in found.values())
     for file, one in found.items():
-        if one.image is None or PurePosixPath(one.image).stem.lower() == own[file].lower():
+        if one.image is None or folded(PurePosixPath(one.image).stem) == folded(own[file]):
             continue
         by_stem = match(listing, file, stem=own[file])
-        if by_stem.image is not None:
+        if by_stem.image not in (None, one.image):
             also = f"expected one image, got {one.image} by the name in it and {by_stem.image} by its own"
             found[file] = by_stem if times[one.image] > 1 else replace(one, doubt=also)
     return found
@@ -154,15 +160,21 @@ def _stem(written: str) -> str:
     return PurePosixPath(base).stem if PurePosixPath(base).suffix in PICTURE_SUFFIXES else base
 
 
+def _as_uploaded(written: str) -> str:
+    """The written name as it was before Label Studio took the file in."""
+    folder, slash, name = written.rpartition("/")
+    return f"{folder}{slash}{UPLOADED.sub('', name)}"
+
+
 def _instead(listing: Images, written: str, stem: str) -> str:
     """What lies here in an image's place: a picture of a kind that is not read."""
-    by_stem = stem.lower() or _stem(written)
+    by_stem = folded(stem) or _stem(written)
     names = listing.unread_pictures.get(_base(written)) or listing.unread_pictures.get(by_stem)
     return f"{names[0]}, of a kind that is not read: convert it to .png" if names else "none"
 
 
 def _base(name: str) -> str:
-    return _name(name).lower()
+    return folded(_name(name))
 
 
 def _name(path: str) -> str:

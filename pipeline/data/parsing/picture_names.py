@@ -15,12 +15,13 @@ _OF_IMAGES = "frames image images img imgs jpeg jpegimages jpg photo photos pict
 # of what was made from images: masks, drawn copies, plots
 _OF_MADE = """
     annotated contour contours debug depth drawn edges groundtruth gt instance instances mask masks matte mattes outline
-    outlines output outputs overlay overlays panoptic pixelmaps plot plots pred prediction predictions preview previews
-    result results runs seg segmentation segmentationclass segmentationobject segmentations segments semantic stuff
+    outlines output outputs overlay overlays panoptic pixelmaps plot plots pred predict predicted prediction predictions preds
+    preview previews result results runs seg segmentation segmentationclass segmentationobject segmentations segments semantic stuff
     thumb thumbnail thumbnails thumbs trimap trimaps vis visual visualisation visualisations visualization
     visualizations viz
 """
 _OF_ANNOTATIONS = "annotation annotations annots json jsons label labels xml xmls"
+_OF_A_MODEL = frozenset(["pred", "predict", "predicted", "prediction", "predictions", "preds", "runs"])
 _KINDS = {
     "made": frozenset(_OF_MADE.split()),
     "images": frozenset(_OF_IMAGES.split()),
@@ -36,8 +37,17 @@ PICTURE_SUFFIXES = IMAGE_SUFFIXES | UNREAD_SUFFIXES
 def kind_of_folder(folder: str) -> str:
     """made, images or annotations, as the innermost folder says that says any; empty where none does."""
     for part in reversed(PurePosixPath(folder).parts):
-        words = {part.lower(), *(word.lower() for word in _WORD.findall(part))}
+        words = _words(part)
         for kind, known in _KINDS.items():
             if words & known:
                 return kind
     return ""
+
+
+def is_of_a_model(folder: str) -> bool:
+    """Whether a folder's name says that a model's results lie in it, as runs/detect/predict does."""
+    return kind_of_folder(folder) == "made" and any(_words(part) & _OF_A_MODEL for part in PurePosixPath(folder).parts)
+
+
+def _words(part: str) -> set[str]:
+    return {part.lower(), *(word.lower() for word in _WORD.findall(part))}

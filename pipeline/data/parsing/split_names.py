@@ -1,7 +1,8 @@
 """How data sets call their splits: train, training, train2017; val, valid, validation; test, testing.
 
 Files and folders are read by one rule: train_images, images-train, WIDER_train and trainImages are all of train. A name
-that speaks of several, as train_test does, speaks of none; but train and val together are what is trained on.
+that speaks of several, as train_test does, speaks of none; but train and val together are what is trained on, and
+test-dev is a test set.
 """
 
 import re
@@ -15,6 +16,7 @@ _WORDS |= {"val": "val", "valid": "val", "validation": "val", "dev": "val"}
 _WORDS |= {"test": "test", "testing": "test"}
 _YEAR = re.compile(r"\d{0,4}$")  # COCO: train2017
 _ALL_OF_DARKNET = "obj_train_data"  # its folder for all images; lists tell which of them train
+_TEST_DEV = re.compile(r"test[\W_]?dev", re.IGNORECASE)  # COCO and VisDrone have one
 _BETWEEN = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")  # words of a name
 
 
@@ -30,7 +32,7 @@ def split_of_name(name: str) -> str | None:
     if name == _ALL_OF_DARKNET:
         return None
     whole = split_of_word(name)
-    found = {split for split in map(split_of_word, _BETWEEN.split(name)) if split}
+    found = {split for split in map(split_of_word, _BETWEEN.split(_TEST_DEV.sub("test", name))) if split}
     return whole or ("train" if found == {"train", "val"} else found.pop() if len(found) == 1 else None)
 
 

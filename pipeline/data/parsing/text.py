@@ -1,6 +1,7 @@
 """Text and values from outside: whether UTF-8 can hold them, which occurs twice, and how a message shows them."""
 
 import reprlib
+import unicodedata
 from collections.abc import Iterable
 
 _SHORT = reprlib.Repr()
@@ -15,6 +16,14 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def folded(name: str) -> str:
+    """A file's name as names are compared: in small letters, and with accents as one sign each.
+
+    macOS writes an accent as a sign of its own.
+    """
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
 
 
 def on_one_line(text: str) -> str:
