@@ -14,11 +14,11 @@ _OTHERS = """
 _OF_IMAGES = "frames image images img imgs jpeg jpegimages jpg photo photos picture pictures png rgb"
 # of what was made from images: masks, drawn copies, plots
 _OF_MADE = """
-    annotated contour contours debug depth drawn edges groundtruth gt instance instances mask masks matte mattes outline
-    outlines output outputs overlay overlays panoptic pixelmaps plot plots pred predict predicted prediction predictions preds
-    preview previews result results runs seg segmentation segmentationclass segmentationobject segmentations segments semantic stuff
-    thumb thumbnail thumbnails thumbs trimap trimaps vis visual visualisation visualisations visualization
-    visualizations viz
+    annotated contour contours debug depth drawn edges groundtruth gt instance instances mask masks matte mattes
+    outline outlines output outputs overlay overlays panoptic pixelmaps plot plots pred predict predicted prediction
+    predictions preds preview previews result results runs seg segmentation segmentationclass segmentationobject
+    segmentations segments semantic stuff thumb thumbnail thumbnails thumbs trimap trimaps vis visual visualisation
+    visualisations visualization visualizations viz
 """
 _OF_ANNOTATIONS = "annotation annotations annots json jsons label labels xml xmls"
 _OF_A_MODEL = frozenset(["pred", "predict", "predicted", "prediction", "predictions", "preds", "runs"])
