@@ -118,6 +118,23 @@ RIGHTS = {
 }
 
 
+def mounting(script: str) -> list[str]:
+    """The beginning of a command for which a shell script mounts something, seen by it alone; skips without the right.
+
+    The script may use what follows as "$@", and is to end by running it.
+    """
+    words = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"]
+    reason = f"{PREFIX}mount : no right to mount file systems"
+    if shutil.which(words[0]) is None or not _may_mount():
+        pytest.skip(reason)
+    return words
+
+
+def _may_mount() -> bool:
+    words = ["unshare", "--mount", "--map-root-user", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which(words[0]) is not None and subprocess.run(words, capture_output=True).returncode == 0
+
+
 def cuda_reason() -> str:
     """The skip reason of tests marked `gpu`."""
     return f"{PREFIX}cuda : no CUDA device"
@@ -135,6 +152,8 @@ def is_present(reason: str) -> bool:
         return importlib.util.find_spec(name) is not None
     if kind == "right":
         return RIGHTS[name]()
+    if kind == "mount":
+        return _may_mount()
     import torch
 
     return torch.cuda.is_available()

@@ -1,10 +1,20 @@
-"""The one error that means "the input is wrong, not the program".
+"""The one error that means "the input is wrong, not the program", and how the errors of others are quoted in it.
 
 Commands print it as a single line and exit with 2; everything else is a defect and keeps its traceback.
 """
 
 import difflib
-from collections.abc import Iterable
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+NUMBERED = re.compile(r"\[Errno \d+\] ")
+FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL_TEXTS = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "disk is full")
+NO_ROOM_BYTES = 2**20
+LONGEST = 300
 
 
 class InputError(ValueError):
@@ -19,3 +29,56 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."
+
+
+def reason(failed: BaseException, longest: int = LONGEST) -> str:
+    """On one line, cut short, without a stop; its kind where it says nothing. A disk that is full is named."""
+    text = NUMBERED.sub("", " ".join(str(failed).split()))[:longest].rstrip(" .:,;") or type(failed).__name__
+    disk = full_disk(failed)
+    return text if disk is None else f"{text} ({disk} is full)"
+
+
+def sentence(failed: BaseException, longest: int = LONGEST) -> str:
+    """The same with its stop, before a sentence of ours."""
+    return f"{reason(failed, longest)}."
+
+
+def full_disk(failed: BaseException) -> Path | None:
+    """The disk on which the system found no room, if that was it and it has none still."""
+    chain = list(_chain(failed))
+    is_full = any(isinstance(each, OSError) and each.errno in FULL for each in chain)
+    if not is_full and not any(text in str(failed) for text in FULL_TEXTS):
+        return None
+    named = [Path(os.fsdecode(each.filename)) for each in chain if isinstance(each, OSError) and each.filename]
+    temporary = os.environ.get("TMPDIR") or "/tmp"
+    for place in (*named, Path.cwd(), Path(temporary), Path(os.path.expanduser("~")), Path("/dev/shm")):
+        if (folder := _existing(place)) and not _has_room(folder):
+            return _mount_point(folder)
+    return None
+
+
+def _chain(failed: BaseException) -> Iterator[BaseException]:
+    """The error and those beneath it."""
+    seen: set[int] = set()
+    current: BaseException | None = failed
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _existing(place: Path) -> Path | None:
+    return next((folder for folder in (place, *place.parents) if folder.is_dir()), None)
+
+
+def _has_room(folder: Path) -> bool:
+    state = os.statvfs(folder)
+    files_left = state.f_favail > 0 or state.f_files == 0  # some file systems do not count them
+    return state.f_bavail * state.f_frsize >= NO_ROOM_BYTES and files_left
+
+
+def _mount_point(folder: Path) -> Path:
+    folder = folder.resolve()
+    while not folder.is_mount() and folder != folder.parent:
+        folder = folder.parent
+    return folder

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.config import paths
 from pipeline.config.yaml_values import YAML_ERRORS, parse_yaml
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, sentence
 
 _pinned: ContextVar[str | None] = ContextVar("params.yaml", default=None)
 
@@ -49,6 +49,6 @@ def parse_params(text: str, path: Path = paths.PARAMS) -> dict[str, Any]:
     try:
         plain = parse_yaml(text)
     except YAML_ERRORS as broken:
-        raise InputError(f"{path}: not YAML: {broken}") from broken
+        raise InputError(f"{path}: not YAML: {sentence(broken)}") from broken
     empty: dict[str, Any] = {}
     return empty if plain is None else plain  # what is no mapping is refused with the rest

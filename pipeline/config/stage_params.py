@@ -59,6 +59,20 @@ def check_recorded_params() -> None:
             )
 
 
+def check_recorded_as(plain: Mapping[str, Any]) -> None:
+    """InputError where dvc.lock records other values than those that a run of the whole graph began with.
+
+    What is edited in the instant between a stage's end and DVC's look at params.yaml, no stage can notice.
+    """
+    for stage, used in _recorded(str(GRAPH)):
+        changed = _differences({name: _value(plain, name) for name in used}, used)
+        if changed:
+            raise InputError(
+                f"params.yaml: expected the values that this run began with, got others in dvc.lock for '{stage}' "
+                f"({changed}). Leave params.yaml alone meanwhile, and run: dvc repro --force {stage}"
+            )
+
+
 def _check_unchanged(before: Mapping[str, Any]) -> None:
     stage = os.environ[DVC_STAGE]
     names = _names(stage)
@@ -114,7 +128,7 @@ def _recorded(stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
     graph = _graph(stage)
     known, record = _stages(graph), _stages(graph.with_name(RECORD))
     for name, entry in record.items():
-        if name in known and name != _name(stage):
+        if name in known and name != _name(stage) and not known[name].get("frozen"):
             yield name, dict((entry.get("params") or {}).get(str(paths.PARAMS)) or {})
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, full_disk
 
 # what the operating system says of paths and disks; anything else is a defect of the program
 OF_THE_PLACE = {
@@ -39,5 +39,7 @@ def refusals() -> Iterator[None]:
     except OSError as failed:
         if failed.errno not in OF_THE_PLACE:
             raise
-        print(f"error: {failed.filename or 'a file'}: {failed.strerror}. Check the path and the disk.", file=sys.stderr)
+        disk = full_disk(failed)
+        where, what = failed.filename or disk or "a file", failed.strerror if disk is None else f"{disk} is full"
+        print(f"error: {where}: {what}. Check the path and the disk.", file=sys.stderr)
         raise SystemExit(2) from None

@@ -19,7 +19,7 @@ from pipeline.registry.relocation import artifact_of_run
 from pipeline.registry.resolve import PREFIX, WEIGHTS_TAG
 from yolox_core.atomic_files import write_json
 from yolox_core.data.records import DatasetRecords, described
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, sentence
 from yolox_core.evaluation.coco import measure
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def read(version: "ModelVersion", uri: str) -> Evidence:
         try:
             found = artifact_of_run(run_id, place, uri, Path(folder))
         except (MlflowException, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{where}: {place} of run {run_id} cannot be read: {reason}. Restore it.") from error
+            said = sentence(error)
+            raise InputError(f"{where}: {place} of run {run_id} cannot be read: {said} Restore it.") from error
         if _digest_of(found) != tags[FILES_TAG]:
             raise InputError(
                 f"{where}: {place} of run {run_id} is not what was registered. Its files were changed or lost; "

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipeline.config.digests import folder_digests
 from yolox_core.atomic_files import new_folder, write_json
+from yolox_core.errors import reason
 
 VARIABLE = "YOLOX_MODELS"  # of the environment: the folder where models are kept
 DEFAULT_FOLDER = "~/.cache/yolox-pipeline/models"
@@ -35,8 +36,8 @@ def kept(name: str, fetch: Callable[[Path], None]) -> Path:
         return _kept(root.expanduser(), name, fetch)
     except (OSError, RuntimeError) as failed:  # no home; a folder that is read-only; a file system without locks
         print(
-            f"note: {root}: expected to keep fetched models here, got: {failed}. Name another folder by {VARIABLE}; "
-            "until then models are fetched each time.",
+            f"note: {root}: expected to keep fetched models here, got: {reason(failed)}. Name another folder by "
+            f"{VARIABLE}; until then models are fetched each time.",
             file=sys.stderr,
         )
         return _kept(_until_the_end(), name, fetch)

@@ -21,7 +21,7 @@ from pipeline.registry.run_history import metric_name, send_metrics
 from pipeline.registry.run_log import RunSpec, attach, send_missing
 from pipeline.registry.store import connect, shown, tracking_uri
 from yolox_core.config import WEIGHTS_FILE
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, sentence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -101,8 +101,7 @@ def refused_by(uri: str, advice: str = f"Set it right, {AGAIN}") -> Iterator[Non
     try:
         yield
     except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{shown(uri)}: MLflow failed: {reason} {advice}") from error
+        raise InputError(f"{shown(uri)}: MLflow failed: {sentence(error)} {advice}") from error
 
 
 def _figures(release: Release) -> dict[str, float]:

@@ -16,7 +16,7 @@ from pipeline.registry.model_cache import kept
 from pipeline.registry.relocation import located, on_this_machine
 from pipeline.registry.store import DATABASE, ask, connect, is_default, is_server, shown, tracking_uri
 from yolox_core.config import SPEC_FILE, WEIGHTS_FILE
-from yolox_core.errors import InputError, nearest
+from yolox_core.errors import InputError, nearest, sentence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -159,10 +159,8 @@ def _fetch(version: "ModelVersion", uri: str, folder: Path) -> None:
         try:
             found = Path(download_artifacts(artifact_uri=address, tracking_uri=uri, dst_path=fetched))
         except (MlflowException, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{PREFIX}{version.name}/{version.version}: its files cannot be fetched from {shown(uri)}: {reason}"
-            ) from error
+            where = f"{PREFIX}{version.name}/{version.version}"
+            raise InputError(f"{where}: its files cannot be fetched from {shown(uri)}: {sentence(error)}") from error
         for path in _checked(_released_in(found, version), version).iterdir():
             shutil.move(path, folder / path.name)
 

@@ -20,6 +20,7 @@ from pipeline.registry.relocation import relocate
 from pipeline.registry.run_history import Row, next_epoch, read_rows, send_rows, timed
 from pipeline.registry.store import artifact_location, connect, is_missing, load_mlflow, shown, tracking_uri
 from yolox_core.atomic_files import write_json
+from yolox_core.errors import sentence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -134,8 +135,7 @@ class RunLog:
         except Exception as failure:
             self._client = None  # the next attempt asks the store anew what it has
             if not self._complained:
-                reason = " ".join(str(failure).split()) or type(failure).__name__
-                _log.warning("MLflow: %s Training goes on; its numbers are sent later.", reason[:300])
+                _log.warning("MLflow: %s Training continues; its numbers are sent later.", sentence(failure))
             self._complained = True
             return False
         return True

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, sentence
+from yolox_core.errors import reason as brief
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -89,7 +90,7 @@ def _unreadable(database: Path) -> str | None:
         with closing(sqlite3.connect(database, timeout=ANSWER_WITHIN_S)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as broken:
-        return f"{broken}"
+        return brief(broken)
     return None
 
 
@@ -103,7 +104,7 @@ def _closed(uri: str) -> str | None:
         if parts.hostname and port:
             socket.create_connection((parts.hostname, port), ANSWER_WITHIN_S).close()
     except (OSError, ValueError, UnicodeError) as away:
-        return f"{away}"
+        return brief(away)
     return None
 
 
@@ -126,7 +127,7 @@ def _silent(uri: str) -> str | None:
     except http.client.HTTPException as foreign:
         return f"not an HTTP server's address: {str(foreign)[:100] or type(foreign).__name__}"
     except (OSError, ValueError) as away:
-        return f"{away}"
+        return brief(away)
 
 
 def connect(uri: str, *, advice: str = "") -> "MlflowClient":
@@ -144,7 +145,7 @@ def connect(uri: str, *, advice: str = "") -> "MlflowClient":
             client.search_experiments(max_results=1)
             return client
         except refusals as refused:
-            reason = str(refused).splitlines()[0] if str(refused) else type(refused).__name__
+            reason = brief(refused)
             password = _password(uri)
             reason = reason.replace(f":{password}@", ":***@") if password else reason
     raise InputError(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
@@ -206,8 +207,7 @@ def _answer(question: Callable[["MlflowClient"], Answer], client: "MlflowClient"
 def _unless_missing(refused: Exception, where: str) -> None:
     """InputError, unless the store says that it does not have what was asked for."""
     if not is_missing(refused):
-        reason = " ".join(str(refused).split())[:200]
-        raise InputError(f"{where}: MLflow could not look it up: {reason}") from refused
+        raise InputError(f"{where}: MLflow could not look it up: {sentence(refused)}") from refused
 
 
 @contextmanager

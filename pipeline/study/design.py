@@ -18,7 +18,7 @@ import yaml
 
 from pipeline.config.digests import value_sha256
 from pipeline.config.settings import Settings, SyntheticSettings, settings_from
-from yolox_core.errors import InputError, nearest
+from yolox_core.errors import InputError, nearest, sentence
 
 Level = Literal["low", "high"]
 LEVELS: tuple[Level, Level] = ("low", "high")
@@ -125,7 +125,7 @@ def read_study(path: Path) -> Study:
     except OSError as missing:
         raise InputError(f"{path}: no such study ({missing.strerror}).") from missing
     except (yaml.YAMLError, UnicodeDecodeError) as broken:
-        raise InputError(f"{path}: not YAML: {broken}") from broken
+        raise InputError(f"{path}: not YAML: {sentence(broken)}") from broken
     if not isinstance(plain, dict):
         raise InputError(f"{path}: expected a mapping with {', '.join(sorted(KEYS))}.")
     try:

@@ -13,6 +13,7 @@ from pipeline.registry.relocation import relocate
 from pipeline.registry.run_log import RunLog, RunSpec, attach, send_missing
 from pipeline.registry.store import connect, tracking_uri
 from pipeline.sweep.trial import Trial
+from yolox_core.errors import sentence
 
 PARENT = "mlflow.parentRunId"  # mlflow/utils/mlflow_tags.py
 STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "lost": "FAILED", "running": "RUNNING"}
@@ -68,7 +69,7 @@ class SweepLog:
         try:
             self._complete(trials, files, metrics)
         except Exception as failure:
-            return f"MLflow: {' '.join(str(failure).split())[:300]} Run the sweep again to send what is missing."
+            return f"MLflow: {sentence(failure)} Run the sweep again to send what is missing."
         return None
 
     def _complete(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, reason
 from yolox_core.training.checkpoint import NAME, PROGRESS
 
 LOOK_EVERY_S = 2.0
@@ -123,7 +123,7 @@ class CheckpointSync:
 
     def _unusable(self, verb: str, failed: Exception) -> InputError:
         return InputError(
-            f"YOLOX_CHECKPOINTS: {self._address}: cannot be {verb} ({type(failed).__name__}: {str(failed)[:160]}). "
+            f"YOLOX_CHECKPOINTS: {self._address}: cannot be {verb} ({type(failed).__name__}: {reason(failed, 160)}). "
             "It names where checkpoints are kept; its credentials are the store's own."
         )
 

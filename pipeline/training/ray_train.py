@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.training.report_queue import Heartbeat, ReportQueue
 from pipeline.training.worker import Refusal, TrainLoopConfig, train_worker
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, sentence
 
 MAX_FAILURES = 3  # times that lost workers are replaced
 # fewer workers than wanted stay fewer until one is lost: to grow, Ray ends them all, and an epoch is done again
@@ -161,7 +161,7 @@ def _end_process(heartbeat: Heartbeat) -> None:
     try:
         ray.get(ray.remote(_kill).options(num_cpus=0, scheduling_strategy=there).remote(heartbeat.pid), timeout=30)
     except ray.exceptions.RayError as failed:  # its node is gone as well, and Ray will notice
-        print(f"worker {heartbeat.rank} could not be ended: {str(failed).splitlines()[0]}", file=sys.stderr)
+        print(f"worker {heartbeat.rank} could not be ended: {sentence(failed)}", file=sys.stderr)
 
 
 def _kill(pid: int) -> None:

@@ -123,7 +123,7 @@ def _transform(library: Any, entry: Mapping[str, Any], index: int) -> Any:
     try:
         transform = known[name](**_as_tuples(arguments), strict=True)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{where}: {name}: {_reason(error)}") from error
+        raise InputError(f"{where}: {name}: {_reason(error).rstrip(' .')}.") from error
     extra = set(transform.targets_as_params) - {"image", "bboxes"}
     if extra:
         raise InputError(f"{where}: {name} needs {', '.join(sorted(extra))}, which this pipeline does not have.")

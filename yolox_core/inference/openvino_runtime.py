@@ -70,7 +70,7 @@ def read_openvino(path: Path) -> Any:
         return openvino_core().read_model(str(path))
     except RuntimeError as refused:
         reason = str(refused).strip().splitlines()[-1].strip()
-        raise InputError(f"{path}: not a model that OpenVINO can read: {reason[:160]}") from refused
+        raise InputError(f"{path}: not a model that OpenVINO can read: {reason[:160].rstrip(' .')}.") from refused
 
 
 def import_openvino(path: Path) -> Any:

@@ -9,9 +9,10 @@ from pipeline.cli.repro.guarded_run import Parent, run_guarded
 from pipeline.config import paths
 from pipeline.config.override_words import split_settings
 from pipeline.config.overrides import changed_params, parsed, preset_values
-from pipeline.config.params_file import params_text
+from pipeline.config.params_file import params_text, parse_params
 from pipeline.config.project_lock import project_run_lock
 from pipeline.config.settings import load_settings
+from pipeline.config.stage_params import check_recorded_as
 from pipeline.data.sources.fetch import source_digest
 from yolox_core.atomic_files import write_text
 
@@ -27,6 +28,7 @@ def repro(given: list[str], data: str | None, preset: str | None, parent: Parent
         with dvc_environment() as environment:
             code = run_guarded(COMMAND, environment, lock, parent)
         if code == 0:
+            check_recorded_as(parse_params(text))
             from pipeline.cli.repro import summary  # imports Rich: no refusal waits for it
 
             summary.run(load_settings())

@@ -41,5 +41,10 @@ def _has_git() -> bool:
 
 
 def _may_be_made(folder: Path) -> bool:
+    """Tried, since rights are not all that counts: nobody makes a folder in /proc."""
     existing = next(place for place in (folder, *folder.parents) if place.exists())
-    return os.access(existing, os.W_OK | os.X_OK)
+    try:
+        with TemporaryDirectory(dir=existing, prefix=".yolox-"):
+            return True
+    except OSError:
+        return False

@@ -15,6 +15,7 @@ from pipeline.data.scan.duplicate_cache import Pair
 from pipeline.data.scan.image_scan import ImageScan, scan_images
 from pipeline.data.scan.scan_cache import ScanCache
 from yolox_core.data.records import DatasetRecords
+from yolox_core.errors import reason
 
 VARIABLE = "YOLOX_SEEN"  # of the environment: the file where what was seen is kept
 DEFAULT_FILE = "~/.cache/yolox-pipeline/seen.sqlite"
@@ -37,13 +38,13 @@ def _open_cache(path: Path) -> ScanCache | None:
     try:
         return ScanCache(path.expanduser())
     except (OSError, sqlite3.Error, RuntimeError) as failed:  # no home, a folder that is read-only, a damaged file
-        _say_why_not(path, str(failed))
+        _say_why_not(path, reason(failed))
         return None
 
 
-def _say_why_not(path: Path, reason: str) -> None:
+def _say_why_not(path: Path, why: str) -> None:
     print(
-        f"note: {path}: expected to keep here what was seen of images, got: {reason}. Name another file by {VARIABLE}, "
+        f"note: {path}: expected to keep here what was seen of images, got: {why}. Name another file by {VARIABLE}, "
         "or delete this one if nothing else uses it; until then images are opened each time.",
         file=sys.stderr,
     )

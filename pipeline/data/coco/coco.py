@@ -27,7 +27,7 @@ from pipeline.data.parsing.split_names import split_of_word
 from pipeline.data.parsing.text import first_double, is_utf8, on_one_line, shown
 from yolox_core.atomic_files import new_text
 from yolox_core.data.records import LARGEST_ID, Category, DatasetRecords, ImageRecord
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, sentence
 from yolox_core.structures import Objects
 
 BLOCK = 4096  # annotations looked at, or written, together
@@ -124,7 +124,7 @@ def load(path: Path) -> Document:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Run the stage that writes it.") from None
     except (OSError, ValueError, RecursionError) as broken:
-        raise InputError(f"{path}: expected COCO JSON, got an unreadable file: {broken}.") from broken
+        raise InputError(f"{path}: expected COCO JSON, got an unreadable file: {sentence(broken)}") from broken
     if document is None:
         raise InputError(f"{path}: expected COCO JSON with lists {', '.join(KEYS)}, got something else.")
     return document

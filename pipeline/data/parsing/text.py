@@ -38,11 +38,6 @@ def shown(value: object) -> str:
     return _SHORT.repr(value)
 
 
-def reason(failed: Exception) -> str:
-    """What another program's error says, on one line and cut short; its kind where it says nothing."""
-    return " ".join(str(failed).split())[:160] or type(failed).__name__
-
-
 def first_double(values: Iterable[str]) -> str | None:
     """The first value that occurs a second time."""
     seen: set[str] = set()

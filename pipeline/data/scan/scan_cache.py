@@ -25,6 +25,7 @@ import numpy as np
 
 from pipeline.config.code_digest import code_digest
 from pipeline.data.scan.duplicate_cache import DuplicateCache
+from yolox_core.errors import reason
 
 # what looks, or says how what was seen is kept
 CODE = (
@@ -160,7 +161,7 @@ class ScanCache:
             try:
                 return self._database.execute(f"SELECT {what}", values).fetchall()
             except sqlite3.Error as failed:
-                self.failed = str(failed)
+                self.failed = reason(failed)
         return []
 
     def _write(self) -> None:
@@ -196,7 +197,7 @@ class ScanCache:
                     else:
                         self._database.executemany(command, rows)
         except sqlite3.Error as failed:
-            self.failed = str(failed)
+            self.failed = reason(failed)
 
 
 def _row(digest: Any, height: Any, width: Any, notes: Any, thumb: Any, checksum: Any) -> Row | None:

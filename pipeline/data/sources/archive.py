@@ -20,10 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.data.parsing.text import reason
 from pipeline.data.sources.limits import LIMITS, Budget, Limits
 from pipeline.data.sources.safe_names import inner_name
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, reason
 
 CHUNK = 2**20  # bytes
 LARGEST_HEADER = 2**24  # bytes that a TAR may ask for at once: its own long names and attributes are held in memory

@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 from pipeline.config.digests import file_sha256
 from pipeline.config.source_spec import WEB, SourceSettings
 from pipeline.console.progress_bar import Transfer
-from pipeline.data.parsing.text import reason
 from pipeline.data.sources.limits import Budget
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, reason
 
 TIMEOUT_S = 60.0  # without a byte
 TRIES = 4

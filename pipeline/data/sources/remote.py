@@ -16,12 +16,11 @@ from typing import Any
 
 from pipeline.config.source_spec import SourceSettings
 from pipeline.console.progress_bar import Transfer
-from pipeline.data.parsing.text import reason
 from pipeline.data.sources.limits import Budget
 from pipeline.data.sources.safe_names import inner_name
 from yolox_core.atomic_files import write_text
 from yolox_core.data.image_kinds import IMAGE_SUFFIXES
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, reason
 
 ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".txt", ".yaml", ".yml", ".names", ".csv", ".tsv"})
 WATCHED = IMAGE_SUFFIXES | ANNOTATION_SUFFIXES  # what the readers look at

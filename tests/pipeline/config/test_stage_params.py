@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.config.stage_params import check_recorded_as
+from pipeline.config.yaml_values import parse_yaml
+from yolox_core.errors import InputError
+
 PARAMS = "seed: 1 # kept\ntrain:\n  epochs: 30\nevaluate:\n  confidence: 0.01\n"
 GRAPH = """
 stages:
@@ -104,6 +108,14 @@ def test_who_states_what_others_used_compares_with_their_record(project: Path) -
     (project / "later").unlink()
     code, printed = dvc("repro", "--single-item", "later")
     assert code != 0 and "expected the values that stage 'train' ran with, got others (seed: 2, now 1)" in printed
+
+
+def test_a_run_compares_what_is_recorded_with_what_it_began_with(project: Path) -> None:
+    assert repro(project, "x=x")[0] == 0
+    check_recorded_as(parse_yaml(PARAMS))
+    began_with = parse_yaml(PARAMS.replace("30", "29"))
+    with pytest.raises(InputError, match=r"for 'train' \(train.epochs: 29, now 30\)"):
+        check_recorded_as(began_with)
 
 
 def test_by_hand_nothing_is_recorded_and_nothing_compared(project: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline.config.override_words import split_settings
 from pipeline.config.overrides import PRESETS, preset_settings
 from pipeline.config.project_lock import project_run_lock
 from pipeline.config.settings import Settings, load_settings
+from tests import needs
 from tests.needs import ROOT
 from yolox_core.errors import InputError
 
@@ -172,8 +173,4 @@ def test_a_place_that_this_user_may_not_write(by_its_modes: tuple[str, ...], pro
 
 def test_a_read_only_file_system(project: Path) -> None:
     script = 'mount --bind "$PWD" "$PWD" && mount -o remount,bind,ro "$PWD" && cd "$PWD" && exec "$@"'
-    wrapper = ("unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh")
-    able = subprocess.run([*wrapper, "true"], capture_output=True, text=True, check=False)
-    if able.returncode:
-        pytest.skip(f"needs right to mount: {able.stderr.strip()}")
-    assert "read-only file system" in refused("seed=1", wrapper=wrapper)
+    assert "read-only file system" in refused("seed=1", wrapper=tuple(needs.mounting(script)))
