@@ -72,11 +72,12 @@ setup: $(READY)  ## only set up
 	@echo 'set-up: ready in .venv'
 
 # Installs exactly the lock, then the project itself (editable, built with the locked setuptools: nothing unlocked is
-# fetched; by a path of its own, since setuptools replaces `$$name` in the project's). PyTorch's CPU wheels have hashes of their own, so with TORCH=cpu the lock's versions hold as constraints,
-# without its hashes; uv knows where those wheels are.
+# fetched; by a link, since setuptools replaces `$$name` in paths). PyTorch's CPU wheels have hashes of their own, so with
+# TORCH=cpu the lock's versions hold as constraints, without its hashes; uv knows where those wheels are.
 export BUILD := from setuptools.build_meta import build_editable; import sys; build_editable(sys.argv[1])
 $(READY): requirements-dev.txt pyproject.toml
-	@case "$$PWD" in *:*) echo "error: $$PWD: expected a folder without a colon, which PATH cannot hold. Move the project." >&2; exit 2 ;; esac
+	@case "$$PWD" in *:*) \
+	  echo "error: $$PWD: expected a folder without a colon, which PATH cannot hold. Move the project." >&2; exit 2 ;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "error: $(PYTHON): expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@case '$(TORCH)' in locked|cpu) ;; *) echo "error: TORCH: expected cpu or locked, got '$(TORCH)'." >&2; exit 2 ;; esac

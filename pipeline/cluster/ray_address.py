@@ -1,9 +1,14 @@
 """Whether a Ray cluster answers at an address, within seconds: Ray itself tries for minutes, and prints meanwhile."""
 
+import http.client
+import json
 import socket
+import urllib.error
+import urllib.request
 from typing import Any
 
 ANSWER_WITHIN_S = 5.0
+ANOTHER, SILENT = "something else answers there", "nothing within seconds that Ray says"
 AUTO, CLIENT = "auto", "ray://"
 CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # of a cluster's control service; it asks for the token, too
 
@@ -48,6 +53,22 @@ def no_cluster_answers(address: str) -> str | None:
     return None
 
 
+def no_dashboard_answers(address: str) -> str | None:
+    """Why what listens at http(s)://host:port is no Ray dashboard; None where it is one, or asks for a token."""
+    try:
+        with urllib.request.urlopen(f"{address.rstrip('/')}/api/version", timeout=ANSWER_WITHIN_S) as answer:
+            version = json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return None if refused.code in (401, 403) else f"{ANOTHER}: {refused.code} {refused.reason}"
+    except TimeoutError:
+        return SILENT
+    except (OSError, http.client.HTTPException) as away:
+        return str(getattr(away, "reason", away))
+    except ValueError:
+        return ANOTHER
+    return None if isinstance(version, dict) and "ray_version" in version else ANOTHER
+
+
 def _place(address: str) -> tuple[str, int] | None:
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     return (host.strip("[]"), int(port)) if colon and port.isdecimal() else None
@@ -58,9 +79,9 @@ def _reason(failed: Any) -> str | None:
 
     words = {
         grpc.StatusCode.UNAUTHENTICATED: "it asks for another token: set RAY_AUTH_TOKEN to the cluster's own",
-        grpc.StatusCode.UNIMPLEMENTED: "something else answers there",
-        grpc.StatusCode.UNAVAILABLE: "something else answers there",
-        grpc.StatusCode.DEADLINE_EXCEEDED: f"nothing that Ray says within {ANSWER_WITHIN_S:.0f} s",
+        grpc.StatusCode.UNIMPLEMENTED: ANOTHER,
+        grpc.StatusCode.UNAVAILABLE: ANOTHER,
+        grpc.StatusCode.DEADLINE_EXCEEDED: SILENT,
     }
     return words.get(failed.code())  # another failure is a cluster's own, for Ray to judge
 

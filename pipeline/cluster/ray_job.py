@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cluster.ray_address import no_dashboard_answers
 from pipeline.cluster.ray_cluster import ENVIRONMENT
 from yolox_core.errors import InputError
 
@@ -76,6 +77,8 @@ def submit(submission: Submission, run: str) -> None:
 def _connect(address: str) -> "JobSubmissionClient":
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if reason := no_dashboard_answers(address):
+        raise InputError(f"--address {address}: no Ray cluster answers ({reason[:120]}). Check the address.")
     from ray.job_submission import JobSubmissionClient
 
     try:

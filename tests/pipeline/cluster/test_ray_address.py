@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ import pytest
 
 from pipeline.cluster import ray_address
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address
+from pipeline.cluster.ray_job import Submission, submit
 from yolox_core.errors import InputError
 
 
@@ -44,7 +46,7 @@ def another_service() -> Iterator[int]:
     ("kind", "reason"),
     [
         ("web", "something else answers there"),
-        ("mute", "nothing that Ray says within 1 s"),
+        ("mute", "nothing within seconds that Ray says"),
         ("another_service", "something else answers there"),
     ],
 )
@@ -56,6 +58,18 @@ def test_something_else_answers(
     with pytest.raises(InputError) as refused:
         check_address(ComputeConfig(address=address))
     assert str(refused.value).startswith(f"RAY_ADDRESS={address}: no Ray cluster answers ({reason})")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("web", "something else answers there: 404"), ("mute", "nothing within")])
+def test_something_else_answers_a_job(
+    kind: str, reason: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own client would wait for ever at the second."""
+    monkeypatch.setattr(ray_address, "ANSWER_WITHIN_S", 1.0)
+    address = f"http://127.0.0.1:{request.getfixturevalue(kind)}"
+    with pytest.raises(InputError) as refused:
+        submit(Submission(address, Path("/shared")), "run")
+    assert str(refused.value).startswith(f"--address {address}: no Ray cluster answers ({reason}")
 
 
 def test_another_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
