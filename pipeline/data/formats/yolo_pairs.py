@@ -131,12 +131,12 @@ def without_results(
     They are left out where other images have labels, and data.yaml does not list theirs. One finding for each folder.
     """
     image_of = {file: image for image, file in label_of.items()}
-    of_data = {file for file, image in image_of.items() if image in listed or not _is_of_results(image, _home(file))}
-    homes = {_home(file) for file in of_data}
+    home_of = {file: _home(file) for file in files}
+    of_data = {file for file, image in image_of.items() if image in listed or not _is_of_results(image, home_of[file])}
+    homes = {home_of[file] for file in of_data}
     results = defaultdict(list)
-    for file in files:
-        home = _home(file)
-        if file not in of_data and (file in image_of or (home not in homes and _is_of_results("", home))):
+    for file, home in home_of.items():
+        if file not in of_data and (file in image_of or (home not in homes and is_of_a_model(home))):
             results[home].append(file)
     if not of_data:
         return list(files)

@@ -73,7 +73,8 @@ def of_these_images(listing: Listing, descriptions: Descriptions, labels: Sequen
     A training program brings those of other sets: they name nothing here, and no label file lies below them.
     """
     place_of = {name: _surest_place(listing, _of_yaml([(name, document)])) for name, document in descriptions}
-    homes = {str(folder) for name in labels for folder in PurePosixPath(name).parents}
+    inner = {name.rpartition("/")[0] for name in labels}  # thousands lie in one folder
+    homes = {str(folder) for name in inner for folder in PurePosixPath(name, "label").parents}
     own = [one for one in descriptions if place_of[one[0]] < _NOWHERE or str(PurePosixPath(one[0]).parent) in homes]
     return sorted(own or descriptions, key=lambda one: (one[0].count("/"), place_of[one[0]]))
 
