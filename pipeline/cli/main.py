@@ -1,21 +1,25 @@
 """The `yolox` command. Thin: every command imports what it needs when it is run, and calls it."""
 
 import dataclasses
+import os
 import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from pipeline.console.interrupts import quiet_start
 
-from pipeline import stages
-from pipeline.cli.command_list import Commands, about
-from pipeline.console.exit_codes import refusals
-from pipeline.console.process_environment import complete_environment
-from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
-from yolox_core.errors import InputError
-from yolox_core.export.formats import EXPORT_FORMATS
+with quiet_start():  # half a second in which Ctrl-C would print where the imports are
+    import typer
+
+    from pipeline import stages
+    from pipeline.cli.command_list import Commands, about
+    from pipeline.console.exit_codes import refusals
+    from pipeline.console.process_environment import complete_environment
+    from pipeline.data.formats.annotation_formats import NAMES, WRITABLE
+    from yolox_core.errors import InputError
+    from yolox_core.export.formats import EXPORT_FORMATS
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Settings
@@ -301,21 +305,20 @@ def serve(
     watch_s: Annotated[float, typer.Option(help="Seconds between checks whether the alias has moved.")] = 10.0,
     max_mib: Annotated[float, typer.Option(help="Maximum request size (MiB).")] = 20.0,
     max_megapixels: Annotated[float, typer.Option(help="Maximum image size (megapixels).")] = 50.0,
+    total_megapixels: Annotated[float, typer.Option(help="Megapixels of concurrent images. More: 503.")] = 200.0,
     queue: Annotated[int, typer.Option(help="Concurrent requests per process. More are answered 503.")] = 64,
     ray: Annotated[bool, typer.Option("--ray", help="Use Ray Serve on this machine.")] = False,
     replicas: Annotated[int, typer.Option(help="Replicas of Ray Serve. More than 1 implies --ray.")] = 1,
     address: Annotated[str | None, typer.Option(help="Ray cluster to use Ray Serve on. Default: RAY_ADDRESS.")] = None,
 ) -> None:
     """Serve a model over HTTP, with uvicorn or Ray Serve. Requires the token YOLOX_SERVE_TOKEN from clients if set."""
-    import os
-
     from pipeline.serving.options import Options
     from pipeline.serving.server import Placement
     from pipeline.serving.server import serve as run
 
     at = Placement(host, port, workers, address or os.environ.get("RAY_ADDRESS") or None, replicas, ray)
     cores = threads if threads is not None else at.default_threads()
-    run(Options(model, runtime, device, replicas, cores, watch_s, max_mib, max_megapixels, queue), at)
+    run(Options(model, runtime, device, replicas, cores, watch_s, max_mib, max_megapixels, total_megapixels, queue), at)
 
 
 @app.command()

@@ -52,7 +52,7 @@ class Part:
 def chain(name: str, wanted: str) -> list[Part]:
     """The version, then the one that it started from, and so on; InputError where the first is not there."""
     first, uri = lookup(reference(name, wanted))
-    client = connect(uri, advice=ADVICE)
+    client = connect(uri, advice=ADVICE, new=False)
     with refused_by(uri, ADVICE):
         links = [(version, _links(client, version, uri)) for version in _ancestry(first)]
         before = _before(client, name)

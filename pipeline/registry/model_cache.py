@@ -26,18 +26,22 @@ LIMIT_BYTES = 5 << 30
 RELEASED, DIGESTS = "released", "files.json"
 
 
+def cache_root() -> Path:
+    """The folder where models are kept; RuntimeError where this user has no home to keep them in."""
+    return Path(os.environ.get(VARIABLE) or DEFAULT_FOLDER).expanduser()
+
+
 def kept(name: str, fetch: Callable[[Path], None]) -> Path:
     """The folder kept as `name`. Where it is not there whole, `fetch` writes it into the new folder that it is given.
 
     Where nothing can be kept, that is said, and it lies in a temporary folder until this process ends.
     """
-    root = Path(os.environ.get(VARIABLE) or DEFAULT_FOLDER)
     try:
-        return _kept(root.expanduser(), name, fetch)
+        return _kept(cache_root(), name, fetch)
     except (OSError, RuntimeError) as failed:  # no home; a folder that is read-only; a file system without locks
         print(
-            f"note: {root}: expected to keep fetched models here, got: {reason(failed)}. Name another folder by "
-            f"{VARIABLE}; until then models are fetched each time.",
+            f"note: {os.environ.get(VARIABLE) or DEFAULT_FOLDER}: expected to keep fetched models here, got: "
+            f"{reason(failed)}. Name another folder by {VARIABLE}; until then models are fetched each time.",
             file=sys.stderr,
         )
         return _kept(_until_the_end(), name, fetch)

@@ -54,7 +54,7 @@ def reference(name: str, version: str) -> str:
 def judge(name: str, wanted: str, if_cheaper: bool = False) -> Case:
     """Compare a version with the champion; nothing is changed. InputError where they cannot be compared."""
     candidate, uri = lookup(reference(name, wanted))
-    client = connect(uri, advice=ADVICE)
+    client = connect(uri, advice=ADVICE, new=False)
     number = str(candidate.version)
     champion = _champion(client, name, uri)
     if champion == number:
@@ -96,7 +96,7 @@ def promote(case: Case) -> None:
     """Make it champion, with the reasons in its tags; InputError where the champion is no longer the one it beat."""
     assert case.rule is not None
     uri = tracking_uri()
-    client = connect(uri, advice=ADVICE)
+    client = connect(uri, advice=ADVICE, new=False)
     with refused_by(uri, "and try again: nothing was moved."):
         if _champion(client, case.name, uri) != case.champion:
             raise InputError(f"{case.name}: the champion has changed meanwhile. Try again: nothing was moved.")
@@ -109,7 +109,7 @@ def promote(case: Case) -> None:
 def rollback(name: str) -> tuple[str, str]:
     """Make the champion before this one champion again; (from, to). InputError where there is none."""
     current, uri = lookup(reference(name, CHAMPION))
-    client, champion = connect(uri, advice=ADVICE), str(current.version)
+    client, champion = connect(uri, advice=ADVICE, new=False), str(current.version)
     with refused_by(uri, "and try again: nothing was moved."):
         before = _before(client, name, champion)
     if not before:

@@ -48,7 +48,11 @@ def package(released: Path, target: Path, model: "Model") -> None:
 
 
 def signature() -> "ModelSignature":
-    """One column of encoded images in; for each a list of detections (DESIGN.md's JSON) out; two thresholds."""
+    """For each image a list of detections (DESIGN.md's JSON) out; two thresholds, and what becomes of a bad row.
+
+    No inputs: with a column of binary, MLflow decodes base64 in two of the four forms of its protocol and refuses it in
+    the others (mlflow/utils/proto_json_utils.py), and takes no bytes, lists and pixels. The model reads them all.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Object, Property
@@ -64,9 +68,13 @@ def signature() -> "ModelSignature":
         ]
     )
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.binary, "image")]),
         outputs=Schema([ColSpec(Array(detection), "detections")]),
-        params=ParamSchema([ParamSpec(name, DataType.double, None) for name in ("confidence", "nms_iou")]),
+        params=ParamSchema(
+            [
+                *(ParamSpec(name, DataType.double, None) for name in ("confidence", "nms_iou")),
+                ParamSpec("on_error", DataType.string, "raise"),
+            ]
+        ),
     )
 
 

@@ -12,9 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config.digests import folder_digests, listing_sha256, text_sha256
+from pipeline.registry.bounded_wait import answer_within
 from pipeline.registry.model_cache import kept
 from pipeline.registry.relocation import located, on_this_machine
-from pipeline.registry.store import DATABASE, ask, connect, is_default, is_server, shown, tracking_uri
+from pipeline.registry.store import (
+    DATABASE,
+    SOME_TRIES,
+    ask,
+    connect,
+    is_default,
+    is_server,
+    limited,
+    shown,
+    tracking_uri,
+)
 from yolox_core.config import SPEC_FILE, WEIGHTS_FILE
 from yolox_core.errors import InputError, nearest, sentence
 
@@ -26,6 +37,7 @@ PREFIX = "models:/"
 WEIGHTS_TAG = "model.sha256"
 RELEASED_TAG = "released.sha256"  # of all files of the released folder; earlier releases did not set it
 ADVICE = "Start it, or name another store in MLFLOW_TRACKING_URI."
+FETCHED_WITHIN_S, SILENT_S = 600.0, 5.0  # of a version's files; until a line says what is waited for
 LONGEST_VERSION = 9  # digits; MLflow keeps a version as a 32 bit number
 _SHA256 = re.compile("[0-9a-f]{64}")
 _REFERENCE = re.compile(r"models:/+(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -77,7 +89,7 @@ def lookup(reference: str) -> tuple["ModelVersion", str]:
 
     found = ask(uri, version, where=reference, advice=ADVICE)
     if found is None:
-        raise InputError(f"{reference}: {_what_is_known(connect(uri, advice=ADVICE), name, alias)}")
+        raise InputError(f"{reference}: {_what_is_known(connect(uri, advice=ADVICE, new=False), name, alias)}")
     return found, uri
 
 
@@ -154,10 +166,20 @@ def _fetch(version: "ModelVersion", uri: str, folder: Path) -> None:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    with tempfile.TemporaryDirectory(prefix=".fetched-", dir=folder.parent) as fetched:
+    # a thread that is given up may still write into it
+    with tempfile.TemporaryDirectory(prefix=".fetched-", dir=folder.parent, ignore_cleanup_errors=True) as fetched:
         address = f"{_stored_at(version, uri)}/artifacts"
+        waiting = f"fetching {PREFIX}{version.name}/{version.version} from {shown(uri)}"
         try:
-            found = Path(download_artifacts(artifact_uri=address, tracking_uri=uri, dst_path=fetched))
+            with limited(SOME_TRIES):
+                found = Path(
+                    answer_within(
+                        FETCHED_WITHIN_S,
+                        lambda: download_artifacts(artifact_uri=address, tracking_uri=uri, dst_path=fetched),
+                        waiting,
+                        SILENT_S,
+                    )
+                )
         except (MlflowException, OSError) as error:
             where = f"{PREFIX}{version.name}/{version.version}"
             raise InputError(f"{where}: its files cannot be fetched from {shown(uri)}: {sentence(error)}") from error

@@ -2,22 +2,25 @@
 
 MLFLOW_TRACKING_URI names it; by default it is an sqlite file and an artifact folder at the project's root. MLflow
 is imported inside functions here and in this whole room: it takes 5 s, and its telemetry starts at its import, so it
-must have been switched off just before. MLflow's own client tries for minutes to reach a store that is away
-(mlflow/environment_variables.py: 7 times, of 120 s each; mlflow/store/db/utils.py: 10, in 100 s), so `connect` probes
-the store before it, and `ask` sends its one request with a short limit of its own.
+must have been switched off just before. MLflow's own client tries for minutes, in silence, to reach a store that is
+away (mlflow/environment_variables.py: 7 times, of 120 s each; mlflow/store/db/utils.py: 10, in 100 s), so `connect`
+probes the store before it, `ask` sends its one request with a short limit of its own, and both wait for a server that
+is there but does not answer for WAIT_S at most, and say so.
 """
 
 import importlib
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
+from pipeline.registry.bounded_wait import NoAnswer, answer_within
 from yolox_core.errors import InputError, sentence
 from yolox_core.errors import reason as brief
 
@@ -27,11 +30,19 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 ANSWER_WITHIN_S = 5.0
-ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(round(ANSWER_WITHIN_S))}
+WAIT_S = 30.0  # for a server that is there, and is busy or broken
+RETRIES, TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
+ONE_TRY = {RETRIES: "0", TIMEOUT: str(round(ANSWER_WITHIN_S))}
+SOME_TRIES = {RETRIES: "4", TIMEOUT: str(round(WAIT_S))}  # after 0, 4, 8 and 16 s
+MADE_BY = "alembic_version"  # a table of each of MLflow's databases
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}  # where the address names none
 
 Answer = TypeVar("Answer")
 _trying = threading.Lock()  # whoever holds it has changed MLflow's limits
+
+
+class StoreAway(InputError):
+    """The store itself does not answer: later it may. Any other InputError is an answer."""
 
 
 def tracking_uri() -> str:
@@ -68,30 +79,39 @@ def shown(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}"))
 
 
-def unreachable(uri: str) -> str | None:
-    """Why the store cannot be used, in a few words; None where nothing speaks against it. Takes 5 s at most."""
+def unreachable(uri: str, new: bool = True) -> str | None:
+    """Why the store cannot be used, in a few words; None where nothing speaks against it. Takes 5 s at most.
+
+    `new`: a database that is not there is made by MLflow, which is for those who write.
+    """
     try:
         scheme = urlsplit(uri).scheme
     except ValueError as wrong:
         return f"not an address: {wrong}"
     if scheme in ("", "file"):
         return "MLflow 3 has no file store any more; use sqlite:///<file> or a server's http address"
-    if scheme == "sqlite":
-        return _unreadable(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
+    if scheme.partition("+")[0] == "sqlite":
+        return _unreadable(uri, new)
     return _silent(uri) if scheme in ("http", "https") else _closed(uri)
 
 
-def _unreadable(database: Path) -> str | None:
-    if not database.parent.is_dir():
-        return None  # MLflow makes it
+def _unreadable(uri: str, new: bool) -> str | None:
+    """Of an sqlite file, which is opened to be read: to look makes none, and changes none."""
     import sqlite3
 
+    _, three, place = uri.partition(":///")
+    database = Path(place.partition("?")[0])
+    if not three or not database.name:
+        return "expected sqlite:///<file>, with a fourth slash where the path is absolute"
+    if not database.exists():
+        return None if new else "there is no such file"
     try:
-        with closing(sqlite3.connect(database, timeout=ANSWER_WITHIN_S)) as connection:
-            connection.execute("PRAGMA schema_version")
+        address = f"file:{quote(str(database.absolute()))}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=ANSWER_WITHIN_S)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error as broken:
         return brief(broken)
-    return None
+    return None if new or MADE_BY in tables else "the file holds no tables of MLflow"
 
 
 def _closed(uri: str) -> str | None:
@@ -116,9 +136,12 @@ def _silent(uri: str) -> str | None:
 
     parts = urlsplit(uri)
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/") + "/health"
+
+    def probe() -> None:
+        urllib.request.urlopen(address, timeout=ANSWER_WITHIN_S).close()
+
     try:
-        with urllib.request.urlopen(address, timeout=ANSWER_WITHIN_S):
-            return None
+        return answer_within(ANSWER_WITHIN_S, probe)
     except urllib.error.HTTPError:
         return None  # it answers; what it refuses is MLflow's to say
     except urllib.error.URLError as away:
@@ -130,9 +153,12 @@ def _silent(uri: str) -> str | None:
         return brief(away)
 
 
-def connect(uri: str, *, advice: str = "") -> "MlflowClient":
-    """A client of a store that answers, its database made where it is new; InputError with `advice` where it is not."""
-    reason = unreachable(uri)
+def connect(uri: str, *, advice: str = "", new: bool = True) -> "MlflowClient":
+    """A client of a store that answers; InputError with `advice` where it does not. `new`: a database may be made.
+
+    Who reads says `new=False`: a misspelled address would leave an empty database behind.
+    """
+    reason = unreachable(uri, new)
     if reason is None:
         load_mlflow()
         from mlflow import MlflowClient
@@ -142,13 +168,22 @@ def connect(uri: str, *, advice: str = "") -> "MlflowClient":
         refusals: tuple[type[Exception], ...] = (MlflowException, *_database_errors(), OSError, ImportError, ValueError)
         try:
             client = MlflowClient(tracking_uri=uri)
-            client.search_experiments(max_results=1)
+            if is_server(uri):
+                _patient(uri, lambda: client.search_experiments(max_results=1), advice)
+            else:
+                client.search_experiments(max_results=1)
             return client
+        except StoreAway:
+            raise
         except refusals as refused:
             reason = brief(refused)
             password = _password(uri)
             reason = reason.replace(f":{password}@", ":***@") if password else reason
-    raise InputError(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
+    raise _away(uri, reason, advice)
+
+
+def _away(uri: str, reason: str, advice: str) -> StoreAway:
+    return StoreAway(f"{shown(uri)}: MLflow does not answer ({reason}). {advice}")
 
 
 def _password(uri: str) -> str | None:
@@ -172,26 +207,46 @@ def ask(uri: str, question: Callable[["MlflowClient"], Answer], *, where: str, a
     """A store's answer to one question, at the cost of one request; None where it does not have what is asked for.
 
     A server is not probed before. Only one that does not answer the first try is, and where it is there it is asked
-    again with MLflow's own limits. InputError where there is no store, with `advice`; for `where` if it refuses.
+    again, for WAIT_S. StoreAway, with `advice`, where there is no store or no answer; InputError for `where` if it
+    refuses.
     """
-    answered, answer = _first_try(uri, question, where) if is_server(uri) else (False, None)
-    return answer if answered else _answer(question, connect(uri, advice=advice), where)
-
-
-def _first_try(uri: str, question: Callable[["MlflowClient"], Answer], where: str) -> tuple[bool, Answer | None]:
-    """Whether a server has answered within the short limit, and what."""
+    if not is_server(uri):
+        return _answer(question, connect(uri, advice=advice, new=False), where)
     load_mlflow()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException, RestException
 
     try:
-        with _limited_to_one_try():
-            return True, question(MlflowClient(tracking_uri=uri))
+        return _patient(uri, lambda: question(MlflowClient(tracking_uri=uri)), advice)
     except RestException as refused:
         _unless_missing(refused, where)
-        return True, None
-    except (MlflowException, ValueError):
-        return False, None  # away, busy, or no address: `connect` finds out which
+        return None
+    except (MlflowException, NoAnswer) as failed:
+        raise _away(uri, _in_short(failed), advice) from failed
+
+
+def _patient(uri: str, call: Callable[[], Answer], advice: str = "") -> Answer:
+    """What a request to a server gives, or raises: tried once, and where nothing comes, for WAIT_S with a line."""
+    from mlflow.exceptions import MlflowException, RestException
+
+    try:
+        with limited(ONE_TRY):
+            return answer_within(ANSWER_WITHIN_S, call)
+    except RestException:
+        raise
+    except (MlflowException, NoAnswer, ValueError) as failed:  # away, busy, or no address
+        reason = unreachable(uri)
+        if reason is not None:
+            raise _away(uri, reason, advice) from failed
+        waiting = f"waiting for MLflow at {shown(uri)} ({_in_short(failed)})"
+    with limited(SOME_TRIES):
+        return answer_within(WAIT_S, call, waiting)
+
+
+def _in_short(failed: Exception) -> str:
+    """Of MLflow's wrapped errors the innermost, which says what came: `too many 503 error responses`."""
+    inner = re.findall(r"Caused by \w+\([\"']?(.+?)[\"']?\)\)", str(failed))
+    return inner[-1][:150] if inner else brief(failed, 150)
 
 
 def _answer(question: Callable[["MlflowClient"], Answer], client: "MlflowClient", where: str) -> Answer | None:
@@ -211,11 +266,11 @@ def _unless_missing(refused: Exception, where: str) -> None:
 
 
 @contextmanager
-def _limited_to_one_try() -> Iterator[None]:
-    """MLflow reads its limits from the environment at each request."""
+def limited(limits: dict[str, str]) -> Iterator[None]:
+    """Other limits of MLflow's for the block, which reads them from the environment when a request begins."""
     with _trying:
-        before = {name: os.environ.get(name) for name in ONE_TRY}
-        os.environ.update(ONE_TRY)
+        before = {name: os.environ.get(name) for name in limits}
+        os.environ.update(limits)
         try:
             yield
         finally:

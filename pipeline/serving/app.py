@@ -6,10 +6,12 @@ Detections are DESIGN.md's JSON, the same boxes as `yolox predict` in the same r
 {"error": "<one line>"}.
 """
 
+import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,12 +64,50 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
     waiting: int = 0  # requests at work
+    pixels: int = 0  # of their images
+    answering: set[asyncio.Task[dict[str, Any]]] = field(default_factory=set)  # or the loop would forget them
     last_request: float = field(default_factory=time.monotonic)  # when one was last at work
 
     @property
     def idle_s(self) -> float:
         """Seconds since a request was last at work; since the start where there was none."""
         return 0.0 if self.waiting else time.monotonic() - self.last_request
+
+    def check_room(self) -> None:
+        """Refused where all places, or all pixels, are taken."""
+        self._check_waiting()
+        self._check_pixels(1)
+
+    def _check_waiting(self) -> None:
+        if self.waiting >= self.limits.max_waiting:
+            raise Refused(503, f"busy: {self.waiting} requests are at work. Try again in a second.")
+
+    def _check_pixels(self, pixels: int) -> None:
+        most = self.limits.max_pixels_together
+        if self.pixels and self.pixels + pixels > most:  # an image alone is taken, however large
+            at_work = f"images of {self.pixels / 1e6:.0f} megapixels are at work, of {most / 1e6:g} at most"
+            raise Refused(503, f"busy: {at_work}. Try again in a second.")
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """A request's place for the block; Refused where all are taken."""
+        self._check_waiting()
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            self.last_request = time.monotonic()
+
+    @contextmanager
+    def image(self, pixels: int) -> Iterator[None]:
+        """An image's room for the block, which bounds the memory of all; Refused where others take it."""
+        self._check_pixels(pixels)
+        self.pixels += pixels
+        try:
+            yield
+        finally:
+            self.pixels -= pixels
 
 
 def open_service(options: Options, meter: Meter) -> Service:
@@ -101,19 +141,14 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Objects in one image: a form with the file as `image`, JSON with base64 under `image`, or the file itself.
 
         `confidence` and `nms_iou` (0 to 1) may stand in the form, the JSON or the address; the model's own otherwise.
-        `version`: refuse with 404 unless this version of the model answers.
+        `version`, there too: refuse with 404 unless this version of the model answers.
         """
         _authorize(request, service.token)
-        if service.waiting >= service.limits.max_waiting:
-            raise Refused(503, f"busy: {service.waiting} requests are at work. Try again in a second.")
-        service.waiting += 1
-        try:
-            model = _model(service, version)
-            upload = await read_upload(request, service.limits)
-            return JSONResponse(await _detected(service, model, upload))
-        finally:
-            service.waiting -= 1
-            service.last_request = time.monotonic()
+        # shielded: where the client leaves, Ray Serve cancels this, but a thread may hold the image for a while yet
+        answering = asyncio.create_task(_answered(service, request, version))
+        service.answering.add(answering)
+        answering.add_done_callback(service.answering.discard)
+        return JSONResponse(await asyncio.shield(answering))
 
     @app.get("/model")
     async def describe(request: Request) -> dict[str, Any]:
@@ -130,7 +165,12 @@ def _add_questions(app: FastAPI, service: Service) -> None:
             "nms_iou": spec.nms_iou,
             "loaded_at": model.loaded_at,
             "problem": service.watcher.problem,
-            "limits": {"bytes": service.limits.max_bytes, "pixels": service.limits.max_pixels},
+            "limits": {
+                "bytes": service.limits.max_bytes,
+                "pixels": service.limits.max_pixels,
+                "pixels_together": service.limits.max_pixels_together,
+                "requests": service.limits.max_waiting,
+            },
         }
 
     @app.get("/health")
@@ -141,8 +181,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     @app.get("/ready")
     async def ready() -> dict[str, Any]:
         """A model is loaded and there is room for a request; 503 where there is none. Needs no token."""
-        if service.waiting >= service.limits.max_waiting:
-            raise Refused(503, f"busy: {service.waiting} requests are at work.")
+        service.check_room()
         return {"status": "ready"}
 
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -150,6 +189,15 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Prometheus metrics of the node that answers."""
         _authorize(request, service.token)
         return PlainTextResponse(await service.meter.text())
+
+
+async def _answered(service: Service, request: Request, version: str | None) -> dict[str, Any]:
+    with service.request():
+        _model(service, version)  # before a body is waited for
+        upload = await read_upload(request, service.limits)
+        model = _model(service, upload.version)
+        with service.image(upload.pixels):
+            return await _detected(service, model, upload)
 
 
 async def _detected(service: Service, model: Model, upload: Upload) -> dict[str, Any]:
@@ -201,7 +249,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 class Measured:
-    """Around every route: counts and times what is answered, and tells a defect without its insides.
+    """Around every route: counts and times what is answered, takes HEAD for GET without a body, and hides a defect.
 
     Plain ASGI: Starlette's `@app.middleware` runs each request in a task of its own, with a stream between the two.
     """
@@ -214,7 +262,8 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, is_begun = time.perf_counter(), False
+        began, is_begun, is_head = time.perf_counter(), False, scope["method"] == "HEAD"
+        asked = {**scope, "method": "GET"} if is_head else scope
 
         async def measured(message: Message) -> None:
             nonlocal is_begun
@@ -223,10 +272,10 @@ class Measured:
                 message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
                 if scope["path"] == "/predict":
                     self._service.meter.answered(message["status"], time.perf_counter() - began)
-            await send(message)
+            await send({**message, "body": b""} if is_head and "body" in message else message)
 
         try:
-            await self._app(scope, receive, measured)
+            await self._app(asked, receive, measured)
         except Exception:  # a defect of ours: told without its insides, which go to the log
             if is_begun:
                 raise
@@ -269,6 +318,7 @@ _BODY: dict[str, Any] = {
                         IMAGE_FIELD: {"type": "string", "format": "binary"},
                         "confidence": {"type": "number", "minimum": 0, "maximum": 1},
                         "nms_iou": {"type": "number", "minimum": 0, "maximum": 1},
+                        "version": {"type": "string"},
                     },
                 }
             },
@@ -280,6 +330,7 @@ _BODY: dict[str, Any] = {
                         IMAGE_FIELD: {"type": "string", "format": "byte", "description": "base64 of the file"},
                         "confidence": {"type": "number", "minimum": 0, "maximum": 1},
                         "nms_iou": {"type": "number", "minimum": 0, "maximum": 1},
+                        "version": {"type": "string"},
                     },
                 }
             },
@@ -319,7 +370,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
             (408, "Sent too slowly"),
             (413, "Too many bytes or pixels"),
             (415, "A content type that is not known"),
-            (422, "A threshold outside 0 to 1"),
+            (422, "A threshold outside 0 to 1, or a parameter that is not known"),
             (503, "Busy"),
         )
     },

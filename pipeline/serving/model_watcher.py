@@ -1,4 +1,8 @@
-"""The model that answers, and its successor: an alias of the registry is looked up again and again."""
+"""The model that answers, and its successor: an alias of the registry is looked up again and again.
+
+A service that starts while the store is away (a worker that died is replaced, say) begins with what the reference stood
+for last.
+"""
 
 import threading
 import time
@@ -7,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.registry.last_served import Served, recall, remember
 from pipeline.registry.model_reference import locate
 from pipeline.registry.resolve import PREFIX, Registered, registered
+from pipeline.registry.store import StoreAway
 from pipeline.serving.log import logger
 from yolox_core.config import RuntimeName
 from yolox_core.inference.predictor import Predictor
@@ -32,10 +38,10 @@ class ModelWatcher:
         self._reference, self._runtime, self._device, self._threads = reference, runtime, device, threads
         self._refused: Registered | None = None  # a version that was fetched and cannot be loaded
         self._changing = threading.Lock()
-        self.problem = ""  # why the newest version is not in use; empty where it is
+        self.problem: str  # why the newest version is not in use; empty where it is
         self._measured: Model | None = None  # whose fastest runtime was looked for last
-        found = self._look_up()
-        self._take(found, self._path(found))
+        found, path, self.problem = _begin_with(reference)
+        self._take(found, path)
 
     @property
     def moves(self) -> bool:
@@ -79,7 +85,7 @@ class ModelWatcher:
 
     def _refresh(self) -> bool:
         try:
-            found = self._look_up()
+            found = _look_up(self._reference)
             if found is None or found.version == self.model.version:
                 self.problem = ""
                 return False
@@ -95,10 +101,7 @@ class ModelWatcher:
         logger.info("%s is version %s now", self._reference, self.model.version)
         return True
 
-    def _look_up(self) -> Registered | None:
-        return registered(self._reference) if self._reference.startswith(PREFIX) else None
-
-    def _path(self, found: Registered | None) -> Path:
+    def _path(self, found: Registered | Served | None) -> Path:
         return locate(self._reference) if found is None else found.folder()
 
     def _take_new(self, found: Registered) -> None:
@@ -110,12 +113,14 @@ class ModelWatcher:
             raise
         self._refused = None
 
-    def _take(self, found: Registered | None, path: Path) -> None:
+    def _take(self, found: Registered | Served | None, path: Path) -> None:
         """Use the model at `path` from now on; requests under way keep the one that they began with."""
         predictor = Predictor.load(path, self._device, self._runtime, self._threads)
         _warm_up(predictor, self._threads)
         name, version = (Path(self._reference).name, "") if found is None else (found.name, found.version)
         self.model, self._found = Model(predictor, name, version, time.time()), found
+        if isinstance(found, Registered):
+            remember(self._reference, name, version, path)
 
 
 def _warm_up(predictor: Predictor, threads: int) -> None:
@@ -128,4 +133,21 @@ def _warm_up(predictor: Predictor, threads: int) -> None:
 
 def check_reference(reference: str, runtime: str | None, device: str) -> RuntimeName:
     """What runs the model on `device`; InputError where it cannot be loaded, before processes are started for it."""
-    return Predictor.load(locate(reference), device, runtime).runtime
+    return Predictor.load(_begin_with(reference)[1], device, runtime).runtime
+
+
+def _look_up(reference: str) -> Registered | None:
+    return registered(reference) if reference.startswith(PREFIX) else None
+
+
+def _begin_with(reference: str) -> tuple[Registered | Served | None, Path, str]:
+    """What a reference stands for now or, where the store is away, stood for last; its files; why it is not of now."""
+    try:
+        found = _look_up(reference)
+        return found, locate(reference) if found is None else found.folder(), ""
+    except StoreAway as away:
+        served = recall(reference)
+        if served is None:
+            raise
+        logger.warning("%s: begins with version %s, the last one known here: %s", reference, served.version, away)
+        return served, served.folder(), str(away)

@@ -19,6 +19,7 @@ class Limits:
 
     max_bytes: int = 20 * 2**20  # of a body
     max_pixels: int = 50_000_000  # of an image: 150 MB decoded
+    max_pixels_together: int = 200_000_000  # of the images of all requests under way; an image alone is always taken
     max_waiting: int = 64  # requests at once; more are told to come again
     sent_within_s: float = 30.0  # a body; who sends nothing keeps others out
 
@@ -35,6 +36,7 @@ class Options:
     watch_s: float = 10.0  # between two looks at an alias
     max_mib: float = 20.0  # of a request
     max_megapixels: float = 50.0  # of an image
+    total_megapixels: float = 200.0  # of all images under way at a replica or process; more are answered 503
     queue: int = 64  # requests at once at a replica or process; more are answered 503
     require_token: bool = False  # a replica whose environment has no TOKEN does not start
 
@@ -51,7 +53,7 @@ class Options:
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
                 raise InputError(f"--{name}: expected a whole number of at least {lowest}, got {value!r}.")
-        for name in ("watch_s", "max_mib", "max_megapixels"):
+        for name in ("watch_s", "max_mib", "max_megapixels", "total_megapixels"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 < value < LARGEST):
                 raise InputError(
@@ -72,4 +74,5 @@ class Options:
     @property
     def limits(self) -> Limits:
         """Of a request, in bytes and pixels."""
-        return Limits(round(self.max_mib * 2**20), round(self.max_megapixels * 1e6), self.queue)
+        pixels, together = round(self.max_megapixels * 1e6), round(self.total_megapixels * 1e6)
+        return Limits(round(self.max_mib * 2**20), pixels, together, self.queue)

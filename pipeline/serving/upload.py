@@ -5,10 +5,9 @@ decoded.
 """
 
 import asyncio
-import base64
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from pipeline.serving.options import Limits
+from yolox_core.data.base64_text import decode_base64
 from yolox_core.data.image_header import declared_size
+from yolox_core.errors import InputError, nearest
 
 IMAGE_FIELD = "image"
 THRESHOLDS = ("confidence", "nms_iou")
+PARAMETERS = (*THRESHOLDS, "version")  # in the query, a form and JSON alike
 RAW_TYPES = ("image/", "application/octet-stream")
 FORMATS = "JPEG, PNG, WebP or BMP"
 
@@ -35,24 +37,27 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Upload:
-    """An encoded image, and the thresholds asked for; None: the model's own."""
+    """An encoded image, how large it is, and what was asked for; None: the model's own thresholds, any version."""
 
     image: bytes
+    pixels: int  # by its header
     confidence: float | None
     nms_iou: float | None
+    version: str | None = None
 
 
 async def read_upload(request: Request, limits: Limits) -> Upload:
     """What the request carries; Refused where it is too large, of no known type, or not what it says."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    given: dict[str, Any] = {name: request.query_params.get(name) for name in THRESHOLDS}
+    given: dict[str, Any] = {name: request.query_params.get(name) for name in PARAMETERS}
     try:
         async with asyncio.timeout(limits.sent_within_s):
             body = await _body(request, limits.max_bytes)
     except TimeoutError:
         raise Refused(408, f"body: expected all of it within {limits.sent_within_s:g} s. Send it again.") from None
+    _check_names(request.query_params, PARAMETERS)
     if kind == "multipart/form-data":
-        image, fields = await _form(request, body)
+        image, fields = await _form(request, body, limits.max_bytes)
         given |= fields
     elif kind == "application/json":
         image, fields = _json(body)
@@ -65,12 +70,14 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
             f"content-type: expected multipart/form-data, application/json or image/*, got {kind[:80] or 'none'}. "
             f"Send the file as the form's field '{IMAGE_FIELD}', or as the body.",
         )
-    check_image(image, limits.max_pixels)
-    return Upload(image, *(_threshold(name, given[name]) for name in THRESHOLDS))
+    pixels = checked_pixels(image, limits.max_pixels)
+    version = None if given["version"] is None else str(given["version"])
+    confidence, nms_iou = (_threshold(name, given[name]) for name in THRESHOLDS)
+    return Upload(image, pixels, confidence, nms_iou, version)
 
 
-def check_image(image: bytes, max_pixels: int) -> None:
-    """Refused unless the bytes begin like an image of a known format that is not too large to decode."""
+def checked_pixels(image: bytes, max_pixels: int) -> int:
+    """How many px it has; Refused unless the bytes begin like an image of a known format that is not too large."""
     if not image:
         raise Refused(400, "image: the file is empty. Send an encoded image.")
     size = declared_size(image)
@@ -82,6 +89,14 @@ def check_image(image: bytes, max_pixels: int) -> None:
             413,
             f"image: expected at most {max_pixels / 1e6:g} megapixels, got {width} x {height} px. Shrink or cut it.",
         )
+    return height * width
+
+
+def _check_names(given: Iterable[str], known: tuple[str, ...]) -> None:
+    """Refused where a parameter's name is not known: what it asks for would not be done, without a word."""
+    for name in given:
+        if name not in known:
+            raise Refused(422, f"{name[:40]}: no such parameter. {nearest(name[:40], known)}")
 
 
 async def _body(request: Request, most: int) -> bytes:
@@ -100,21 +115,24 @@ def _too_large(most: int, got: str) -> Refused:
     return Refused(413, f"body: expected at most {most / 2**20:g} MiB, got {got}. Send a smaller file.")
 
 
-async def _form(request: Request, body: bytes) -> tuple[bytes, dict[str, Any]]:
+async def _form(request: Request, body: bytes, most: int) -> tuple[bytes, dict[str, Any]]:
     async def once() -> AsyncIterator[bytes]:  # the parser's type wants a generator, it takes any iterator
         yield body
 
     try:
-        parser = MultiPartParser(request.headers, once(), max_files=1, max_fields=8)  # type: ignore[arg-type]
+        parts = once()
+        parser = MultiPartParser(request.headers, parts, max_files=1, max_fields=8, max_part_size=most)  # type: ignore[arg-type]
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as broken:
         raise Refused(400, f"form: not multipart/form-data that can be read ({broken}).") from broken
     async with _closing(form):
         image = form.get(IMAGE_FIELD)
-        if not isinstance(image, UploadFile):
+        if image is None:
             names = ", ".join(sorted(set(form))) or "none"
             raise Refused(400, f"form: expected a file in the field '{IMAGE_FIELD}', got fields: {names[:100]}.")
-        return await image.read(), {name: form[name] for name in THRESHOLDS if name in form}
+        _check_names(form, (IMAGE_FIELD, *PARAMETERS))
+        content = await image.read() if isinstance(image, UploadFile) else _decoded(image)
+        return content, {name: form[name] for name in PARAMETERS if name in form}
 
 
 class _closing:
@@ -137,12 +155,19 @@ def _json(body: bytes) -> tuple[bytes, dict[str, Any]]:
         raise Refused(400, f"body: not JSON ({str(broken)[:100]}).") from broken
     text = content.get(IMAGE_FIELD) if isinstance(content, Mapping) else None
     if not isinstance(text, str):
-        raise Refused(400, f'body: expected {{"{IMAGE_FIELD}": "<base64 of the file>"}}, got no text under that name.')
+        names = f" Got: {', '.join(sorted(content))[:100] or 'none'}." if isinstance(content, Mapping) else ""
+        raise Refused(
+            400, f'body: expected {{"{IMAGE_FIELD}": "<base64 of the file>"}}, got no text under that name.{names}'
+        )
+    _check_names(content, (IMAGE_FIELD, *PARAMETERS))
+    return _decoded(text), {name: content[name] for name in PARAMETERS if name in content}
+
+
+def _decoded(text: str) -> bytes:
     try:
-        image = base64.b64decode(text, validate=True)
-    except ValueError as broken:
-        raise Refused(400, f"{IMAGE_FIELD}: not base64 ({broken}).") from broken
-    return image, {name: content[name] for name in THRESHOLDS if name in content}
+        return decode_base64(text, IMAGE_FIELD)
+    except InputError as broken:
+        raise Refused(400, str(broken)) from broken
 
 
 def _threshold(name: str, value: Any) -> float | None:

@@ -11,12 +11,14 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from pipeline.serving.app import Service, build_app, open_service
 from pipeline.serving.log import log_to_stderr, logger
@@ -31,6 +33,7 @@ IDLE_S = 10.0  # without a request, before a runtime is measured
 LOOK_EVERY_S = 1.0  # at whether it is so long
 STOPS = (signal.SIGINT, signal.SIGTERM)
 WORKER_SILENT_S = 60  # imports and the loading of a model hold the interpreter; a worker silent for longer is replaced
+AGAIN_AFTER_S = 10.0  # a worker that could not start, while others serve
 
 
 def run(
@@ -88,7 +91,7 @@ def run_workers(
         finally:
             for name in (OPTIONS, SHARED):
                 del os.environ[name]
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+    if supervisor.is_broken:
         raise InputError("a worker could not start; what is above says why.")
 
 
@@ -116,7 +119,7 @@ def _config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
         ws="none",
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-        timeout_worker_healthcheck=WORKER_SILENT_S,
+        timeout_worker_healthcheck=WORKER_SILENT_S,  # of a restart by SIGHUP
     )
 
 
@@ -156,22 +159,71 @@ class _Server(uvicorn.Server):
 
 
 class _Supervisor(Multiprocess):
+    """Uvicorn's, which would wait for a silent worker, deaf to signals: here nothing in its loop waits.
+
+    Once all have been ready, one that cannot start is tried again, while the others answer.
+    """
+
     def __init__(
         self, config: uvicorn.Config, listener: socket.socket, ready: Callable[[], None], stopping: Callable[[], None]
     ) -> None:
         super().__init__(config, [listener])
         self._ready, self._stopping, self._is_ready_printed = ready, stopping, False
+        self._asked: dict[int, float] = {}  # by process id: since when a worker owes an answer
+        self._started: set[int] = set()  # ids of those that serve
+        self._again_at = 0.0
+        self.is_broken = False  # a worker could not start, and ended all
+        for number in STOPS:
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, _: object) -> None:
+        if self.should_exit.is_set() and number == signal.SIGINT:
+            for process in self.processes:
+                process.process.kill()
+        self.should_exit.set()
 
     def keep_subprocess_alive(self) -> None:
-        """Uvicorn's look after its processes, twice a second."""
-        super().keep_subprocess_alive()
-        if (
-            not self._is_ready_printed
-            and not self.should_exit.is_set()
-            and all(one.is_ready() for one in self.processes)
-        ):
+        """Uvicorn's look after its processes, twice a second: what died, or is silent, is replaced."""
+        for index, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if not process.process.is_alive() or self._is_silent(process):
+                self._replace(index, process)
+        if not self._is_ready_printed and all(one.pid in self._started for one in self.processes):
             self._is_ready_printed = True
             self._ready()
+
+    def _replace(self, index: int, process: Process) -> None:
+        process.process.kill()
+        process.process.join()
+        if process.exitcode == STARTUP_FAILURE:
+            if not self._is_ready_printed:
+                self.is_broken = True
+                self.should_exit.set()
+                return
+            if time.monotonic() < self._again_at:
+                return
+            self._again_at = time.monotonic() + AGAIN_AFTER_S
+        process.kill()  # closes its pipe, too
+        self._asked.pop(process.pid or 0, None)
+        self._started.discard(process.pid or 0)
+        self.processes[index] = Process(self.config, self.sockets)
+        self.processes[index].start()
+
+    def _is_silent(self, process: Process) -> bool:
+        """Whether a worker owes an answer for too long; asks it anew where it does not."""
+        pid, now = process.pid or 0, time.monotonic()
+        try:
+            if pid in self._asked and process.parent_conn.poll():
+                del self._asked[pid]
+                if process.parent_conn.recv():
+                    self._started.add(pid)
+            if pid not in self._asked:
+                process.parent_conn.send(b"ping")
+                self._asked[pid] = now
+        except (OSError, EOFError):  # it has just ended
+            return True
+        return now - self._asked[pid] > WORKER_SILENT_S
 
     def terminate_all(self) -> None:
         """Tell all workers to stop; who connects from now on is refused, rather than kept waiting by our socket."""

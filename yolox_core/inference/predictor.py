@@ -17,6 +17,7 @@ from yolox_core.config import RuntimeName
 from yolox_core.cpus import cores
 from yolox_core.data.geometry import letterbox, network_input
 from yolox_core.data.image_io import decode_image, read_image
+from yolox_core.data.pixel_budget import PixelBudget, most_pixels, pixels_in
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import check_threshold, select, to_source
 from yolox_core.inference.runtime import Decoder, Runtime
@@ -137,7 +138,7 @@ class Predictor:
         try:
             for fitted in _ahead(self._read, images, self.batch):
                 group.append(fitted)
-                if len(group) == self.batch:
+                if len(group) == self.batch or _pixels_of(group) > most_pixels():
                     whole, group = group, []
                     yield from self._answers(whole, thresholds)
         except Exception:  # what was read before it is answered first
@@ -212,31 +213,48 @@ def _decoded(run: Decoder, batch: Sequence[Fitted]) -> FloatArray:
     return run(network_input([fitted.letterboxed for fitted in batch]))
 
 
+def _pixels_of(group: "Sequence[Fitted | InputError]") -> int:
+    return sum(pixels_in(fitted.image) for fitted in group if isinstance(fitted, Fitted))
+
+
 def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterator[R]:
     """`work` on each item, in order, on every core, at most AHEAD for each core or place of a batch in hand.
 
-    Where `items` raises, what was done before comes first.
+    Of large images fewer are in hand: see PixelBudget. Where `items` raises, what was done before comes first.
     """
-    workers = cores()
-    waiting: deque[Future[R]] = deque()
-    source = iter(items)
+    workers, budget = cores(), PixelBudget(most_pixels())
+
+    def one(turn: int, item: S) -> tuple[int, R]:
+        pixels = pixels_in(item)
+        budget.take(pixels, turn)
+        return pixels, work(item)
+
+    waiting: deque[Future[tuple[int, R]]] = deque()
     problem: Exception | None = None
+
+    def next_done() -> Iterator[R]:
+        pixels, done = waiting.popleft().result()
+        yield done
+        budget.give_back(pixels)
+
+    source = enumerate(items)
     with ThreadPoolExecutor(workers) as pool:
         try:
             while True:
                 try:
-                    item = next(source)
+                    turn, item = next(source)
                 except StopIteration:
                     break
                 except Exception as raised:
                     problem = raised
                     break
-                waiting.append(pool.submit(work, item))
+                waiting.append(pool.submit(one, turn, item))
                 if len(waiting) > AHEAD * max(workers, batch):
-                    yield waiting.popleft().result()
+                    yield from next_done()
             while waiting:
-                yield waiting.popleft().result()
+                yield from next_done()
         finally:  # who stops reading waits for what is in work, not for the rest
             pool.shutdown(wait=False, cancel_futures=True)
+            budget.open()
     if problem is not None:
         raise problem

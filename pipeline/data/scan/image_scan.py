@@ -16,6 +16,7 @@ from pipeline.data.scan.near_duplicates import SIDE, Thumb, thumb
 from pipeline.data.scan.scan_cache import Row, ScanCache, stamp
 from yolox_core.data.image_header import is_complete
 from yolox_core.data.image_io import READERS, decode_image
+from yolox_core.data.pixel_budget import PixelBudget, most_pixels, pixels_of
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 
@@ -52,6 +53,7 @@ def scan_images(
     root = os.fspath(records.image_root)
     paths = [os.path.join(root, record.file_name) for record in records.images]
     seen: dict[int, ImageScan] = {}
+    budget = PixelBudget(most_pixels())
     with ThreadPoolExecutor(READERS) as pool:
         stamps = _stamps(paths, pool)
         for at, (path, now) in enumerate(zip(paths, stamps, strict=True)):
@@ -61,7 +63,7 @@ def scan_images(
         if progress is not None:
             progress.skip(len(seen))
         left = [at for at in range(len(paths)) if at not in seen]
-        for at, view in zip(left, pool.map(lambda at: _scan(paths[at], stamps[at], cache), left), strict=True):
+        for at, view in zip(left, pool.map(lambda at: _scan(paths[at], stamps[at], cache, budget), left), strict=True):
             now = stamps[at]
             # what was not to be opened may be next time, with more memory
             if cache is not None and now is not None and view.problem is None:
@@ -86,7 +88,7 @@ def _stamps(paths: Sequence[str], pool: ThreadPoolExecutor) -> list[str | None]:
     return stamps + [one for block in through(lambda block: [stamp(path) for path in block], blocks) for one in block]
 
 
-def _scan(path: str, now: str | None, cache: ScanCache | None) -> ImageScan:
+def _scan(path: str, now: str | None, cache: ScanCache | None, budget: PixelBudget) -> ImageScan:
     if now is None:
         return ImageScan(problem=("missing-image", "expected an image file, got none"))
     name, suffix = os.path.basename(path), os.path.splitext(path)[1]
@@ -99,6 +101,11 @@ def _scan(path: str, now: str | None, cache: ScanCache | None) -> ImageScan:
     row = cache.row_of_content(digest, suffix) if cache is not None else None
     if row is not None:
         return _from_row(row)
+    with budget.held(pixels_of(data)):
+        return _decoded(data, digest, name, suffix)
+
+
+def _decoded(data: bytes, digest: str, name: str, suffix: str) -> ImageScan:
     try:
         image = decode_image(data, name)
     except InputError as refused:

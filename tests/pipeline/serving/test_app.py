@@ -3,11 +3,9 @@
 import asyncio
 import base64
 import os
-import struct
 import subprocess
 import sys
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -84,15 +82,6 @@ def encoded(suffix: str = ".png", height: int = 50, width: int = 80) -> bytes:
     return cv2.imencode(suffix, pixels)[1].tobytes()
 
 
-def png_header(height: int, width: int) -> bytes:
-    """A file that says it is so large, and has nothing to show for it."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = (header, b"IDAT" + zlib.compress(b"\0" * 100), b"IEND")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts
-    )
-
-
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """The application at an address, for those who are no test client."""
@@ -140,41 +129,13 @@ def test_other_formats_are_read(client: TestClient, suffix: str) -> None:
 
 
 RAW = {"Content-Type": "image/jpeg"}
-JSON = {"Content-Type": "application/json"}
-JPEG = encoded(".jpg")
-BAD: dict[str, tuple[dict[str, Any], int, str]] = {
-    "no image": ({"files": {"image": ("a.txt", b"some words" * 9)}}, 400, "expected a JPEG, PNG, WebP or BMP file"),
-    "truncated": ({"content": JPEG[: len(JPEG) // 2], "headers": RAW}, 400, "truncated"),
-    "damaged": ({"content": png_header(10, 10), "headers": RAW}, 400, "unreadable image"),
-    "nothing": ({"content": b"", "headers": RAW}, 400, "the file is empty"),
-    "too many bytes": ({"files": {"image": ("a.jpg", b"\xff\xd8" + b"0" * 300_000)}}, 413, "expected at most 0.19"),
-    "too many pixels": ({"content": png_header(50_000, 50_000), "headers": RAW}, 413, "50000 x 50000 px"),
-    "wrong type": ({"content": IMAGE, "headers": {"Content-Type": "text/plain"}}, 415, "got text/plain"),
-    "no type": ({"content": IMAGE}, 415, "got none"),
-    "no field": ({"files": {"picture": ("a.png", IMAGE)}}, 400, "got fields: picture"),
-    "no form": ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "form:"),
-    "no json": ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "not JSON"),
-    "no base64": ({"json": {"image": "*"}}, 400, "not base64"),
-    "json without an image": ({"json": [1]}, 400, "<base64 of the file>"),
-    "threshold": ({"content": IMAGE, "headers": RAW, "params": {"confidence": "2"}}, 422, "from 0 to 1, got '2'"),
-    "threshold, too long": (
-        {"content": b'{"image": "' + base64.b64encode(IMAGE) + b'", "nms_iou": 1' + b"0" * 400 + b"}", "headers": JSON},
-        422,
-        "from 0 to 1",
-    ),
-    "threshold, no number": ({"json": {"image": base64.b64encode(IMAGE).decode(), "nms_iou": []}}, 422, "nms_iou"),
-    "unknown version": ({"content": IMAGE, "headers": RAW, "params": {"version": "9"}}, 404, "version 9: not served"),
-}
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_a_bad_request_is_told_in_one_line_and_the_next_is_served(client: TestClient, kind: str) -> None:
-    request, status, words = BAD[kind]
-    refused = client.post("/predict", **request)
-    assert refused.status_code == status, refused.text
-    message = refused.json()["error"]
-    assert words in message and "\n" not in message
-    assert client.post("/predict", files={"image": ("a.png", IMAGE)}).status_code == 200
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/model", "/metrics", "/docs", "/page/page.js", "/nothing"])
+def test_head_is_answered_as_get_without_a_body(client: TestClient, path: str) -> None:
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"") and whole.content
+    assert head.headers["content-type"] == whole.headers["content-type"]
 
 
 def test_a_body_without_an_end_is_left_at_the_limit(service: Service) -> None:
@@ -295,6 +256,74 @@ def test_more_requests_than_may_wait_are_told_to_come_again(folder: Path) -> Non
             thread.join()
         assert statuses == [200] * LIMITS.max_waiting
         assert client.get("/ready").status_code == 200
+
+
+class Held:
+    """Answers once it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Semaphore(0), threading.Event()
+
+    async def detect(self, question: Question) -> Answer:
+        def hold() -> None:
+            self.begun.release()
+            assert self.go_on.wait(timeout=30)
+
+        await run_in_threadpool(hold)
+        return await detect(question)
+
+
+def test_images_beyond_the_pixels_of_all_together_are_told_to_come_again(folder: Path) -> None:
+    held = Held()
+    limits = Limits(max_pixels_together=80 * 50 + 20 * 10)
+    service = Service(ModelWatcher(str(folder), "torch", "cpu"), held.detect, Kept(), limits)
+    statuses = []
+    with TestClient(build_app(service)) as client:
+
+        def ask(image: bytes) -> int:
+            statuses.append(client.post("/predict", content=image, headers=RAW).status_code)
+            return statuses[-1]
+
+        threads = [threading.Thread(target=ask, args=(image,)) for image in (IMAGE, encoded(height=10, width=20))]
+        threads[0].start()
+        assert held.begun.acquire(timeout=30)
+        refused = client.post("/predict", content=IMAGE, headers=RAW)  # another of the same size is too much
+        assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
+        assert "images of 0 megapixels are at work, of 0.0042 at most" in refused.json()["error"]
+        threads[1].start()  # a small one fits
+        assert held.begun.acquire(timeout=30)
+        assert client.get("/ready").status_code == 503
+        held.go_on.set()
+        for thread in threads:
+            thread.join()
+        assert statuses == [200, 200] and service.pixels == 0 and client.get("/ready").status_code == 200
+        assert ask(encoded(height=100, width=100)) == 200  # larger than all together may be, but alone
+
+
+def test_who_leaves_makes_room_only_once_the_image_is_done_with(folder: Path) -> None:
+    """As Ray Serve does it: the request is cancelled, the thread that holds the image is not."""
+    held = Held()
+    service = Service(ModelWatcher(str(folder), "torch", "cpu"), held.detect, Kept(), LIMITS)
+    headers = [(b"content-type", b"image/png")]
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": headers}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": IMAGE, "more_body": False}
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def leave() -> None:
+        asked = asyncio.create_task(build_app(service)(scope, receive, send))
+        assert await run_in_threadpool(held.begun.acquire, timeout=30)
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled() and (service.waiting, service.pixels) == (1, 80 * 50)
+        held.go_on.set()
+        await run_in_threadpool(until, lambda: not service.answering, 30)
+        assert (service.waiting, service.pixels) == (0, 0)
+
+    asyncio.run(leave())
 
 
 def test_requests_and_their_parts_are_measured(client: TestClient, service: Service) -> None:

@@ -98,13 +98,119 @@ def test_a_rest_request_is_answered_in_json(address: str, model: PyFuncModel) ->
     assert answer.json()["predictions"] == model.predict(pandas.DataFrame({"image": IMAGES}))
 
 
+TEXTS = [base64.b64encode(image).decode("ascii") for image in IMAGES]
+FORMS: dict[str, dict[str, object]] = {
+    "dataframe_split": {"dataframe_split": {"columns": ["image"], "data": [[text] for text in TEXTS]}},
+    "dataframe_split with an index": {
+        "dataframe_split": {
+            "index": [7, 7, 9],
+            "columns": ["id", "image"],
+            "data": [[number, text] for number, text in enumerate(TEXTS)],
+        }
+    },
+    "dataframe_records": {"dataframe_records": [{"image": text} for text in TEXTS]},
+    "instances, by rows": {"instances": [{"image": text} for text in TEXTS]},
+    "instances, alone": {"instances": TEXTS},
+    "inputs, by columns": {"inputs": {"image": TEXTS}},
+    "inputs, by rows": {"inputs": [{"image": text} for text in TEXTS]},
+    "inputs, alone": {"inputs": TEXTS},
+    "as tools write base64": {
+        "inputs": [
+            base64.encodebytes(IMAGES[0]).decode(),
+            f"data:image/jpeg;base64,{TEXTS[1]}",
+            base64.urlsafe_b64encode(IMAGES[2]).decode().rstrip("="),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_of_the_scoring_protocol_is_answered(address: str, model: PyFuncModel, form: str) -> None:
+    answer = requests.post(f"{address}/invocations", json=FORMS[form], timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["predictions"] == model.predict(pandas.DataFrame({"image": IMAGES}))
+
+
+def test_a_csv_file_is_answered(address: str, model: PyFuncModel) -> None:
+    body = pandas.DataFrame({"image": TEXTS}).to_csv(index=False)
+    answer = requests.post(f"{address}/invocations", data=body, headers={"Content-Type": "text/csv"}, timeout=30)
+    assert answer.json()["predictions"] == model.predict(pandas.DataFrame({"image": IMAGES}))
+
+
+@pytest.mark.parametrize("form", ["dataframe_records", "inputs"])
+def test_a_refusal_is_one_line_without_the_request(address: str, form: str) -> None:
+    body = {form: [{"image": TEXTS[0]}, {"image": "photos/cat.jpg"}]}
+    refused = requests.post(f"{address}/invocations", json=body, timeout=30)
+    assert refused.status_code == 400 and len(refused.text) < 400, refused.text
+    assert "row 1: expected a file's content as base64, got what looks like a path" in refused.json()["message"]
+
+
+def test_a_bad_row_does_not_lose_the_others_where_the_caller_asks_so(address: str, model: PyFuncModel) -> None:
+    rows = [TEXTS[0], "photos/cat.jpg", None, base64.b64encode(b"no image").decode(), TEXTS[2]]
+    body = {"inputs": [{"image": row} for row in rows], "params": {"on_error": "return"}}
+    found = requests.post(f"{address}/invocations", json=body, timeout=30).json()["predictions"]
+    good = model.predict(pandas.DataFrame({"image": IMAGES}))
+    assert found[0] == good[0] and [entry | {"image_id": 2} for entry in found[4]] == good[2]
+    assert [list(one) for one in found[1:4]] == [["error"]] * 3
+    assert "row 1: " in found[1]["error"] and "a path" in found[1]["error"]
+    assert found[2]["error"].endswith("got NoneType.") and "row 3: unreadable image" in found[3]["error"]
+    with pytest.raises(ValueError, match=r"on_error: expected raise or return, got 'retrun'\. Did you mean 'return'\?"):
+        model.predict(IMAGES, params={"on_error": "retrun"})
+
+
+PIXELS = [decode_image(image, "test") for image in IMAGES]
+GIVEN: dict[str, object] = {
+    "a table": pandas.DataFrame({"image": IMAGES}),
+    "a table of pixels": pandas.DataFrame({"image": PIXELS}),
+    "a table's values": pandas.DataFrame({"image": IMAGES}).to_numpy(),
+    "a column": pandas.Series(IMAGES, name="image"),
+    "a list of bytes": IMAGES,
+    "a list of texts": TEXTS,
+    "a list of pixels": PIXELS,
+    "a list of rows": [{"image": image} for image in IMAGES],
+    "a mapping": {"image": IMAGES},
+    "an array of bytes": np.array(IMAGES),
+    "an array of objects": np.array([*IMAGES, None], object)[:3],
+    "a tuple of buffers": (bytearray(IMAGES[0]), memoryview(IMAGES[1]), IMAGES[2]),
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_tables_lists_and_arrays_are_taken_in_python(model: PyFuncModel, kind: str) -> None:
+    assert model.predict(GIVEN[kind]) == model.predict(pandas.DataFrame({"image": IMAGES}))
+
+
+@pytest.mark.parametrize(
+    "given", [IMAGES[0], TEXTS[0], PIXELS[0], PIXELS[0][None]], ids=["bytes", "text", "pixels", "batch"]
+)
+def test_one_image_is_taken_in_python(model: PyFuncModel, given: object) -> None:
+    assert model.predict(given) == model.predict([IMAGES[0]])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (Path("photos/cat.jpg"), "row 0: expected an image's content, got the path"),
+        (PIXELS[0].astype(np.float32), r"uint8 BGR \[height, width, 3\], got float32"),
+        (3, "row 0: expected an encoded image as bytes or base64 text, .*got int"),
+        ([IMAGES[0], None], "row 1: .*got NoneType"),
+        (pandas.DataFrame({"image": IMAGES, "confidence": 0.5}), "confidence: expected among `params`, got a column"),
+        ({"img": IMAGES}, "expected a column 'image', got: img"),
+    ],
+    ids=["path", "floats", "number", "none", "column", "key"],
+)
+def test_what_is_no_image_is_refused_in_one_line(model: PyFuncModel, given: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        model.predict(given)
+
+
 @pytest.mark.parametrize("bad", [b"no image", IMAGES[0][:40]], ids=["text", "truncated"])
 def test_an_unreadable_image_names_its_row(model: PyFuncModel, bad: bytes) -> None:
     with pytest.raises(ValueError, match="row 1"):
         model.predict(pandas.DataFrame({"image": [IMAGES[0], bad]}))
 
 
-def test_a_missing_column_is_refused_by_the_signature(model: PyFuncModel) -> None:
+def test_a_missing_column_is_refused(model: PyFuncModel) -> None:
     with pytest.raises(MlflowException, match="image"):
         model.predict(pandas.DataFrame({"picture": IMAGES}))
 

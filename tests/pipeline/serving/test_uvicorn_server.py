@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from tests.pipeline.cli.commands_project import released
 from tests.servers import free_port, running
 from tests.waiting import until
 from yolox_core.config import ONNX_FILE
+from yolox_core.cpus import cores
 from yolox_core.export.onnx import export_onnx
 from yolox_core.inference.predictor import Predictor
 
@@ -66,11 +67,14 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, workers: int, log: Path, runtime: str = "onnx", **variables: str) -> Iterator[Served]:
+def served(
+    model: Path | str, workers: int, log: Path, runtime: str = "onnx", options: Sequence[str] = (), **variables: str
+) -> Iterator[Served]:
     port = free_port()
-    words = [*YOLOX, "serve", "--model", str(folder), "--runtime", runtime, "--port", str(port), "--threads", "1"]
+    words = [*YOLOX, "serve", "--model", str(model), "--runtime", runtime, "--port", str(port), "--threads", "1"]
+    words += options
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    with running([*words, "--workers", str(workers)], log, cwd=folder, env=environment) as process:
+    with running([*words, "--workers", str(workers)], log, cwd=log.parent, env=environment) as process:
 
         def up() -> bool:
             assert process.poll() is None, log.read_text()
@@ -117,6 +121,41 @@ def test_a_request_under_way_is_answered_and_no_further_one_taken(folder: Path, 
         server.ends()
         _, left = psutil.wait_procs(family, timeout=10)
         assert not left
+
+
+def test_memory_is_bounded_by_the_pixels_under_way(folder: Path, tmp_path: Path) -> None:
+    """Of small files with many pixels; each thread would take one."""
+    gray = np.full((5000, 8000, 3), 80, np.uint8)
+    body = cv2.imencode(".png", gray, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+    del gray
+    options = ("--threads", str(cores()), "--total-megapixels", "50")
+
+    with served(folder, 1, tmp_path / "log", options=options) as server:
+
+        def peak_mb() -> float:
+            status = Path(f"/proc/{server.process.pid}/status").read_text()
+            return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
+        answers: list[requests.Response] = []
+
+        def ask() -> None:
+            url = f"http://127.0.0.1:{server.port}/predict"
+            answers.append(requests.post(url, data=body, headers=PNG, timeout=120))
+
+        before = peak_mb()
+        threads = [threading.Thread(target=ask) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {answer.status_code for answer in answers} == {200, 503}
+        assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status_code == 503)
+        assert peak_mb() - before < 40 * 3 * 2 + 60  # decoded, once more while it is decoded, and the requests
+        assert requests.post(f"http://127.0.0.1:{server.port}/predict", data=IMAGE, headers=PNG, timeout=30).ok
+        head = requests.head(f"http://127.0.0.1:{server.port}/ready", timeout=30)
+        assert head.status_code == 200 and head.text == ""
+        server.process.send_signal(signal.SIGINT)
+        server.ends()
 
 
 def is_refused(port: int) -> bool:
