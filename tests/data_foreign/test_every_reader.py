@@ -227,6 +227,42 @@ def test_swapped_corners_end_as_the_box_they_mean(tmp_path: Path, name: str) -> 
     assert ("box-inverted" in said.codes) is (name not in ("labelme", "cvat", "label_studio"))
 
 
+# one way of writing a box taken for another
+
+PLACES = [(5 + 3 * at, 4 + 2 * at, 45 + 3 * at, 34 + 2 * at) for at in range(11)]  # in a picture of 80 x 60 px
+
+
+def test_corners_in_coco_are_reported(tmp_path: Path) -> None:
+    said = doctor(coco(tmp_path / "set", *({"bbox": list(box)} for box in PLACES)))
+    assert said.code == 1 and said.codes["boxes-may-be-corners"] == 1
+    right = [{"bbox": [x1, y1, x2 - x1, y2 - y1]} for x1, y1, x2, y2 in PLACES]
+    assert "boxes-may-be-corners" not in doctor(coco(tmp_path / "right", *right)).codes
+
+
+@pytest.mark.parametrize("name", ["coco", "voc", "labelme"])
+def test_shares_where_pixels_are_expected_are_reported(tmp_path: Path, name: str) -> None:
+    shares = [(x1 / 80, y1 / 60, x2 / 80, y2 / 60) for x1, y1, x2, y2 in PLACES]
+    root = tmp_path / "set"
+    if name == "coco":
+        coco(root, *({"bbox": [x1, y1, x2 - x1, y2 - y1]} for x1, y1, x2, y2 in shares))
+    elif name == "voc":
+        voc(root, "</object><object><name>cat</name>".join(bndbox(*box) for box in shares))
+    else:
+        labelme(root, *({"shape_type": "rectangle", "points": [[x1, y1], [x2, y2]]} for x1, y1, x2, y2 in shares))
+    said = doctor(root)
+    assert said.code == 1 and said.codes["boxes-may-be-shares"] == 1
+
+
+def test_class_indices_that_count_from_one_are_reported(tmp_path: Path) -> None:
+    box = "0.5 0.5 0.3 0.4"
+    root = yolo(tmp_path / "set", f"1 {box}", f"2 {box}")
+    folders.write(root / "classes.txt", "cat\ndog\n")
+    said = doctor(root)
+    assert said.code == 1 and "got 1 to 2: do they count from 1?" in said.lines
+    folders.write(root / "a.txt", f"0 {box}\n2 {box}\n")
+    assert "class-indices-from-one" not in doctor(root).codes
+
+
 # archives
 
 
@@ -310,6 +346,13 @@ TABLE: dict[str, dict[str, str]] = {
     "6 taken for another": all_but(
         f"{WORDS}.test_a_near_miss_names_its_file_and_what_it_lacks",
         yolo=f"{WORDS}.test_labels_that_are_none_are_refused_as_a_whole",
+    ),
+    "6 another reading of the numbers": all_but(
+        f"{HERE}.test_shares_where_pixels_are_expected_are_reported",
+        csv="tests.pipeline.data.formats.test_csv_table.test_a_share_counts_for_the_images_own_size_and_small_pixels_are_no_shares",
+        label_studio="cannot occur: percent by definition",
+        cvat=f"{HERE}.test_shares_where_pixels_are_expected_are_reported",
+        yolo=f"{WORDS}.test_what_nearly_all_entries_have_in_common_is_one_finding",
     ),
     "7 classes numbered apart": all_but(
         NAMES,

@@ -151,6 +151,11 @@ CATALOG: dict[str, Check] = {
         Fix.APPLIED,
         alike="are the names of the classes those of another set?",
     ),
+    "class-indices-from-one": Check(
+        "error",
+        "Indices of classes that count from 0 use every one but 0, and one too many: each may mean the class before.",
+        "Compare some with their pictures; subtract 1 from all.",
+    ),
     "no-class-names": Check(
         "warning", "Classes have numbers and no names.", "Add data.yaml or classes.txt.", Fix.APPLIED
     ),
@@ -265,6 +270,16 @@ CATALOG: dict[str, Check] = {
     ),
     "box-tiny": Check(
         "warning", "Less than 2 px wide or high in the image itself.", "Look: often a slip of the mouse."
+    ),
+    "boxes-may-be-corners": Check(
+        "error",
+        "Boxes read as a corner and a size fit their images only as two corners.",
+        "Compare some with their pictures; write x, y, width, height, as COCO has it.",
+    ),
+    "boxes-may-be-shares": Check(
+        "error",
+        "Boxes of pixels are less than a pixel large: they may be shares of the image's size.",
+        "Compare some with their pictures; write pixels.",
     ),
     "crowd": Check("note", "Regions of many objects: neither object nor background.", "Nothing."),
     # the set

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.checks.alike_findings import EVERYTHING, merged
+from pipeline.data.checks.box_reading import check_reading
 from pipeline.data.checks.dataset_checks import check_classes, check_sizes
 from pipeline.data.checks.duplicate_findings import alike, same_files, sides, similar
 from pipeline.data.checks.required_boxes import what_is_lacking
@@ -43,8 +44,9 @@ def check(
         found = alike(records.images, seen)
     whole = list(zip(records.images, seen, sides(records.images), strict=True))
     good = [(record, view, side) for record, view, side in whole if view.problem is None]
-    checked = check_boxes([_of_size(record, view.size) for record, view, _ in good])
-    findings: list[Finding] = []
+    sized = [_of_size(record, view.size) for record, view, _ in good]
+    checked = check_boxes(sized)
+    findings = check_reading(sized)
     usable: list[ImageRecord] = []
     for record, view, _ in whole:
         mine = (record.file_name,)

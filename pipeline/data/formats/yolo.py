@@ -66,6 +66,8 @@ def read(listing: Listing, files: list[str]) -> tuple[DatasetRecords, list[Findi
     for name in files:
         if name not in used:
             findings.append(_without_image(listing, name, label_of, len(lines[name])))
+    if named and not named.own:
+        findings += _counted_from_one(len(named.all), lines, findings)
     categories = _categories(names, lines, findings)
     category_ids = yolo_ids.category_ids(own[0][1], len(categories)) if own else None
     if category_ids:
@@ -191,6 +193,15 @@ def _numbered(
         else:
             found.append((number, numbers))
     return found
+
+
+def _counted_from_one(count: int, lines: Mapping[str, list[Row]], findings: list[Finding]) -> list[Finding]:
+    """One finding where no object has class 0 and the only unknown class is the one after the last."""
+    unknown = {finding.what.partition(", got ")[2] for finding in findings if finding.code == "unknown-class"}
+    if unknown != {shown(str(count))} or any(label == 0 for rows in lines.values() for _, label, _ in rows):
+        return []
+    what = f"expected class indices from 0 to {count - 1}, got 1 to {count}: do they count from 1?"
+    return [Finding("class-indices-from-one", "the data set", what, "read as before")]
 
 
 def _categories(
