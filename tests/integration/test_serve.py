@@ -209,6 +209,13 @@ def test_a_hundred_megabytes_are_refused_and_not_kept(server: Server) -> None:
     assert resident() < before + 60e6
 
 
+@pytest.mark.parametrize("path", ["/", "/health", "/ready"])
+def test_load_balancers_ask_without_a_body(server: Server, path: str) -> None:
+    head = requests.head(server.url + path, timeout=30)
+    assert head.status_code == 200 and head.content == b""
+    assert int(head.headers["Content-Length"]) == len(requests.get(server.url + path, timeout=30).content)
+
+
 @dataclass
 class Traffic:
     """What clients saw."""
