@@ -8,12 +8,14 @@ import glob
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-LONGEST_NAME = 60  # characters of a name that its partial file repeats: file systems allow 255 bytes
+LONGEST_NAME = 60  # bytes of a name that its partial file repeats: file systems allow 255
+STREAMS = frozenset({"/dev", "/dev/fd", "/proc/self/fd"})  # folders of what a process has open
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -63,11 +65,20 @@ def new_text(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Where to write what takes the place of `path` at the end; `path` itself where that is no file."""
-    path = path.resolve()  # a link stays one
-    if path.exists() and not path.is_file() and not path.is_dir():
+    """Where to write what takes the place of `path` at the end; `path` itself where that is no file.
+
+    What a command has open, by a name like /dev/stdout, is added to where it is a file: a shell's `>` or `>>` made it.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():  # asked first: a pipe has no name that links lead to
         yield path
         return
+    if path.is_file() and str(path.parent) in STREAMS:
+        with tempfile.TemporaryDirectory() as aside:
+            yield Path(aside, "whole")
+            with Path(aside, "whole").open("rb") as whole, path.open("ab") as file:
+                shutil.copyfileobj(whole, file)
+        return
+    path = Path(os.path.realpath(path))  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     partial = _partial(path)
@@ -81,7 +92,7 @@ def new_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `path` at the end, or vanishes if the body fails."""
-    path = path.resolve()  # a link stays one
+    path = Path(os.path.realpath(path))  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     partial = _partial(path)
@@ -97,12 +108,17 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name[:LONGEST_NAME]}.{os.getpid()}.partial")
+    return path.with_name(f".{shortened(path.name)}.{os.getpid()}.partial")
+
+
+def shortened(name: str, bytes_: int = LONGEST_NAME) -> str:
+    """The beginning of a file's name in so many bytes; no sign is cut in two."""
+    return os.fsencode(name)[:bytes_].decode(errors="ignore")
 
 
 def _remove_abandoned(path: Path) -> None:
     """Delete what a process that was killed has left half-made of this file or folder."""
-    for partial in path.parent.glob(f".{glob.escape(path.name[:LONGEST_NAME])}.*.partial"):
+    for partial in path.parent.glob(f".{glob.escape(shortened(path.name))}.*.partial"):
         pid = partial.name.split(".")[-2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
             if partial.is_dir():

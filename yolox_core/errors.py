@@ -18,10 +18,21 @@ LONGEST = 300
 
 
 class InputError(ValueError):
-    """`<where>: expected X, got Y. <what to do>`, on one line."""
+    """`<where>: expected X, got Y. <what to do>`, on one line and without signs that a terminal would obey."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(on_one_line(" ".join(message.split())))
+
+
+def on_one_line(text: str) -> str:
+    r"""`text` as it may be printed: each sign that is no letter, mark or blank as Python escapes it.
+
+    So line breaks, escape sequences, signs that change the direction of writing, and half surrogates of names that are
+    not UTF-8 become \n, \x1b, \u202e, \ud800.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.config.user_paths import messages_aside, output_path
 from pipeline.predict.assignment import DrawnAssignment, draw
 from yolox_core.atomic_files import write_bytes
 from yolox_core.config import AssignConfig
+from yolox_core.errors import on_one_line
 
 
 def assign(image: Path, model: str, data: Path | None, config: AssignConfig, output: Path) -> None:
@@ -17,9 +19,10 @@ def assign(image: Path, model: str, data: Path | None, config: AssignConfig, out
     drawn = draw(image, model, data, config)
     encoded, content = cv2.imencode(".png", drawn.picture)
     assert encoded
-    write_bytes(output, content.tobytes())
-    print_points(drawn)
-    print(f"{output}: written")
+    with messages_aside([output]):
+        write_bytes(output_path(output), content.tobytes())
+        print_points(drawn)
+        print(on_one_line(f"{output}: written"))
 
 
 def print_points(drawn: DrawnAssignment) -> None:
@@ -28,5 +31,5 @@ def print_points(drawn: DrawnAssignment) -> None:
     table = Table("object", "size px", *(f"stride {stride}" for stride in counts[0]) if counts else (), "points")
     for caption, (x1, y1, x2, y2), by_stride in zip(drawn.captions, drawn.boxes, counts, strict=True):
         size = f"{x2 - x1:.0f} x {y2 - y1:.0f}"
-        table.add_row(escape(caption), size, *map(str, by_stride.values()), str(sum(by_stride.values())))
+        table.add_row(escape(on_one_line(caption)), size, *map(str, by_stride.values()), str(sum(by_stride.values())))
     Console().print(table)

@@ -7,6 +7,7 @@ from pipeline.data.checks.text_report import print_findings
 from pipeline.data.formats import convert as formats
 from pipeline.data.parsing.encodings import check_encoding
 from pipeline.data.sources.fetch import bring
+from yolox_core.errors import on_one_line
 
 
 def convert(
@@ -22,4 +23,5 @@ def convert(
     records, findings = formats.convert(bring(settings), out, to, format, encoding, settings.shown)
     print_findings(findings, None, "")
     boxes = sum(len(record.objects) for record in records.images)
-    print(f"{out}: {len(records.images)} images, {boxes} boxes read, written as {to}; {len(findings)} findings")
+    counts = f"{len(records.images)} images, {boxes} boxes read, written as {to}; {len(findings)} findings"
+    print(on_one_line(f"{out}: {counts}"))

@@ -9,17 +9,16 @@ from typing import Any
 from pipeline.config.paths import PARAMS
 from pipeline.config.settings import DataSettings, load_settings
 from pipeline.config.source_spec import SourceSettings
-from pipeline.config.user_paths import user_path
+from pipeline.config.user_paths import messages_aside, output_path, real_path, user_path
 from pipeline.data.checks.catalog import CATALOG, SEVERITIES, severity
 from pipeline.data.checks.text_report import print_findings
 from pipeline.data.formats.copy_images import check_new
 from pipeline.data.parsing.encodings import check_encoding
 from pipeline.data.parsing.findings import Finding
-from pipeline.data.parsing.text import on_one_line
-from pipeline.data.sources.examine import CHANGES, Sources, examined
+from pipeline.data.sources.examine import CHANGES, Examination, Sources, examined
 from pipeline.data.sources.fetch import check_formats
 from yolox_core.atomic_files import write_json, write_text
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, on_one_line
 
 DEFAULT_INPUT = 640  # px, where no project says otherwise
 
@@ -48,7 +47,7 @@ def examine(
 
     Without a path the sources of params.yaml are examined, as one data set. The sources are only read.
     """
-    fixed = None if outputs.fixed is None else user_path(outputs.fixed).resolve()
+    fixed = None if outputs.fixed is None else real_path(user_path(outputs.fixed))
     if input_size is not None and (input_size < 32 or input_size % 32):
         raise InputError(f"--input-size: expected a multiple of 32 px, got {input_size}.")
     check_encoding(encoding, "--encoding")
@@ -62,26 +61,30 @@ def examine(
         for place in read.places:
             check_new(f"--fix {outputs.fixed}", fixed, place)
     _check_outputs(outputs, read.places)
-    with examined(read, input_size or _trained_at()) as found:
-        if fixed is not None:
-            changes = found.repair(fixed)
+    with messages_aside([outputs.json, outputs.html]), examined(read, input_size or _trained_at()) as found:
+        _print(found)  # first: a full disk below takes nothing of it
+        if outputs.json is not None:
+            listed = [asdict(finding) | {"severity": severity(finding.code)} for finding in found.findings]
+            write_json(output_path(outputs.json), {**found.summary, "list": listed})
         if outputs.html is not None:
             from pipeline.reports.doctor import render
 
-            write_text(user_path(outputs.html), render(read.shown, found.usable, found.findings, found.summary))
-    findings, counts = found.findings, found.summary
-    print_findings(findings, None, "")
-    _print_table(findings)
+            page = render(found.shown, found.usable, found.findings, found.summary)
+            write_text(output_path(outputs.html), page)
+        if fixed is not None:
+            done = f"a copy with {len(found.repair(fixed))} changes, listed in {CHANGES}; the source is as it was"
+            print(on_one_line(f"{outputs.fixed}: {done}"))
+    return 1 if any(severity(finding.code) != "note" for finding in found.findings) else 0
+
+
+def _print(found: Examination) -> None:
+    counts = found.summary
+    print_findings(found.findings, None, "")
+    _print_table(found.findings)
     print(
-        f"{read.shown}: {counts['images']} usable images, {counts['boxes']} usable boxes{_by_class(counts)}; "
-        f"{len(findings)} findings; {_split(counts['images_per_split'])}"
+        f"{found.shown}: {counts['images']} usable images, {counts['boxes']} usable boxes{_by_class(counts)}; "
+        f"{len(found.findings)} findings; {_split(counts['images_per_split'])}"
     )
-    if outputs.json is not None:
-        listed = [asdict(finding) | {"severity": severity(finding.code)} for finding in findings]
-        write_json(user_path(outputs.json), {**counts, "list": listed})
-    if fixed is not None:
-        print(f"{outputs.fixed}: a copy with {len(changes)} changes, listed in {CHANGES}; the source is as it was")
-    return 1 if any(severity(finding.code) != "note" for finding in findings) else 0
 
 
 def _split(images: Mapping[str, int]) -> str:
@@ -93,13 +96,13 @@ def _split(images: Mapping[str, int]) -> str:
 def _check_outputs(outputs: Outputs, places: Sequence[Path]) -> None:
     """InputError where a report would take the place of the other, of a folder, or of a file of the data set."""
     named = {"--json": outputs.json, "--html": outputs.html}
-    paths = {option: user_path(path).resolve() for option, path in named.items() if path is not None}
+    paths = {option: real_path(output_path(path)) for option, path in named.items() if path is not None}
     if len(set(paths.values())) < len(paths):
         raise InputError(f"--html {outputs.html}: expected another file than --json's, got the same. Name another.")
     for option, path in paths.items():
         if path.is_dir():
             raise InputError(f"{option} {named[option]}: expected a file, got a folder. Name a file in it.")
-        inside = any(place.resolve() in path.parents for place in places)
+        inside = any(real_path(place) in path.parents for place in places)
         if inside and path.exists():
             raise InputError(
                 f"{option} {named[option]}: expected a new file, got one of the data set. Name another, or remove it."

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.predict.inputs import Still, find
 from pipeline.registry.export import export_model
 from pipeline.registry.model_reference import locate
-from yolox_core.errors import InputError, nearest
+from yolox_core.errors import InputError, nearest, on_one_line
 from yolox_core.export.formats import EXPORT_FORMATS
 from yolox_core.inference.runtimes import BY_SUFFIX
 
@@ -33,7 +33,7 @@ def export(model: str, formats: str, output: Path, images: Path | None) -> None:
         raise InputError(f"{model}: expected weights (a released folder, .pt or .pth), got a form made of them.")
     rows = export_model(model, weights, forms, output, files)
     for form in forms:
-        print(f"{output / rows[form]['file']}: {_in_words(rows[form])}")
+        print(on_one_line(f"{output / rows[form]['file']}: {_in_words(rows[form])}"))
 
 
 def _images(folder: Path) -> list[Path]:

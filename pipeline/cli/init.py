@@ -20,7 +20,7 @@ from pipeline.config.source_spec import SYNTHETIC, SourceSettings
 from pipeline.config.user_paths import user_path
 from pipeline.config.yaml_editor import YamlEditor
 from yolox_core.atomic_files import write_text
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, on_one_line
 
 SHIPPED = Path(__file__).parents[1] / "project"
 CODE = ("pipeline/", "yolox_core")
@@ -53,7 +53,7 @@ def create(folder: Path, data: str | None, preset: str | None) -> None:
         write_text(root / "README.md", _replaced(shipped("README.md"), told))
     write_text(root / "params.yaml", parameters)
     write_text(root / "dvc.yaml", graph_text())  # last: its presence makes the folder a project
-    print(f"{folder}: a project. Next: cd {shlex.quote(str(folder))} && yolox repro")
+    print(f"{on_one_line(str(folder))}: a project. Next: cd {shlex.quote(str(folder))} && yolox repro")
 
 
 def shipped(name: str) -> str:

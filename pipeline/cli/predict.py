@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from pipeline.config.user_paths import messages_aside
 from pipeline.predict.file_outputs import Output
 from pipeline.predict.inputs import Clip, find, only_cameras
 from pipeline.predict.outputs import Outputs
@@ -13,7 +14,7 @@ from pipeline.predict.slicing import SlicingPredictor
 from pipeline.predict.stream import Detecting, Seen, Stretch, expected_images, interruptible, see
 from pipeline.registry.model_reference import locate
 from yolox_core.config import AUTO
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, on_one_line
 from yolox_core.inference.postprocess import check_threshold
 from yolox_core.inference.predictor import Predictor
 from yolox_core.inference.runtime import TITLES
@@ -64,25 +65,24 @@ def predict(request: Request) -> int:
     detecting = Detecting(tiled, request.confidence, request.nms_iou)
     many = len(sources) > FEW or any(isinstance(source, Clip) for source in sources)
     progress = PredictProgress(expected, shown=many and not request.verbose)
-    with interruptible() as stopped:
+    with messages_aside([request.outputs.json, request.outputs.csv, request.outputs.coco]), interruptible() as stopped:
         with progress, ExitStack() as outputs:
-            takers: list[Output] | None = None
+            take: Output | None = None
             for answer in see(sources, request.stretch, detecting, stopped):
                 if isinstance(answer, InputError):
                     progress.refused(answer)
                     continue
-                if takers is None:  # not before: where nothing can be read, nothing is written
-                    print(f"model: {request.model}, {TITLES[predictor.runtime]}", file=sys.stderr)
-                    takers = outputs.enter_context(request.outputs.opened(detecting.predictor.spec))
-                for take in takers:
-                    take(answer)
+                if take is None:  # not before: where nothing can be read, nothing is written
+                    print(on_one_line(f"model: {request.model}, {TITLES[predictor.runtime]}"), file=sys.stderr)
+                    take = outputs.enter_context(request.outputs.opened(detecting.predictor.spec, progress.failed))
+                take(answer)
                 progress.seen(len(answer.found))
                 if request.verbose or not many:
-                    print(_line(answer), flush=True)
+                    print(on_one_line(_line(answer)), flush=True)
         early = stopped() and not only_cameras(sources)
     if many or early:
         progress.summary(". Interrupted: the rest was not looked at." if early else "")
-    return INTERRUPTED if early else 2 if progress.skipped else 0
+    return INTERRUPTED if early else 2 if progress.skipped or progress.failures else 0
 
 
 def _predictor(request: Request, expected: int | None) -> Predictor:

@@ -7,7 +7,7 @@ from rich.table import Table
 from pipeline.config.settings import load_settings
 from pipeline.registry import promotion
 from pipeline.registry.promotion import MARGIN, Case
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, on_one_line
 from yolox_core.evaluation.bootstrap import Comparison, Difference
 
 
@@ -42,7 +42,7 @@ def _print(case: Case, found: Comparison) -> None:
     table = Table("", f"version {case.version}", f"champion {case.champion}", "difference", "95% interval")
     for label, one in [("map", found.overall), *found.classes.items()]:
         table.add_row(
-            escape(label),
+            escape(on_one_line(label)),
             f"{one.first:.4f}",
             f"{one.second:.4f}",
             f"{one.difference:+.4f}",
@@ -52,7 +52,7 @@ def _print(case: Case, found: Comparison) -> None:
     print(f"{found.images} test images ({case.test_digest[:12]}), {found.resamples} resamples")
     print(f"GFLOPs of an image: {case.gflops[0]:.3f}, champion {case.gflops[1]:.3f}")
     if case.lost_classes:
-        print(f"shown to be worse at: {', '.join(case.lost_classes)}")
+        print(on_one_line(f"shown to be worse at: {', '.join(case.lost_classes)}"))
 
 
 def _refusal(case: Case, if_cheaper: bool) -> str:

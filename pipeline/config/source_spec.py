@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, on_one_line
 
 SYNTHETIC = "synthetic"  # as the whole of data.source: the embedded data set
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
@@ -71,12 +71,12 @@ class SourceSettings:
 
     @property
     def shown(self) -> str:
-        """The path for messages: an address without what may be a secret, its user and its query."""
+        """The path for messages, on one line: an address without what may be a secret, its user and its query."""
         if not self.is_remote:
-            return self.path
+            return on_one_line(self.path)
         address = self.path.partition("?")[0] if self.is_web else self.path
         without_token = re.sub(r"(https?://)[^/@]*@", r"\1", address)
-        return re.sub(r"^(\w+://)[^/@]*:[^/@]*@", r"\1", without_token)
+        return on_one_line(re.sub(r"^(\w+://)[^/@]*:[^/@]*@", r"\1", without_token))
 
     @property
     def last_name(self) -> str:

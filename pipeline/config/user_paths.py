@@ -1,10 +1,15 @@
-"""Paths that users give, and that the folder of images is theirs, never one that the pipeline writes."""
+"""Paths that users give: to read, where the folder of images is never one that the pipeline writes, and to write."""
 
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 from pipeline.config import paths
 from yolox_core.errors import InputError
 
+STANDARD_OUTPUT = frozenset({"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 WRITTEN = (paths.RAW, paths.VALID_ANNOTATIONS.parent, paths.PREPARED, paths.RUNS, paths.TRAINED, paths.RELEASED)
 
 
@@ -16,10 +21,28 @@ def user_path(text: str | Path) -> Path:
         raise InputError(f"{text}: expected a path, got an unknown user. Write the folder out.") from unknown
 
 
+def output_path(path: Path) -> Path:
+    """Where a command is to write a file; `-` is standard output."""
+    return Path("/dev/stdout") if str(path) == "-" else user_path(path)
+
+
+@contextmanager
+def messages_aside(outputs: Iterable[Path | None]) -> Iterator[None]:
+    """In the block, what is printed goes to standard error where one of the outputs takes standard output."""
+    taken = any(path is not None and str(output_path(path)) in STANDARD_OUTPUT for path in outputs)
+    with redirect_stdout(sys.stderr) if taken else nullcontext():
+        yield
+
+
+def real_path(path: Path) -> Path:
+    """Where links lead; a link to itself stays as it is, which `Path.resolve` would end the program for."""
+    return Path(os.path.realpath(path))
+
+
 def source_folder(source: str) -> Path:
     """The folder that `data.source` names. InputError where DVC would delete it, or the pipeline read its own work."""
     folder = user_path(source)
-    place = folder.resolve()
+    place = real_path(folder)
     for path in WRITTEN:
         written = path.resolve()  # `data` may be a link to a larger disk
         if place == written or place in written.parents or written in place.parents:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from yolox_core.errors import InputError, full_disk
+from yolox_core.errors import InputError, full_disk, on_one_line
 
 # what the operating system says of paths and disks; anything else is a defect of the program
 OF_THE_PLACE = {
@@ -22,6 +22,7 @@ OF_THE_PLACE = {
     errno.ENAMETOOLONG,
     errno.ENOSPC,
     errno.ENOTDIR,
+    errno.ENXIO,
     errno.EPERM,
     errno.EROFS,
     errno.ESTALE,
@@ -41,5 +42,5 @@ def refusals() -> Iterator[None]:
             raise
         disk = full_disk(failed)
         where, what = failed.filename or disk or "a file", failed.strerror if disk is None else f"{disk} is full"
-        print(f"error: {where}: {what}. Check the path and the disk.", file=sys.stderr)
+        print(on_one_line(f"error: {where}: {what}. Check the path and the disk."), file=sys.stderr)
         raise SystemExit(2) from None

@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from yolox_core.errors import on_one_line
+
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
@@ -43,8 +45,8 @@ class ProgressBar:
         return time.monotonic() - self._began
 
     def say(self, line: str) -> None:
-        """A line above the bar."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """A line above the bar, one whatever names stand in it."""
+        self.console.print(on_one_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class ImageCount(ProgressBar):
@@ -120,7 +122,7 @@ class Transfer(ProgressBar):
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            task=name,
+            task=on_one_line(name),
             total=total,
             completed=done,
         )

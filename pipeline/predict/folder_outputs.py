@@ -9,10 +9,12 @@ from typing import cast
 import cv2
 import yaml
 
+from pipeline.config.user_paths import real_path
+from pipeline.predict.file_names import folder_names, with_ending
 from pipeline.predict.file_outputs import Output
 from pipeline.predict.inputs import Clip, Source, Still
 from pipeline.predict.stream import Look, Seen
-from yolox_core.atomic_files import new_folder, write_bytes, write_text
+from yolox_core.atomic_files import new_folder, shortened, write_bytes, write_text
 from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
 from yolox_core.inference.visualize import draw_boxes
@@ -21,9 +23,16 @@ from yolox_core.structures import ImageArray
 _WRITTEN = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})  # other kinds become PNG
 
 
+def check_folder(option: str, folder: Path) -> None:
+    """InputError where something lies there that is no folder."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise InputError(f"{option} {folder}: expected a folder, got a file. Name another.")
+
+
 def check_new(option: str, folder: Path) -> None:
     """InputError unless the folder is absent or empty: it is replaced whole, and earlier results would mix."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    check_folder(option, folder)
+    if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{option} {folder}: expected a new or empty folder, got one with content. Name another.")
 
 
@@ -39,6 +48,24 @@ def check_stems(option: str, sources: Sequence[Source]) -> None:
                 )
 
 
+def check_drawn(option: str, sources: Sequence[Source]) -> None:
+    """InputError where two drawn copies would be one file: that of a.gif is called a.gif.png."""
+    seen: dict[PurePath, str] = {}
+    for source in sources:
+        other = seen.setdefault(drawn_name(source), source.name)
+        if other != source.name:
+            raise InputError(
+                f"{option}: expected images of different names, got {other} and {source.name}. Rename one."
+            )
+
+
+def drawn_name(source: Source) -> PurePath:
+    """What the drawn copy is called: like the original where that kind is written, else with one more ending."""
+    name = PurePath(source.folder if isinstance(source, Clip) else source.name)
+    kept, ending = (frozenset({".mp4"}), ".mp4") if isinstance(source, Clip) else (_WRITTEN, ".png")
+    return name if name.suffix.lower() in kept else with_ending(name, ending)
+
+
 @contextmanager
 def labels_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
     """A YOLO data set: labels/, images/ (links to the images; frames of a video as JPEG) and data.yaml."""
@@ -48,7 +75,8 @@ def labels_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
 
         def add(seen: Seen) -> None:
             picture = seen.look.picture
-            write_text((folder / "labels" / picture).with_suffix(".txt"), "".join(_label_lines(seen)))
+            label = with_ending(PurePath(picture).with_suffix(""), ".txt")
+            write_text(folder / "labels" / label, "".join(_label_lines(seen)))
             _place(folder / "images" / picture, seen)
 
         yield add
@@ -66,7 +94,7 @@ def _place(path: Path, seen: Seen) -> None:
     """The image beside its labels: a link to the file as it is, or the frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(seen.look.content, Path):
-        path.symlink_to(seen.look.content.resolve())
+        path.symlink_to(real_path(seen.look.content))
     else:
         write_bytes(path, _encoded(seen.image, ".jpg"))
 
@@ -74,6 +102,7 @@ def _place(path: Path, seen: Seen) -> None:
 @contextmanager
 def crops_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
     """Each object as a JPEG, in a folder of its class: dog/photo_1.jpg is the best of photo.jpg, if it is a dog."""
+    classes = folder_names(spec.class_names)
     with new_folder(path) as folder:
 
         def add(seen: Seen) -> None:
@@ -81,15 +110,10 @@ def crops_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
             boxes = seen.found.boxes.round().astype(int).tolist()
             for number, (label, (x1, y1, x2, y2)) in enumerate(zip(seen.found.labels, boxes, strict=True), 1):
                 if x2 > x1 and y2 > y1:
-                    place = folder / _as_folder(spec.class_names[int(label)]) / f"{stem}_{number}.jpg"
+                    place = folder / classes[int(label)] / with_ending(stem, f"_{number}.jpg")
                     write_bytes(place, _encoded(seen.image[y1:y2, x1:x2], ".jpg"))
 
         yield add
-
-
-def _as_folder(class_name: str) -> str:
-    """A class name as the name of one folder inside another."""
-    return "".join(sign if sign.isprintable() and sign not in '/\\:*?"<>|' else "_" for sign in class_name).lstrip(".")
 
 
 @contextmanager
@@ -106,8 +130,8 @@ def drawn_folder(path: Path, spec: DetectorSpec) -> Iterator[Output]:
                 open_clip.close()
                 current, write = look.source, None
             if not isinstance(look.source, Clip):
-                name = look.name if PurePath(look.name).suffix.lower() in _WRITTEN else f"{look.name}.png"
-                write_bytes(path / name, _encoded(picture, PurePath(name).suffix))
+                name = drawn_name(look.source)
+                write_bytes(path / name, _encoded(picture, name.suffix))
                 return
             if write is None:
                 write = open_clip.enter_context(_video(path, look.source, look, picture))
@@ -126,9 +150,8 @@ def _drawn(seen: Seen) -> ImageArray:
 def _video(folder: Path, clip: Clip, first: Look, picture: ImageArray) -> Iterator[Callable[[ImageArray], None]]:
     import supervision as sv
 
-    name = clip.folder if clip.folder.lower().endswith(".mp4") else f"{clip.folder}.mp4"
-    place = folder / name
-    partial = place.with_name(f".{place.stem[:60]}.{os.getpid()}.partial.mp4")
+    place = folder / drawn_name(clip)
+    partial = place.with_name(f".{shortened(place.stem)}.{os.getpid()}.partial.mp4")
     place.parent.mkdir(parents=True, exist_ok=True)
     height, width = picture.shape[:2]
     try:

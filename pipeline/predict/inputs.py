@@ -1,16 +1,16 @@
 """What `yolox predict` is to look at: images, folders, globs, videos and cameras, in order and by different names."""
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from pipeline.config.user_paths import user_path
+from pipeline.config.user_paths import real_path, user_path
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.text import is_utf8, on_one_line
+from pipeline.data.parsing.text import is_utf8
+from pipeline.predict.patterns import is_pattern, matches
 from yolox_core.data.image_kinds import IMAGE_SUFFIXES
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, on_one_line
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm"})
 CAMERA = "camera:"
@@ -63,9 +63,9 @@ def find(words: Sequence[str]) -> list[Source]:
 
 def check_apart(option: str, folder: Path, words: Sequence[str], sources: Sequence[Source]) -> None:
     """InputError where an output folder lies among the images: it would replace them, or be predicted next time."""
-    place = folder.resolve()
-    asked = {path.resolve() for path in map(user_path, words) if path.is_dir()}
-    holding = {path.resolve() for path in {source.path.parent for source in sources if source.path}}
+    place = real_path(folder)
+    asked = {real_path(path) for path in map(user_path, words) if path.is_dir()}
+    holding = {real_path(path) for path in {source.path.parent for source in sources if source.path}}
     if place in holding or asked & {place, *place.parents}:
         raise InputError(f"{option} {folder}: expected a folder apart from the images, got one among them.")
 
@@ -82,14 +82,15 @@ def _named(word: str, alone: bool) -> Iterator[tuple[str, Source]]:
         return
     path = user_path(word)
     if path.is_dir():
-        prefix = "" if alone else f"{path.resolve().name}/"
+        prefix = "" if alone else f"{real_path(path).name}/"
         for name in _of_folder(path):
             yield _entry(path / name, f"{prefix}{name}")
-    elif path.exists():
+    elif os.path.lexists(path):
         yield _entry(path, path.name)
-    elif glob.has_magic(str(path)):
-        for match in _of_glob(path, word):
-            yield _entry(match, match.relative_to(_fixed(path)).as_posix())
+    elif is_pattern(path):
+        base, files = _of_pattern(path, word)
+        for match in files:
+            yield _entry(match, match.relative_to(base).as_posix())
     else:
         raise InputError(f"{word}: no such image or folder.")
 
@@ -102,26 +103,25 @@ def _camera(word: str) -> Clip:
 
 
 def _of_folder(folder: Path) -> list[str]:
-    """Images and videos below it, by name; hidden files are left out, as in a data set."""
-    names = [name for name in Listing.of(folder).files if PurePath(name).suffix.lower() in _SUFFIXES]
+    """Images and videos below it, by name; hidden files are left out, as in a data set.
+
+    With what is called so and is no file: that is said when its turn comes, and the others are not held up.
+    """
+    listing = Listing.of(folder)
+    names = sorted(name for name in (*listing.files, *listing.special) if PurePath(name).suffix.lower() in _SUFFIXES)
     if not names:
         raise InputError(f"{folder}: expected images or videos ({_shown()}), found none.")
     return names
 
 
-def _of_glob(pattern: Path, word: str) -> list[Path]:
-    matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
-    files = [match for match in matches if match.suffix.lower() in _SUFFIXES and match.is_file()]
+def _of_pattern(pattern: Path, word: str) -> tuple[Path, list[Path]]:
+    """Where it starts, and the images and videos that it names; a folder only where it is empty and called like one."""
+    base, found = matches(pattern)
+    called = [match for match in found if match.suffix.lower() in _SUFFIXES]
+    files = [match for match in called if not (match.is_dir() and any(match.iterdir()))]
     if not files:
-        raise InputError(f"{word}: expected images or videos ({_shown()}), got {len(matches)} other matches.")
-    return files
-
-
-def _fixed(pattern: Path) -> Path:
-    """The folder that a pattern starts from: its part before the first sign that stands for others."""
-    while glob.has_magic(str(pattern)):
-        pattern = pattern.parent
-    return pattern
+        raise InputError(f"{word}: expected images or videos ({_shown()}), got {len(found)} other matches.")
+    return base, files
 
 
 def _entry(path: Path, name: str) -> tuple[str, Source]:

@@ -8,7 +8,7 @@ class PredictProgress(ImageCount):
 
     def __init__(self, total: int | None, shown: bool) -> None:
         super().__init__(total, shown)
-        self.objects = self.skipped = 0
+        self.objects = self.skipped = self.failures = 0
 
     def seen(self, objects: int) -> None:
         """One image more."""
@@ -19,6 +19,11 @@ class PredictProgress(ImageCount):
         """One image, or the rest of a clip, that cannot be read."""
         self.skipped += 1
         self.step()
+        self.say(f"error: {reason}")
+
+    def failed(self, reason: Exception) -> None:
+        """One output that cannot be written any more."""
+        self.failures += 1
         self.say(f"error: {reason}")
 
     def summary(self, ended: str) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 
 from pipeline.predict.inputs import Clip
-from yolox_core.errors import InputError
+from yolox_core.data.regular_file import require_regular
+from yolox_core.errors import InputError, on_one_line
 from yolox_core.structures import ImageArray
 
 TOLERANCE = 0.02  # of the length: containers round it
@@ -34,6 +35,12 @@ def frames(clip: Clip, every: int, seconds: float | None, stopped: Callable[[], 
 
     Where nothing can be read, or a file ends before its time, an InputError comes last; what was read stands.
     """
+    if clip.path is not None:
+        try:
+            require_regular(clip.path)
+        except OSError as refused:
+            yield InputError(f"{on_one_line(str(clip.path))}: unreadable video: {refused.strerror}.")
+            return
     capture = _open(clip)
     try:
         yield from _read(capture, clip, every, seconds, stopped)
@@ -42,8 +49,8 @@ def frames(clip: Clip, every: int, seconds: float | None, stopped: Callable[[], 
 
 
 def expected_frames(clip: Clip) -> int | None:
-    """How many frames the container promises; None where it does not, and for a camera."""
-    if clip.path is None:
+    """How many frames the container promises; None where it does not, and for a camera or what is no file."""
+    if clip.path is None or not clip.path.is_file():
         return None
     capture = _open(clip)
     try:
@@ -92,11 +99,12 @@ def _read(
 
 def _ended(clip: Clip, read: int, time_s: float, capture: Any) -> Iterator[InputError]:
     """Nothing where a clip is at its end, else what is wrong."""
+    where = on_one_line(str(clip.path))
     if clip.path is None:
         got = "it gave no picture" if not read else f"it stopped after {read} frames"
         yield InputError(f"{clip.name}: expected a camera, got none: {got}. Check that it is connected and not in use.")
     elif not read:
-        yield InputError(f"{clip.path}: unreadable video: no decoder accepts it. Replace or remove it.")
+        yield InputError(f"{where}: unreadable video: no decoder accepts it. Replace or remove it.")
     else:
         promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         per_second = capture.get(cv2.CAP_PROP_FPS) or 25.0
@@ -105,6 +113,6 @@ def _ended(clip: Clip, read: int, time_s: float, capture: Any) -> Iterator[Input
         early = time_s < promised / per_second * (1 - TOLERANCE) - 2 / per_second
         if few and early:
             yield InputError(
-                f"{clip.path}: the video breaks off: expected {int(promised)} frames, got {read}. "
+                f"{where}: the video breaks off: expected {int(promised)} frames, got {read}. "
                 "What was found in them is kept; fetch the file again."
             )

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.config.digests import folder_digests
 from yolox_core.atomic_files import new_folder, write_json
-from yolox_core.errors import reason
+from yolox_core.errors import on_one_line, reason
 
 VARIABLE = "YOLOX_MODELS"  # of the environment: the folder where models are kept
 DEFAULT_FOLDER = "~/.cache/yolox-pipeline/models"
@@ -57,7 +57,7 @@ def _kept(root: Path, name: str, fetch: Callable[[Path], None]) -> Path:
             damage = _damage(place)  # another process may have fetched it meanwhile
             if damage is not None:
                 if place.exists():
-                    print(f"note: {place}: {damage}. It is fetched again.", file=sys.stderr)
+                    print(on_one_line(f"note: {place}: {damage}. It is fetched again."), file=sys.stderr)
                 _fill(place, fetch)
                 _make_room(root, place)
     with suppress(OSError):  # a folder that others have filled may be read-only

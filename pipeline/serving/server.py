@@ -22,7 +22,7 @@ from pipeline.registry.store import tracking_uri
 from pipeline.serving.options import TOKEN, Options
 from yolox_core.config import RuntimeName
 from yolox_core.cpus import cores
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, on_one_line
 from yolox_core.inference.runtime import TITLES, importing
 
 
@@ -127,7 +127,7 @@ def _check_model(options: Options) -> RuntimeName:
 def _print_ready(options: Options, at: Placement, runtime: RuntimeName | None) -> None:
     place = f"http://{f'[{at.host}]' if ':' in at.host else at.host}:{at.port}"
     model = options.model if runtime is None else f"{options.model}, {TITLES[runtime]}"
-    print(f"{model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it.", flush=True)
+    print(on_one_line(f"{model}: {place} (page), /predict, /docs, /metrics. Ctrl-C stops it."), flush=True)
 
 
 def _print_stopping() -> None:

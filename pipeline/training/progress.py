@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline.console.progress_bar import ProgressBar
+from yolox_core.errors import on_one_line
 from yolox_core.training.reports import EpochReport, Started, StepReport
 
 SHORT = {"loss/objectness": "obj", "loss/class": "cls"}  # of parts of the loss; others by their own names
@@ -39,12 +40,12 @@ class TrainingProgress(ProgressBar):
 
     def _started(self, report: Started) -> None:
         for note in report.notes:
-            self.console.print(note, highlight=False)
+            self.console.print(on_one_line(note), markup=False, highlight=False)
         if report.epoch:
             self.console.print(f"going on after epoch {report.epoch - 1}", highlight=False)
         if report.load_report:
             for line in report.load_report.lines():
-                self.console.print(line, highlight=False)
+                self.console.print(on_one_line(line), markup=False, highlight=False)
 
     def _step(self, report: StepReport) -> None:
         self._epochs = report.last_epoch + 1

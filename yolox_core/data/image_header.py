@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from yolox_core.data.rare_image_header import rare_is_complete, rare_size
-from yolox_core.errors import InputError
+from yolox_core.data.regular_file import read_regular
+from yolox_core.errors import InputError, on_one_line
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -31,9 +32,9 @@ _TRANSPOSING = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) in px as `read_image` returns it, mostly from the header; InputError where unreadable."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as failed:
-        raise InputError(f"{path}: unreadable image: {failed.strerror}.") from failed
+        raise InputError(f"{on_one_line(str(path))}: unreadable image: {failed.strerror}.") from failed
     # a PNG may say that it is to be turned, and so may other formats
     is_upright = data.startswith(_SOI) or (data.startswith(_PNG) and b"eXIf" not in data)
     return (declared_size(data) if is_upright else rare_size(data)) or _decoded_size(data, path)

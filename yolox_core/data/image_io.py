@@ -13,7 +13,8 @@ import numpy as np
 
 from yolox_core.data.image_header import is_complete
 from yolox_core.data.records import DatasetRecords
-from yolox_core.errors import InputError
+from yolox_core.data.regular_file import read_regular
+from yolox_core.errors import InputError, on_one_line
 from yolox_core.structures import ImageArray
 
 READERS = 8  # threads: decoding and hashing release the interpreter's lock
@@ -21,7 +22,7 @@ READERS = 8  # threads: decoding and hashing release the interpreter's lock
 
 def read_image(path: Path) -> ImageArray:
     """The image [height, width, 3] at `path`; InputError where it is missing, truncated or no image."""
-    return decode_image(read_bytes(path), str(path))
+    return decode_image(read_bytes(path), on_one_line(str(path)))
 
 
 def decode_image(data: bytes, where: str) -> ImageArray:
@@ -45,9 +46,9 @@ def decode_image(data: bytes, where: str) -> ImageArray:
 def read_bytes(path: Path) -> bytes:
     """An image file's bytes; InputError where it cannot be opened."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as failed:
-        raise InputError(f"{path}: unreadable image: {failed.strerror}.") from failed
+        raise InputError(f"{on_one_line(str(path))}: unreadable image: {failed.strerror}.") from failed
 
 
 def content_digests(records: DatasetRecords) -> list[str]:

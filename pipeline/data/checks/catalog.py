@@ -103,6 +103,12 @@ CATALOG: dict[str, Check] = {
         alike="was it annotated for something else than detection?",
     ),
     "box-turned": Check("note", "A turned box: the upright one around it counts.", "Nothing.", Fix.APPLIED),
+    "not-a-file": Check(
+        "warning",
+        "A pipe, socket, device, link to itself, or an empty folder called like an image.",
+        "Remove it.",
+        Fix.APPLIED,
+    ),
     "split-conflict": Check("warning", "An image stands in several splits.", "Keep one entry.", Fix.APPLIED),
     "split-names-nothing": Check(
         "warning",

@@ -24,10 +24,10 @@ from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.split_names import split_of_word
-from pipeline.data.parsing.text import first_double, is_utf8, on_one_line, shown
+from pipeline.data.parsing.text import first_double, is_utf8, shown
 from yolox_core.atomic_files import new_text
 from yolox_core.data.records import LARGEST_ID, Category, DatasetRecords, ImageRecord
-from yolox_core.errors import InputError, sentence
+from yolox_core.errors import InputError, on_one_line, sentence
 from yolox_core.structures import Objects
 
 BLOCK = 4096  # annotations looked at, or written, together

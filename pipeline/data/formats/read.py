@@ -54,7 +54,7 @@ def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
     ((name, found),) = seen.items()
     records, findings = found.read()
     records, wild = _without_wild_boxes(records)
-    findings = merged(found.broken + findings + wild, records)
+    findings = merged(found.broken + findings + wild + _special(listing), records)
     if not records.images:
         raise InputError(
             f"{listing.shown()}: expected annotated images, got none of {len(found.files)} {name} files usable."
@@ -66,6 +66,12 @@ def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
             f"{cause(findings)}"
         )
     return _normalised(records), findings
+
+
+def _special(listing: Listing) -> list[Finding]:
+    """One finding for each pipe, socket and the like among the files; none of them is ever opened."""
+    what = "expected a file, got a pipe, socket, device, link to itself or empty folder"
+    return [Finding("not-a-file", name, what, "left out") for name in listing.special]
 
 
 def _not_read(listing: Listing) -> InputError | None:

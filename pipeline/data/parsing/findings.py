@@ -6,7 +6,7 @@ listed with severity and remedy in pipeline/data/checks/catalog.py.
 
 from dataclasses import dataclass
 
-from pipeline.data.parsing.text import on_one_line
+from yolox_core.errors import on_one_line
 
 
 @dataclass(frozen=True)

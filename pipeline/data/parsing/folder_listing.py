@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pipeline.data.parsing.encodings import decoded
+from pipeline.data.parsing.folder_walk import walk
 from pipeline.data.parsing.image_match import match
 from pipeline.data.parsing.matched_image import Match
-from pipeline.data.parsing.picture_names import UNREAD_SUFFIXES
+from pipeline.data.parsing.picture_names import PICTURE_SUFFIXES, UNREAD_SUFFIXES
 from pipeline.data.parsing.text import folded, is_utf8
 from yolox_core.data.image_kinds import IMAGE_SUFFIXES
 from yolox_core.errors import InputError
@@ -24,20 +25,21 @@ class Listing:
     files: tuple[str, ...]
     encoding: str | None = None  # of the texts that are not UTF-8 and do not say what they are
     called: str = ""  # what the root is in messages, where it is a copy of ours; empty: by its path
+    special: tuple[str, ...] = ()  # pipes, sockets, devices, links to themselves, and empty folders called like images
 
     @classmethod
     def of(cls, root: Path, encoding: str | None = None, called: str = "") -> "Listing":
-        """Walk `root`; InputError where it is no folder, or a name in it is not UTF-8."""
+        """Walk `root`; InputError where it is no folder, one in it may not be read, or a name in it is not UTF-8."""
         said = called or str(root)
         if not root.is_dir():
             got = "a file" if root.exists() else "no such folder"
             raise InputError(f"{said}: expected a folder of annotated images, got {got}. Check the path.")
-        names = sorted(_walk(root))
-        foreign = next((name for name in names if not is_utf8(name)), None)
+        names, special = _walked(root, said)
+        foreign = next((name for name in (*names, *special) if not is_utf8(name)), None)
         if foreign is not None:
             shown = os.fsencode(foreign).decode("utf-8", "backslashreplace")
             raise InputError(f"{said}: expected file names in UTF-8, got {shown}. Rename that file or its folder.")
-        return cls(root, tuple(names), encoding, called)
+        return cls(root, tuple(names), encoding, called, tuple(special))
 
     def shown(self, name: str = "") -> str:
         """The folder, or a file of it, for messages."""
@@ -135,18 +137,15 @@ def _grouped(names: Iterable[str], key: Callable[[PurePosixPath], str]) -> dict[
     return dict(found)
 
 
-def _walk(root: Path) -> Iterable[str]:
-    seen: set[str] = set()
-    for folder, inner, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        # linked folders are common in data sets; one that leads back up is entered only once
-        inner[:] = sorted(name for name in inner if not _hidden(name)) if real not in seen else []
-        if real in seen:
-            continue
-        seen.add(real)
-        relative = os.path.relpath(folder, root).replace(os.sep, "/")
-        yield from (name if relative == "." else f"{relative}/{name}" for name in files if not _hidden(name))
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def _walked(root: Path, called: str) -> tuple[list[str], list[str]]:
+    """The names of files, and of what is none."""
+    names: list[str] = []
+    special: list[str] = []
+    pictures: list[str] = []  # folders that are called like one
+    for folder in walk(root, called):
+        names += map(folder.inner, folder.files)
+        special += map(folder.inner, folder.special)
+        if PurePosixPath(folder.path).suffix.lower() in PICTURE_SUFFIXES:
+            pictures.append(folder.path)
+    special += [picture for picture in pictures if not any(name.startswith(f"{picture}/") for name in names)]
+    return sorted(names), sorted(special)

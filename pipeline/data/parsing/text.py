@@ -1,4 +1,4 @@
-"""Text and values from outside: whether UTF-8 can hold them, which occurs twice, and how a message shows them."""
+"""Text and values from outside: whether UTF-8 can hold them, which occurs twice, and how a message shows values."""
 
 import reprlib
 import unicodedata
@@ -24,13 +24,6 @@ def folded(name: str) -> str:
     macOS writes an accent as a sign of its own.
     """
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
-
-
-def on_one_line(text: str) -> str:
-    r"""`text` with line breaks, control characters and half surrogates as Python escapes them: \n, \x1b, \ud800."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def shown(value: object) -> str:

@@ -18,6 +18,7 @@ from yolox_core.data.image_header import is_complete
 from yolox_core.data.image_io import READERS, decode_image
 from yolox_core.data.pixel_budget import PixelBudget, most_pixels, pixels_of
 from yolox_core.data.records import DatasetRecords
+from yolox_core.data.regular_file import read_regular
 from yolox_core.errors import InputError
 
 AT_ONCE = 512  # files asked for their times together
@@ -93,8 +94,7 @@ def _scan(path: str, now: str | None, cache: ScanCache | None, budget: PixelBudg
         return ImageScan(problem=("missing-image", "expected an image file, got none"))
     name, suffix = os.path.basename(path), os.path.splitext(path)[1]
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_regular(path)
     except OSError as failed:
         return ImageScan(problem=("unreadable-image", f"unreadable image: {failed.strerror}."))
     digest = hashlib.sha256(data).hexdigest()

@@ -17,7 +17,6 @@ from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.checks.repair import repair
 from pipeline.data.checks.required_boxes import require_boxes
 from pipeline.data.parsing.findings import Finding
-from pipeline.data.parsing.text import on_one_line
 from pipeline.data.prepare.merge import Part, merge
 from pipeline.data.sources.fetch import read_sources
 from yolox_core.atomic_files import new_folder, write_json
@@ -43,7 +42,7 @@ class Sources:
         return cls(
             parts=[part for part, _ in read],
             unread=[finding for _, unread in read for finding in unread],
-            shown=on_one_line(", ".join(source.shown for source in sources)),
+            shown=", ".join(source.shown for source in sources),
             places=[*places, *(part.records.image_root for part, _ in read)],
         )
 

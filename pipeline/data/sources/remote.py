@@ -78,7 +78,7 @@ class Remote:
     def folder(self) -> dict[str, RemoteFile]:
         """The files that count in the folder, by their names in it, sorted."""
         with _told(self.source):
-            found = self.system.find(self.root, detail=True)
+            found = _files_below(self.system, self.root)
             inside = self.root.rstrip("/") + "/" if self.root.strip("/") else ""
             files = {}
             for path, info in sorted(found.items()):
@@ -123,6 +123,29 @@ class Remote:
                 "Copy them here yourself, and name the folder."
             )
         return RemoteFile(path, info.get("size"), version)
+
+
+def _files_below(system: Any, root: str) -> dict[str, Mapping[str, Any]]:
+    """What fsspec's `find` gives. That passes over folders that may not be read; where there are such, they are walked
+    here: a store of objects finds its files without folders.
+    """
+    from fsspec.asyn import AsyncFileSystem
+    from fsspec.spec import AbstractFileSystem
+
+    finds = getattr(type(system), "_find", type(system).find)
+    if finds not in (AbstractFileSystem.find, AsyncFileSystem._find):
+        return dict(system.find(root, detail=True))
+    found: dict[str, Mapping[str, Any]] = {}
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        for info in system.ls(folder, detail=True):
+            name = str(info["name"])
+            if info["type"] != "directory":
+                found[name] = info
+            elif name.rstrip("/") != folder.rstrip("/"):
+                waiting.append(name)
+    return found
 
 
 def copy_folder(remote: Remote, files: Mapping[str, RemoteFile], folder: Path) -> int:

@@ -3,8 +3,8 @@
 import re
 import unicodedata
 
-from pipeline.data.parsing.text import is_utf8, on_one_line
-from yolox_core.errors import InputError
+from pipeline.data.parsing.text import is_utf8
+from yolox_core.errors import InputError, on_one_line
 
 LONGEST_PART = 255  # bytes, of a folder's or file's name on common file systems
 DRIVE = re.compile("[A-Za-z]:")
