@@ -40,7 +40,7 @@ def registered(name: str | None) -> str:
 
 def _print(case: Case, found: Comparison) -> None:
     table = Table("", f"version {case.version}", f"champion {case.champion}", "difference", "95% interval")
-    for label, one in [("map", found.overall), *found.classes.items()]:
+    for label, one in [(found.figure, found.overall), *found.classes.items()]:
         table.add_row(
             escape(on_one_line(label)),
             f"{one.first:.4f}",

@@ -20,6 +20,7 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 from yolox_core.evaluation.coco import measure
 from yolox_core.evaluation.detect import ImageDetector, detect_all
+from yolox_core.evaluation.detection_limit import UNLIMITED, deciding
 from yolox_core.export.comparison import describe, spread
 from yolox_core.export.formats import EXPORT_FORMATS, check_formats, load_format, write_formats
 from yolox_core.export.model_cost import size_of
@@ -78,13 +79,14 @@ def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Sett
     images = [read_image(truth.path(image)) for image in truth.images[:COMPARED]]
     rows = describe(trained, released, forms, images)
 
-    def map_of(model: ImageDetector) -> float:
-        return measure(truth, detect_all(model, truth, settings.evaluate)).metrics["map"]
+    def maps_of(model: ImageDetector) -> dict[str, float]:
+        metrics = measure(truth, detect_all(model, truth, settings.evaluate)).metrics
+        return {name: metrics[name] for name in ("map", UNLIMITED) if name in metrics}
 
-    rows["torch"]["map"] = map_of(Predictor.load(trained, runtime="torch"))
+    rows["torch"] |= maps_of(Predictor.load(trained, runtime="torch"))
     for form in forms:
-        rows[form]["map"] = map_of(load_format(released, form))
-        rows[form]["map_loss"] = rows["torch"]["map"] - rows[form]["map"]
+        rows[form] |= maps_of(load_format(released, form))
+        rows[form]["map_loss"] = (deciding(rows["torch"]) or 0.0) - (deciding(rows[form]) or 0.0)
     onnx = rows["onnx"]
     return {
         "images_compared": len(images),

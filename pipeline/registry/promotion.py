@@ -168,6 +168,7 @@ def _reasons(case: Case) -> dict[str, str]:
         "test_digest": case.test_digest,
         "gflops": f"{case.gflops[0]:.6g}",
         "over_gflops": f"{case.gflops[1]:.6g}",
+        **({"figure": case.comparison.figure} if case.comparison.figure != "map" else {}),
         "worse_classes": ", ".join(case.lost_classes) or "none",
     }
 

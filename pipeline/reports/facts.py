@@ -22,6 +22,8 @@ Facts = list[tuple[str, str]]  # a table of names and values
 
 HEADLINES = (
     ("map", "mAP", "mean over IoU 0.50 to 0.95"),
+    ("map_unlimited", "mAP, all detections", "without COCO's limit: this one decides"),
+    ("map_ceiling", "ceiling of mAP", "of a perfect detector: COCO counts 100 detections of a class an image"),
     ("map_50", "mAP 50", "at IoU 0.50"),
     ("map_75", "mAP 75", "at IoU 0.75"),
     ("map_small", "small", "mAP, under 32² px"),

@@ -9,6 +9,7 @@ from pipeline.data.prepare.test_split import test_split
 from pipeline.reports.tables import write_reports
 from pipeline.stages.entrypoint import stage_main
 from yolox_core.evaluation.detect import detect_all
+from yolox_core.evaluation.detection_limit import CEILING, LIMIT, UNLIMITED
 from yolox_core.inference.predictor import Predictor
 
 
@@ -18,6 +19,11 @@ def run(settings: Settings) -> None:
     figures = write_reports(truth, detect_all(Predictor.load(paths.TRAINED, runtime="torch"), truth, settings.evaluate))
     named = ", ".join(f"{name} {figures[name]:.3f}" for name in ("map", "map_50"))
     print(f"evaluate: {named} on {len(truth.images)} test images")
+    if CEILING in figures:
+        print(
+            f"evaluate: images with more than {LIMIT} objects of a class: a perfect detector reaches a map of "
+            f"{figures[CEILING]:.3f}; {UNLIMITED} {figures[UNLIMITED]:.3f} is measured on all detections and decides"
+        )
 
 
 if __name__ == "__main__":

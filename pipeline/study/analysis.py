@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from pipeline.study.design import LEVELS, Level, Study
 from yolox_core.errors import InputError
+from yolox_core.evaluation.detection_limit import deciding
 
 PERMUTATIONS = 20_000
 RESAMPLES = 9_999  # of the seeds
@@ -73,7 +74,7 @@ def table(study: Study, rows: Sequence[Mapping[str, Any]], data: str, figure: st
     if len(whole) < 2:
         raise InputError(f"study: expected at least two seeds with every cell of {data}, got {len(whole)}. Run more.")
     # a detector that finds nothing at all has no map
-    figures = [[found[seed, tuple(cell.values())].get(study.metric, 0.0) for cell in cells] for seed in whole]
+    figures = [[deciding(found[seed, tuple(cell.values())], study.metric) or 0.0 for cell in cells] for seed in whole]
     return Table(tuple(whole), tuple(cells), np.array(figures, dtype=np.float64))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.study.analysis import Effect, difference, main_effects, table
 from pipeline.study.design import LEVELS, Study, letters
+from yolox_core.evaluation.detection_limit import deciding
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -30,9 +31,12 @@ def sizes_table(study: Study, rows: Rows, data: str) -> Iterator[str]:
     yield f"| cell | training | positives | {' | '.join(sizes)} px |"
     yield "|---" * (3 + len(sizes)) + "|"
     for name, own in of_cell.items():
-        training = mean(row["figures"]["training"].get(study.metric, 0.0) for row in own)
+        training = mean(deciding(row["figures"]["training"], study.metric) or 0.0 for row in own)
         positives = mean(row["health"]["assign/positives_per_object"] for row in own)
-        at = [mean(row["figures"]["held_out_by_size"][size].get(study.metric, 0.0) for row in own) for size in sizes]
+        at = [
+            mean(deciding(row["figures"]["held_out_by_size"][size], study.metric) or 0.0 for row in own)
+            for size in sizes
+        ]
         yield f"| {name} | {training:.3f} | {positives:.1f} | {' | '.join(f'{figure:.2f}' for figure in at)} |"
 
 

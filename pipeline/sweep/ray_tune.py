@@ -25,6 +25,7 @@ from pipeline.training.ray_train import fit
 from pipeline.training.run_lock import run_lock
 from pipeline.training.worker import TrainLoopConfig, reports
 from yolox_core.config import DetectorSpec
+from yolox_core.evaluation.detection_limit import deciding
 from yolox_core.export.model_cost import size_of
 
 ERROR = "error.txt"
@@ -122,7 +123,7 @@ def train_trial(sample: Sample, compute: ComputeConfig) -> None:
         (folder / ERROR).unlink(missing_ok=True)
         try:
             for row in _rows(sample.config, compute):
-                report(map=row.get("map", 0.0), epochs=row["epoch"] + 1, row=json.dumps(dict(row)))
+                report(map=deciding(row) or 0.0, epochs=row["epoch"] + 1, row=json.dumps(dict(row)))
         except Exception:
             (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
             report(failed=True)

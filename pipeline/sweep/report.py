@@ -15,6 +15,7 @@ from pipeline.reports.page import template
 from pipeline.sweep.selection import Choice, Finalist
 from pipeline.sweep.trial import Trial, in_order
 from yolox_core.atomic_files import write_text
+from yolox_core.evaluation.detection_limit import deciding
 
 SHOWN = {"map": "map", "gflops": "GFLOPs an image", "parameters": "parameters", "latency_ms": "ms an image (CPU)"}
 
@@ -143,7 +144,7 @@ def _parallel(outcome: Outcome, trials: Sequence[Trial]) -> str:
 
 
 def _at(trial: Trial, epochs: int) -> float:
-    return float(trial.rows[epochs - 1].get("map", 0.0))
+    return deciding(trial.rows[epochs - 1]) or 0.0
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yolox_core.atomic_files import write_json, write_text
+from yolox_core.evaluation.detection_limit import deciding
 
 State = Literal["running", "finished", "pruned", "failed", "lost"]
 ENDED: tuple[State, ...] = ("finished", "pruned", "failed")  # lost: its process died; it is begun again the next time
@@ -51,7 +52,7 @@ class Trial:
     @property
     def map(self) -> float:
         """At its last epoch; a detector that finds nothing has none."""
-        return float(self.rows[-1].get("map", 0.0)) if self.rows else 0.0
+        return (deciding(self.rows[-1]) or 0.0) if self.rows else 0.0
 
 
 def read_trial(folder: Path) -> Trial | None:

@@ -19,6 +19,7 @@ from pipeline.sweep.space import Points, Range, Space
 from pipeline.sweep.trial import Trial, trial_key
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.config import DetectorSpec
+from yolox_core.evaluation.detection_limit import deciding
 
 DRAWS_PER_POINT = 100  # before a space counts as drawn empty
 
@@ -112,5 +113,5 @@ def asha(epochs: int, grace_epochs: int, reduction: int, ended: Sequence[Trial])
         like: Any = SimpleNamespace(trial_id=trial.key)
         scheduler.on_trial_add(None, like)
         for row in trial.rows:
-            scheduler.on_trial_result(None, like, {"epochs": row["epoch"] + 1, "map": row.get("map", 0.0)})
+            scheduler.on_trial_result(None, like, {"epochs": row["epoch"] + 1, "map": deciding(row) or 0.0})
     return scheduler

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.console.progress_bar import ProgressBar
 from yolox_core.errors import on_one_line
+from yolox_core.evaluation.detection_limit import UNLIMITED
 from yolox_core.training.reports import EpochReport, Started, StepReport
 
 SHORT = {"loss/objectness": "obj", "loss/class": "cls"}  # of parts of the loss; others by their own names
@@ -61,7 +62,7 @@ class TrainingProgress(ProgressBar):
 
     def _epoch_line(self, report: EpochReport) -> str:
         row = report.row
-        measured = f"  map {row['map']:.3f}  map_50 {row['map_50']:.3f}" if "map" in row else ""
+        measured = "".join(f"  {name} {row[name]:.3f}" for name in ("map", UNLIMITED, "map_50") if name in row)
         rate, seconds = report.timing["images_per_second"], report.timing["train_s"]
         of = f"/{self._epochs}" if self._epochs else ""
         waited = report.timing["share/data"]

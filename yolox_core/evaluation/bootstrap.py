@@ -2,7 +2,8 @@
 
 A paired bootstrap: images are drawn with replacement, the same ones for both detectors, and both maps computed anew. An
 image drawn three times weighs three times, so a resample is a vector of weights: pycocotools matches boxes once a
-detector, and each resample only adds up weights along its matches. With weights of 1 the maps are pycocotools' own.
+detector, and each resample only adds up weights along its matches. With weights of 1 the maps are pycocotools' own, or
+`map_unlimited` where that decides (detection_limit.py).
 
 Legend: I images, R resamples, D detections of a class by falling score, P those of them that found an object.
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13 (percentile interval).
@@ -19,10 +20,11 @@ import numpy.typing as npt
 
 from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation.coco import as_pair
+from yolox_core.evaluation.detection_limit import UNLIMITED, crowded, limit
 
 RESAMPLES = 2000
 PERCENTILES = (2.5, 97.5)  # of 95% confidence
-ALL_AREAS, MOST_DETECTIONS = [0, 1e10], 100  # COCO's own: every size, 100 detections of a class in an image
+ALL_AREAS = [0, 1e10]  # COCO's own
 CELLS = 1 << 22  # detections times resamples that are weighed at once: 16 or 32 MiB in each of a few arrays
 
 Counts = npt.NDArray[np.int32]
@@ -53,6 +55,7 @@ class Comparison:
     resamples: int
     overall: Difference
     classes: dict[str, Difference]  # those that occur
+    figure: str = "map"  # or map_unlimited, where images have more objects than COCO counts
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def compare(
         if not np.isnan(plain[0][at])
     }
     overall = _difference(_mean(plain[0][:, None])[0], _mean(plain[1][:, None])[0], spread[0])
-    return Comparison(images, resamples, overall, classes)
+    return Comparison(images, resamples, overall, classes, UNLIMITED if crowded(truth.images) else "map")
 
 
 def maps(matched: _Matched, weights_RI: Counts) -> Figures:
@@ -120,7 +123,8 @@ def _match(truth: DatasetRecords, detections: Sequence[dict[str, Any]]) -> _Matc
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
         evaluation = COCOeval(*as_pair(truth, detections), "bbox")
         parameters = evaluation.params
-        parameters.areaRng, parameters.areaRngLbl, parameters.maxDets = [ALL_AREAS], ["all"], [MOST_DETECTIONS]
+        parameters.areaRng, parameters.areaRngLbl = [ALL_AREAS], ["all"]
+        parameters.maxDets = [limit(truth, detections)]
         evaluation.evaluate()
     images = len(parameters.imgIds)
     of_class = [evaluation.evalImgs[start : start + images] for start in range(0, len(evaluation.evalImgs), images)]

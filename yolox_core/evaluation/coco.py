@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yolox_core.data.records import DatasetRecords
+from yolox_core.evaluation.detection_limit import CEILING, LIMIT, UNLIMITED, ceiling, crowded, limit
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
 
@@ -50,16 +51,28 @@ def measure(
     """Detections as COCO results (`image_id`, `category_id`, `bbox` xywh source px, `score`) against the truth."""
     if all(image.objects.ignore_G.all() for image in truth.images):
         return Measurement({}, ())
-    with contextlib.redirect_stdout(io.StringIO()):  # both libraries print progress and tables
-        _, eval_class = _backend(backend)
-        evaluation = eval_class(*as_pair(truth, detections, backend), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
+    evaluation = _evaluated(truth, detections, backend)
+    with contextlib.redirect_stdout(io.StringIO()):
         evaluation.summarize()
     metrics = {name: float(stat) for name, stat in zip(STATS, evaluation.stats, strict=False) if stat > -1}
+    if crowded(truth.images):
+        most = max(limit(truth, detections), LIMIT + 1)
+        precision = _evaluated(truth, detections, backend, most).eval["precision"][..., ALL_SIZES, MOST_DETECTIONS]
+        metrics |= {UNLIMITED: float(precision[precision > -1].mean()), CEILING: ceiling(truth.images)}
     classes = _classes(truth, evaluation.eval["precision"], evaluation.eval["recall"])
     metrics |= {f"class/{figures.name}/map": figures.map for figures in classes}
     return Measurement(metrics, classes)
+
+
+def _evaluated(truth: DatasetRecords, detections: Sequence[dict[str, Any]], backend: Backend, most: int = LIMIT) -> Any:
+    """The library's evaluation with `most` detections of a class in an image."""
+    with contextlib.redirect_stdout(io.StringIO()):  # both libraries print progress and tables
+        _, eval_class = _backend(backend)
+        evaluation = eval_class(*as_pair(truth, detections, backend), "bbox")
+        evaluation.params.maxDets = [1, 10, most]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
 
 
 def as_pair(

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from yolox_core.data.records import DatasetRecords, ImageRecord
+from yolox_core.evaluation.detection_limit import limit
 from yolox_core.structures import BoolArray, IntArray
 
 IOU = 0.5
-MOST_DETECTIONS = 100  # of one class in one image; COCO looks at no more
 NOTHING, IN_CROWD = -1, -2  # what a detection found, where it is no object
 DoubleArray = npt.NDArray[np.float64]
 
@@ -47,7 +47,8 @@ def match_detections(truth: DatasetRecords, detections: Sequence[dict[str, Any]]
     for entry in detections:
         by_image[entry["image_id"]].append(entry)
     images = sorted(truth.images, key=lambda image: image.image_id)
-    return [_match_image(image, by_image[image.image_id], label_of) for image in images]
+    most = limit(truth, detections)
+    return [_match_image(image, _best(by_image[image.image_id], most), label_of) for image in images]
 
 
 def greedy(
@@ -87,7 +88,6 @@ def overlap(found_D4: DoubleArray, boxes_G4: DoubleArray, ignore_G: BoolArray) -
 
 
 def _match_image(image: ImageRecord, entries: list[dict[str, Any]], label_of: dict[int, int]) -> MatchedImage:
-    entries = _best(sorted(entries, key=lambda entry: -float(entry["score"])))
     xywh_D4 = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
     labels_D = np.array([label_of[entry["category_id"]] for entry in entries], np.int64)
     found_D4 = np.concatenate([xywh_D4[:, :2], xywh_D4[:, :2] + xywh_D4[:, 2:]], axis=1)
@@ -104,11 +104,12 @@ def _match_image(image: ImageRecord, entries: list[dict[str, Any]], label_of: di
     )
 
 
-def _best(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _best(entries: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Best first, at most so many of each class."""
     seen: dict[int, int] = {}
     kept = []
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: -float(entry["score"])):
         seen[entry["category_id"]] = seen.get(entry["category_id"], 0) + 1
-        if seen[entry["category_id"]] <= MOST_DETECTIONS:
+        if seen[entry["category_id"]] <= most:
             kept.append(entry)
     return kept

@@ -24,6 +24,7 @@ from yolox_core.data.epoch_plan import TrainingSizes, epoch_plan, shard, trainin
 from yolox_core.data.loader import Loader
 from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
+from yolox_core.evaluation.detection_limit import deciding
 from yolox_core.evaluation.evaluator import GivenUp, evaluate
 from yolox_core.loss.assign_stats import health
 from yolox_core.loss.detection_loss import PART_NAMES
@@ -235,11 +236,12 @@ def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing
         return None
     timing["evaluate_s"] = time.perf_counter() - began
     row.update(metrics)
-    if "map" not in metrics:
+    reached = deciding(metrics)
+    if reached is None:
         return False  # no object in the validation images: the last average is released
-    is_best = metrics["map"] > (state.best_map or 0.0)  # a map of 0 is no best: then the last average is released
+    is_best = reached > (state.best_map or 0.0)  # a map of 0 is no best: then the last average is released
     if is_best:
-        state.best_map, state.best_epoch, state.stale = metrics["map"], epoch, 0
+        state.best_map, state.best_epoch, state.stale = reached, epoch, 0
     else:
         state.stale += 1
     if train.patience is not None and state.stale >= train.patience and epoch + 1 < state.closing_start:

@@ -23,7 +23,7 @@ class TrainingState:
     step: int = 0  # optimizer steps done
     step_in_epoch: int = 0  # of these in the epoch that was begun; more than 0 only where a run was told to leave
     epoch_totals: list[float] = field(default_factory=list)  # that epoch's sums so far, as step.TOTALS names them
-    best_map: float | None = None
+    best_map: float | None = None  # as detection_limit.deciding has it
     best_epoch: int | None = None
     stale: int = 0  # evaluations since the best one
     history: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch; no times, so that it repeats

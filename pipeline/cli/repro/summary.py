@@ -9,6 +9,7 @@ from pipeline.config import paths
 from pipeline.config.settings import Settings
 from pipeline.config.stage_reports import read_report
 from pipeline.registry.store import DATABASE, shown, tracking_uri
+from yolox_core.evaluation.detection_limit import UNLIMITED
 
 MLFLOW_PORT = 5000
 
@@ -34,7 +35,7 @@ def run(settings: Settings) -> None:
 
 def headline(metrics: dict[str, object]) -> str:
     """`map 0.612, map_50 0.903 on 140 images`; figures that do not exist are left out."""
-    figures = [f"{name} {float(str(metrics[name])):.3f}" for name in ("map", "map_50") if name in metrics]
+    figures = [f"{name} {float(str(metrics[name])):.3f}" for name in ("map", UNLIMITED, "map_50") if name in metrics]
     return f"{', '.join(figures) or 'no figures'} on {metrics.get('images', '?')} images"
 
 

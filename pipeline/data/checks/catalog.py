@@ -303,6 +303,11 @@ CATALOG: dict[str, Check] = {
     "too-crowded": Check(
         "error", "More objects in a place than there are points to find them at this input size.", "A larger input."
     ),
+    "beyond-coco-limit": Check(
+        "note",
+        "Images with more objects of a class than COCO's map counts: even a perfect detector stays below 1.",
+        "Compare detectors by map_unlimited, which stands beside map; or cut the images in tiles.",
+    ),
     "too-small-for-input": Check(
         "warning",
         "So small at this input size that the finest stride hardly sees them.",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pipeline.data.checks.alike_findings import EVERYTHING
 from pipeline.data.parsing.findings import Finding
 from yolox_core.data.records import DatasetRecords, ImageRecord
+from yolox_core.evaluation.detection_limit import LIMIT, UNLIMITED, ceiling, crowded
 from yolox_core.structures import FloatArray
 
 FEW = 20  # objects of a class
@@ -71,6 +72,19 @@ def check_sizes(records: DatasetRecords, input_size: int) -> list[Finding]:
         what = f"{small} of {len(share_N)} objects are smaller than {SEEN_PX:g} px at {input_size} px"
         findings.append(Finding("too-small-for-input", EVERYTHING, f"{what}; {_advice(share_N)}", "kept"))
     return findings
+
+
+def check_limit(records: DatasetRecords) -> list[Finding]:
+    """Images with so many objects of a class that COCO's map does not count them all."""
+    beyond = crowded(records.images)
+    if not beyond:
+        return []
+    what = (
+        f"{len(beyond)} of {len(records.images)} images have more than {LIMIT} objects of a class, and COCO counts "
+        f"{LIMIT} detections of it: a perfect detector reaches a map of {ceiling(records.images):.3f}"
+    )
+    mine = tuple(image.file_name for image in beyond)
+    return [Finding("beyond-coco-limit", EVERYTHING, what, f"{UNLIMITED} decides instead", mine)]
 
 
 def _needed(share_N: npt.NDArray[np.floating[Any]]) -> int:

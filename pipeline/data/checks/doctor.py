@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.data.checks.alike_findings import EVERYTHING, merged
 from pipeline.data.checks.box_reading import check_reading
-from pipeline.data.checks.dataset_checks import check_classes, check_sizes
+from pipeline.data.checks.dataset_checks import check_classes, check_limit, check_sizes
 from pipeline.data.checks.duplicate_findings import alike, same_files, sides, similar
 from pipeline.data.checks.required_boxes import what_is_lacking
 from pipeline.data.parsing.findings import Finding
@@ -75,7 +75,7 @@ def examine(
     usable, findings = check(records, seen, found)
     lacking = what_is_lacking(usable)
     nothing = [] if lacking is None else [Finding("no-usable-box", EVERYTHING, lacking, "kept")]
-    return usable, [*findings, *nothing, *check_classes(usable), *check_sizes(usable, input_size)]
+    return usable, [*findings, *nothing, *check_classes(usable), *check_sizes(usable, input_size), *check_limit(usable)]
 
 
 def check_boxes(images: Sequence[ImageRecord]) -> Iterator[tuple[ImageRecord, list[Finding]]]:

@@ -8,8 +8,9 @@ import pytest
 from tests.yolox_core.evaluation.planted import detection, random_detections, random_truth, truth_of
 from yolox_core.data.records import DatasetRecords
 from yolox_core.evaluation.coco import measure
+from yolox_core.evaluation.detection_limit import LIMIT
 from yolox_core.evaluation.error_types import CAUSES, IOU, NEAR, causes, costs, count, ledger, map_50
-from yolox_core.evaluation.matching import IN_CROWD, MOST_DETECTIONS, match_detections
+from yolox_core.evaluation.matching import IN_CROWD, match_detections
 
 A, B, FAR = [10.0, 10.0, 110.0, 110.0], [200.0, 200.0, 320.0, 330.0], [340.0, 0.0, 390.0, 50.0]
 NEAR_A = [10.0, 10.0, 110.0, 101.0]  # IoU .91
@@ -85,7 +86,7 @@ def slow_causes(truth: DatasetRecords, entries: list[dict[str, Any]]) -> list[tu
         for entry in sorted(own, key=lambda entry: -float(entry["score"])):
             category, box = entry["category_id"], corners(entry)
             seen[category] = seen.get(category, 0) + 1
-            if seen[category] > MOST_DETECTIONS:
+            if seen[category] > LIMIT:
                 continue
             same = {index: slow_iou(box, objects[index][0]) for index in plain if objects[index][1] == category}
             other = {index: slow_iou(box, objects[index][0]) for index in plain if objects[index][1] != category}
