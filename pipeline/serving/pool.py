@@ -15,6 +15,7 @@ from pipeline.serving.model_watcher import Model
 from pipeline.serving.upload import IMAGE_FIELD, Refused
 from yolox_core.data.image_io import decode_image
 from yolox_core.errors import InputError
+from yolox_core.inference.postprocess import OutputNotFinite
 from yolox_core.structures import Detections, ImageArray
 
 
@@ -125,11 +126,14 @@ def _answers(pairs: list[tuple[Question, _Decoded]], one_core: bool = False) -> 
     for model in {id(question.model): question.model for question, _ in pairs}.values():
         mine = [index for index, (question, _) in enumerate(pairs) if question.model is model]
         began = time.perf_counter()
-        found = model.predictor.predict_each(
-            [pairs[index][1].image for index in mine],
-            [(pairs[index][0].confidence, pairs[index][0].nms_iou) for index in mine],
-            one_core,
-        )
+        try:
+            found = model.predictor.predict_each(
+                [pairs[index][1].image for index in mine],
+                [(pairs[index][0].confidence, pairs[index][0].nms_iou) for index in mine],
+                one_core,
+            )
+        except OutputNotFinite as broken:
+            raise Refused(500, str(broken)) from broken
         took_ms = (time.perf_counter() - began) * 1e3
         for index, one in zip(mine, found, strict=True):
             decoded = pairs[index][1]

@@ -4,6 +4,7 @@ The header says the size before anything is decoded.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,8 @@ def pixels_in(source: Any) -> int:
     if isinstance(source, bytes):
         return pixels_of(source)
     if isinstance(source, (str, Path)):
+        if not os.path.isfile(source):  # a pipe gives its bytes once, and may give none for ever
+            return 0
         try:
             with open(source, "rb") as file:
                 head = file.read(HEAD_BYTES)

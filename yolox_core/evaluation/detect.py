@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from yolox_core.config import DetectorSpec, EvaluateConfig
 from yolox_core.data.image_io import read_image
 from yolox_core.data.records import DatasetRecords
+from yolox_core.inference.postprocess import OutputNotFinite
 from yolox_core.structures import Detections, ImageArray
 
 
@@ -23,10 +24,16 @@ class ImageDetector(Protocol):
 
 
 def detect_all(predictor: ImageDetector, truth: DatasetRecords, config: EvaluateConfig) -> list[dict[str, Any]]:
-    """Detections of every image, one by one: COCO results plus the class name and the file name."""
+    """Detections of every image, one by one: COCO results plus the class name and the file name.
+
+    OutputNotFinite for the first image to which the network's answer is no number.
+    """
     found: list[dict[str, Any]] = []
     for image in truth.images:
         pixels = read_image(truth.image_root / image.file_name)
-        (detections,) = predictor.predict([pixels], config.confidence, config.nms_iou)
+        try:
+            (detections,) = predictor.predict([pixels], config.confidence, config.nms_iou)
+        except OutputNotFinite as broken:
+            raise broken.of(image.file_name) from None
         found += detections.to_json(image.file_name, image.image_id)
     return found

@@ -6,6 +6,7 @@ from typing import Any
 from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
 from yolox_core.cpus import quota_cores
 from yolox_core.errors import InputError
+from yolox_core.inference.onnx_weights import floats
 from yolox_core.inference.runtime import (
     PREDICTIONS,
     Decoder,
@@ -14,6 +15,7 @@ from yolox_core.inference.runtime import (
     exported_spec,
     importing,
     once_needed,
+    require_finite,
     require_predictions,
     require_shapes,
 )
@@ -30,6 +32,7 @@ def open_onnx(path: Path, threads: int) -> Runtime:
 
         return run
 
+    require_finite(floats(path), path)
     single = onnx_session(path, 1)  # runs images from many threads, each on its own
     spec = onnx_spec(single, path)
     require_predictions([output.name for output in single.get_outputs()], path)

@@ -2,15 +2,18 @@
 
 import sys
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from yolox_core.config import ONNX_SPEC_KEY
 from yolox_core.cpus import quota_cores
 from yolox_core.errors import InputError
+from yolox_core.inference.onnx_weights import floats
 from yolox_core.inference.runtime import (
     PREDICTIONS,
     Decoder,
@@ -19,6 +22,7 @@ from yolox_core.inference.runtime import (
     exported_spec,
     importing,
     once_needed,
+    require_finite,
     require_predictions,
     require_shapes,
 )
@@ -26,7 +30,12 @@ from yolox_core.structures import FloatArray
 
 
 def open_openvino(path: Path, threads: int) -> Runtime:
+    is_onnx = path.suffix.lower() == ".onnx"
+    if is_onnx:  # first: OpenVINO does not convert such a file, and its reason names none
+        require_finite(floats(path), path)
     model = read_openvino(path)
+    if not is_onnx:
+        require_finite(_constants(model), path)
     place = ["framework", ONNX_SPEC_KEY]
     entry = model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None
 
@@ -95,6 +104,13 @@ def openvino_core() -> Any:
     # the first array takes a lock that two threads at once never leave (pybind11's NumPy API): take it in one
     _ = openvino.Tensor(np.zeros(1, np.float32)).data
     return openvino.Core()
+
+
+def _constants(model: Any) -> Iterator[tuple[str, npt.NDArray[np.floating]]]:
+    """Name and values of each constant of floating-point numbers."""
+    for node in model.get_ops():
+        if node.get_type_name() == "Constant" and node.get_element_type().get_type_name() in ("f16", "f32", "f64"):
+            yield node.get_friendly_name(), node.data
 
 
 def _shape(value: Any) -> Shape:

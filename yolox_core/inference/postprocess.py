@@ -12,7 +12,26 @@ import numpy as np
 
 from yolox_core.config import DetectorSpec
 from yolox_core.errors import InputError
+from yolox_core.model.description import DAMAGED
 from yolox_core.structures import Detections, FloatArray, IntArray
+
+
+class OutputNotFinite(InputError):
+    """A network's answer to an image holds what is no number; nothing can be said of that image."""
+
+    def __init__(self, image: str, model: str) -> None:
+        self._model = model
+        super().__init__(f"{image}: expected numbers from the network of {model}, got NaN. {DAMAGED}")
+
+    def of(self, image: str) -> "OutputNotFinite":
+        """The same, of an image whose name is known here."""
+        return OutputNotFinite(image, self._model)
+
+
+def require_numbers(decoded_A: FloatArray, image: str, model: str) -> None:
+    """OutputNotFinite where a prediction [A, 4+1+C] is NaN. A side that runs over to infinity is cut at the image."""
+    if np.isnan(decoded_A.min(initial=0.0)):
+        raise OutputNotFinite(image, model)
 
 
 def select(decoded_A: FloatArray, confidence: float, nms_iou: float) -> FloatArray:

@@ -18,8 +18,8 @@ from yolox_core.cpus import cores
 from yolox_core.data.geometry import letterbox, network_input
 from yolox_core.data.image_io import decode_image, read_image
 from yolox_core.data.pixel_budget import PixelBudget, most_pixels, pixels_in
-from yolox_core.errors import InputError
-from yolox_core.inference.postprocess import check_threshold, select, to_source
+from yolox_core.errors import InputError, on_one_line
+from yolox_core.inference.postprocess import OutputNotFinite, check_threshold, require_numbers, select, to_source
 from yolox_core.inference.runtime import Decoder, Runtime
 from yolox_core.inference.runtimes import open_runtime
 from yolox_core.structures import Detections, FloatArray, ImageArray
@@ -37,9 +37,9 @@ R = TypeVar("R")
 class Predictor:
     """Detections from images; load one with `Predictor.load(reference)`."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, name: str = "the model") -> None:
         self.spec = runtime.spec
-        self._runtime = runtime
+        self._runtime, self._name = runtime, name
 
     @classmethod
     def load(
@@ -50,18 +50,19 @@ class Predictor:
         `runtime` "onnx" or "openvino" for a folder and an .onnx, on `threads` cores (0: all); "torch" for a folder, a
         .pt and a .pth. "auto" or None: what the file's form asks for, see open_runtime. InputError for anything else.
         """
-        return cls(open_runtime(Path(reference), runtime, device, threads))
+        return cls(open_runtime(Path(reference), runtime, device, threads), str(reference))
 
     def predict(
         self, images: Sequence[ImageArray], confidence: float | None = None, nms_iou: float | None = None
     ) -> list[Detections]:
         """Detections of each BGR uint8 image [H, W, 3], best first, run as one batch.
 
-        Thresholds default to the model's own; InputError where one is outside 0 to 1.
+        Thresholds default to the model's own; InputError where one is outside 0 to 1, and OutputNotFinite where the
+        network's answer to an image is no number.
         """
         thresholds = self._thresholds(confidence, nms_iou)
         fitted = [self._fit(image) for image in images]
-        return self._detections(self._runtime.decode, fitted, [thresholds] * len(fitted)) if fitted else []
+        return _all(self._detections(self._runtime.decode, fitted, [thresholds] * len(fitted))) if fitted else []
 
     def predict_each(
         self,
@@ -81,7 +82,7 @@ class Predictor:
         else:
             run, share = self._runtime.decode, self.batch
         groups = [slice(start, start + share) for start in range(0, len(fitted), share)]
-        return [found for group in groups for found in self._detections(run, fitted[group], checked[group])]
+        return [found for group in groups for found in _all(self._detections(run, fitted[group], checked[group]))]
 
     @property
     def runtime(self) -> RuntimeName:
@@ -122,7 +123,7 @@ class Predictor:
             fitted = self._read(source)
             if isinstance(fitted, InputError):
                 return fitted
-            return fitted.image, self._detections(run, [fitted], [thresholds])[0]
+            return _answer(source, fitted, self._detections(run, [fitted], [thresholds])[0])
 
         yield from _ahead(whole, images)
 
@@ -134,10 +135,10 @@ class Predictor:
 
     def _batched(self, images: Iterable[Source], thresholds: "Thresholds") -> Generator[Answer, None, None]:
         """Batches of images that were read and fitted while the one before was run."""
-        group: list[Fitted | InputError] = []
+        group: list[tuple[Source, Fitted | InputError]] = []
         try:
-            for fitted in _ahead(self._read, images, self.batch):
-                group.append(fitted)
+            for pair in _ahead(lambda source: (source, self._read(source)), images, self.batch):
+                group.append(pair)
                 if len(group) == self.batch or _pixels_of(group) > most_pixels():
                     whole, group = group, []
                     yield from self._answers(whole, thresholds)
@@ -146,12 +147,12 @@ class Predictor:
             raise
         yield from self._answers(group, thresholds)
 
-    def _answers(self, group: "list[Fitted | InputError]", thresholds: "Thresholds") -> Iterator[Answer]:
-        readable = [fitted for fitted in group if not isinstance(fitted, InputError)]
+    def _answers(self, group: "list[tuple[Source, Fitted | InputError]]", thresholds: "Thresholds") -> Iterator[Answer]:
+        readable = [fitted for _, fitted in group if not isinstance(fitted, InputError)]
         pairs = [thresholds] * len(readable)
         found = iter(self._detections(self._runtime.decode, readable, pairs) if readable else [])
-        for fitted in group:
-            yield fitted if isinstance(fitted, InputError) else (fitted.image, next(found))
+        for source, fitted in group:
+            yield fitted if isinstance(fitted, InputError) else _answer(source, fitted, next(found))
 
     def _read(self, source: Source) -> "Fitted | InputError":
         try:
@@ -164,12 +165,16 @@ class Predictor:
 
     def _detections(
         self, run: Decoder, batch: "Sequence[Fitted]", thresholds: "Sequence[Thresholds]"
-    ) -> list[Detections]:
+    ) -> list[Detections | OutputNotFinite]:
         """From fitted images, run together, to what is in each, by thresholds of its own that have been checked."""
-        return [
-            to_source(select(decoded_A, *pair), one.scale, one.image.shape[:2], self.spec)
-            for decoded_A, one, pair in zip(_decoded(run, batch), batch, thresholds, strict=True)
-        ]
+        found: list[Detections | OutputNotFinite] = []
+        for decoded_A, one, pair in zip(_decoded(run, batch), batch, thresholds, strict=True):
+            try:
+                require_numbers(decoded_A, "image", self._name)
+                found.append(to_source(select(decoded_A, *pair), one.scale, one.image.shape[:2], self.spec))
+            except OutputNotFinite as broken:
+                found.append(broken)
+        return found
 
     def _thresholds(self, confidence: float | None, nms_iou: float | None) -> "Thresholds":
         """Those given, or the model's own; InputError where one is outside 0 to 1."""
@@ -209,12 +214,26 @@ def checked(image: ImageArray) -> ImageArray:
     return image
 
 
+def _all(found: Sequence[Detections | OutputNotFinite]) -> list[Detections]:
+    """What was found; raises the first that is nothing of the kind."""
+    for one in found:
+        if isinstance(one, OutputNotFinite):
+            raise one
+    return [one for one in found if isinstance(one, Detections)]
+
+
+def _answer(source: Source, fitted: Fitted, found: Detections | OutputNotFinite) -> Answer:
+    if isinstance(found, OutputNotFinite):
+        return found.of(on_one_line(str(source))) if isinstance(source, (Path, str)) else found
+    return fitted.image, found
+
+
 def _decoded(run: Decoder, batch: Sequence[Fitted]) -> FloatArray:
     return run(network_input([fitted.letterboxed for fitted in batch]))
 
 
-def _pixels_of(group: "Sequence[Fitted | InputError]") -> int:
-    return sum(pixels_in(fitted.image) for fitted in group if isinstance(fitted, Fitted))
+def _pixels_of(group: "Sequence[tuple[Source, Fitted | InputError]]") -> int:
+    return sum(pixels_in(fitted.image) for _, fitted in group if isinstance(fitted, Fitted))
 
 
 def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterator[R]:

@@ -1,16 +1,19 @@
 """A network ready to run, whatever runs it, and what is asked of an exported file before it does."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from yolox_core.config import EXPORTED_RUNTIMES, ONNX_FILE, ONNX_SPEC_KEY, RUNTIMES, DetectorSpec, RuntimeName
 from yolox_core.errors import InputError
-from yolox_core.model.description import parse_spec
+from yolox_core.model.description import DAMAGED, parse_spec
 from yolox_core.structures import FloatArray
 
 PREDICTIONS = "predictions"  # an exported network's output, before any selection
@@ -112,6 +115,15 @@ def _agree(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
     """Whether sides are as many, and equal where both are fixed; the first, a batch, must be open."""
     pairs = list(zip(found, wanted, strict=False))
     return len(found) == len(wanted) and found[0] is None and all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def require_finite(tensors: Iterable[tuple[str, npt.NDArray[np.floating]]], path: Path) -> None:
+    """InputError for a model with a weight that is no finite number, by the name of its tensor."""
+    for name, values in tensors:
+        with np.errstate(all="ignore"):
+            suspect = not np.isfinite(values.sum())  # of one pass; a sum may also run over
+        if suspect and not np.isfinite(values).all():
+            raise InputError(f"{path}: expected finite weights, got NaN or infinity in {name}. {DAMAGED}")
 
 
 def once_needed(make: Callable[[], Decoder]) -> Decoder:

@@ -6,6 +6,9 @@ from pathlib import Path
 from yolox_core.config import SPEC_FILE, DetectorSpec
 from yolox_core.errors import InputError
 
+# what helps where numbers among the weights are none
+DAMAGED = "Training has diverged, or the file is damaged: take another checkpoint, or export or train it again."
+
 
 def require_model(path: Path, *files: str) -> None:
     """InputError where there is nothing at `path`, or a folder without model.json and these files."""

@@ -18,7 +18,7 @@ from yolox_core.atomic_files import write_bytes, write_text
 from yolox_core.config import SIZES, SPEC_FILE, WEIGHTS_FILE, DetectorSpec, ModelConfig, bottlenecks
 from yolox_core.errors import InputError
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
-from yolox_core.model.description import read_spec, require_model
+from yolox_core.model.description import DAMAGED, read_spec, require_model
 from yolox_core.model.yolox import YOLOX
 
 CLASS_LAYER = re.compile(r"head\.cls_preds\.\d+\.(weight|bias)")
@@ -146,10 +146,14 @@ def load_weights(model: YOLOX, weights: Weights) -> LoadReport:
 
 
 def release(folder: Path, model: nn.Module, spec: DetectorSpec) -> None:
-    """Write a released model's safetensors and model.json into `folder` (made if absent), each atomically."""
+    """Write a released model's safetensors and model.json into `folder` (made if absent), each atomically.
+
+    InputError where a weight is no finite number.
+    """
     from safetensors.torch import save
 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    require_finite(state, str(folder))
     # not by save_file, whose files nobody but their owner may read, whatever the umask
     write_bytes(folder / WEIGHTS_FILE, save(state, metadata={"format": "pt"}))
     write_text(folder / SPEC_FILE, json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -229,7 +233,19 @@ def _fitting(weights: Weights) -> Weights:
             f"depth {weights.spec.model.depth} (first: {wrong[0]}: expected {expected.get(wrong[0])}, "
             f"got {found.get(wrong[0])})."
         )
+    require_finite(weights.state, weights.source)
     return weights
+
+
+def require_finite(content: Any, where: str, name: str = "") -> None:
+    """InputError where a tensor, or one within mappings and lists, holds what is no finite number, by its name."""
+    if isinstance(content, Tensor):
+        if content.is_floating_point() and not torch.isfinite(content).all():
+            raise InputError(f"{where}: expected finite weights, got NaN or infinity in {name}. {DAMAGED}")
+        return
+    inner = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in inner:
+        require_finite(value, where, f"{name}.{key}" if name else str(key))
 
 
 def _numpy_scalar() -> list[Any]:

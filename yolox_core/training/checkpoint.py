@@ -19,6 +19,7 @@ MARK = "yolox_pipeline_checkpoint"  # key that tells our checkpoints, with the f
 FORMAT_VERSION = 1
 NAME = re.compile(r"epoch_\d{5}(_step_\d{6})?\.pt")  # their order by name is their order in time
 BEST = "best.pt"
+TENSORS = ("model", "ema", "optimizer")  # entries that hold them
 PROGRESS = "progress.json"
 
 
@@ -91,12 +92,13 @@ def newest(folder: Path) -> Newest:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """One checkpoint's content; InputError where it is damaged or none of ours."""
-    from yolox_core.model.weights import read_plain
+    """One checkpoint's content; InputError where it is damaged, none of ours, or holds weights that are no numbers."""
+    from yolox_core.model.weights import read_plain, require_finite
 
     content = read_plain(path)
     if content.get(MARK) != FORMAT_VERSION:
         raise InputError(f"{path}: expected a checkpoint of format {FORMAT_VERSION}, got {content.get(MARK)!r}.")
+    require_finite({name: content.get(name) for name in TENSORS}, str(path))
     return content
 
 

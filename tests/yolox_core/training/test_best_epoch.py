@@ -35,9 +35,8 @@ def test_the_figure_without_limit_decides(tmp_path: Path) -> None:
     assert crowded(images)
     categories = tuple(map(Category, SPEC.category_ids, SPEC.class_names))
     truth = DatasetRecords(job.training.image_root, categories, images)
-    recipe = small_recipe(
-        3, epochs=2, closing_epochs=0, warmup_epochs=0, learning_rate=1e-12, input_size=(96, 128), ema_warmup=0.01
-    )
+    still = {"learning_rate": 1e-12, "freeze_batch_norm": True, "warmup_epochs": 0}
+    recipe = small_recipe(3, epochs=2, closing_epochs=0, input_size=(96, 128), **still)
     recipe = dataclasses.replace(recipe, model=SPEC.model, evaluate=evaluate)
     job = dataclasses.replace(
         job, recipe=recipe, spec=SPEC, training=truth, validation=truth, initial=read_weights(released)
