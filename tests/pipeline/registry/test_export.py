@@ -15,6 +15,7 @@ from pipeline.config.settings import ExportSettings, Settings
 from pipeline.registry.export import calibration_images, check, export
 from pipeline.reports.facts import export_facts
 from tests.yolox_core.conftest import SPEC, opinionated
+from yolox_core.config import EvaluateConfig
 from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
 from yolox_core.export.comparison import spread
@@ -98,6 +99,27 @@ def test_every_form_beside_pytorch(project: Path) -> None:
     assert len(export_facts(report)) == 4
     modes = {path.stat().st_mode & 0o777 for path in paths.RELEASED.iterdir() if path.is_file()}
     assert modes == {paths.EXPORT.stat().st_mode & 0o777}
+
+
+def test_on_crowded_images_the_map_of_all_detections_decides(project: Path) -> None:
+    """The test images' boxes are now all that the detector finds with hardly any threshold: over 100 of a class."""
+    thresholds = EvaluateConfig(confidence=0.01, nms_iou=0.95)
+    predictor = Predictor.load(paths.TRAINED)
+    path = paths.prepared("test")
+    document = json.loads(path.read_text())
+    document["annotations"] = []
+    for image in document["images"]:
+        pixels = read_image(paths.RAW_IMAGES / image["file_name"])
+        (found,) = predictor.predict([pixels], thresholds.confidence, thresholds.nms_iou)
+        for entry in found.to_json("", image["id"]):
+            _, _, width, height = entry["bbox"]
+            about = {"id": len(document["annotations"]) + 1, "iscrowd": 0, "area": width * height}
+            document["annotations"].append({key: entry[key] for key in ("image_id", "category_id", "bbox")} | about)
+    path.write_text(json.dumps(document))
+    export(replace(settings(formats=("onnx",)), evaluate=thresholds))
+    rows = json.loads(paths.EXPORT.read_text(encoding="utf-8"))["forms"]
+    assert rows["torch"]["map"] < rows["torch"]["map_unlimited"] > 0.95
+    assert rows["onnx"]["map_loss"] == rows["torch"]["map_unlimited"] - rows["onnx"]["map_unlimited"]
 
 
 def test_a_form_that_strays_is_refused_and_leaves_nothing(project: Path) -> None:

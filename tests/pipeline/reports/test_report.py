@@ -20,6 +20,7 @@ from pipeline.reports.split_tables import size_shares, sizes_px
 from pipeline.reports.training_curves import phases
 from pipeline.stages import report
 from tests.pipeline.reports.page_project import make
+from yolox_core.atomic_files import write_json
 from yolox_core.config import TrainConfig
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
@@ -164,6 +165,15 @@ def test_a_perfect_detector(project: Path) -> None:
     errors = json.loads(paths.ERRORS.read_text())
     assert errors["f1"] == 1.0 and not any(errors["count"][cause] for cause in CAUSES)
     assert "no mistake" in page_of()
+
+
+def test_a_ceiling_is_stated_beside_the_figure_that_decides(project: Path) -> None:
+    make()
+    assert "ceiling of mAP" not in page_of()
+    metrics = json.loads(paths.METRICS.read_text())
+    write_json(paths.METRICS, metrics | {"map_unlimited": 0.9151, "map_ceiling": 0.5742})
+    page = page_of()
+    assert "ceiling of mAP" in page and "0.574" in page and "0.915" in page
 
 
 def test_nothing_found_is_a_page_too(project: Path) -> None:

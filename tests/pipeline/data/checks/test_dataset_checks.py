@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.checks.dataset_checks import SEEN_PX, check_classes, check_sizes
+from pipeline.data.checks.dataset_checks import SEEN_PX, check_classes, check_limit, check_sizes
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.structures import Objects
 
@@ -46,6 +46,14 @@ def test_more_objects_in_a_cell_than_points(count: int, expected: int) -> None:
     records = set_of([[100 - n / 10, 100 - n / 10, 102 + n / 10, 102 + n / 10] for n in range(count)])
     crowded = [finding for finding in check_sizes(records, 640) if finding.code == "too-crowded"]
     assert len(crowded) == expected
+
+
+def test_more_objects_of_a_class_than_coco_counts() -> None:
+    boxes = [square(4, at) for at in range(250)]
+    (finding,) = check_limit(set_of(boxes))
+    assert "1 of 1 images have more than 100 objects of a class" in finding.what and finding.images == ("a.jpg",)
+    assert "a map of 0.406" in finding.what and "map_unlimited decides" in finding.action  # recalls 0 to 0.40 of 101
+    assert check_limit(set_of(boxes[:100])) == check_limit(set_of(boxes, crowd=True)) == []
 
 
 @pytest.mark.parametrize(
