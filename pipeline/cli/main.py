@@ -1,10 +1,8 @@
 """The `yolox` command. Thin: every command imports what it needs when it is run, and calls it."""
 
 import dataclasses
-import io
 import os
 import pkgutil
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -45,9 +43,6 @@ Model = Annotated[
 def main() -> None:
     """Entry point: an input error is one line and exit code 2."""
     complete_environment()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding has no signs for
     with refusals():
         app()
 

@@ -4,6 +4,7 @@ A defect of the program keeps its traceback. Nothing here knows what a command d
 """
 
 import errno
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ OF_THE_PLACE = {
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turn an InputError, or a place that cannot be read or written, into its line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding has no signs for
     try:
         yield
     except InputError as refused:
