@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from yolox_core.errors import InputError, on_one_line
 
+LONGEST_NAME = 100  # characters of a source's name, which are ASCII: a number may come behind it
 SYNTHETIC = "synthetic"  # as the whole of data.source: the embedded data set
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 WEB = ("http://", "https://")
@@ -104,7 +105,7 @@ def unique_names(sources: Sequence[SourceSettings]) -> tuple[str, ...]:
     """A short name for each source, by which its images' folder and its findings are called."""
     names: list[str] = []
     for source in sources:
-        base = source.short_name.lstrip(".") or "data"  # a leading dot would hide the folder
+        base = source.short_name.lstrip(".")[:LONGEST_NAME] or "data"  # a leading dot would hide the folder
         name, number = base, 1
         while name in names:
             number += 1

@@ -78,6 +78,8 @@ def test_names_and_what_is_shown_hold_no_secret(path: str, name: str, shown: str
 def test_several_sources_have_names_of_their_own() -> None:
     listed = [SourceSettings(path) for path in ("a/train", "b/train", "c/train-2", ".hidden", "猫")]
     assert unique_names(listed) == ("train", "train-2", "train-2-2", "hidden", "data")
+    long = unique_names((SourceSettings("a/" + "n" * 255), SourceSettings("b/" + "n" * 255)))
+    assert len(set(long)) == 2 and max(map(len, long)) <= 255
 
 
 def test_data_are_named_by_all_their_sources() -> None:

@@ -97,10 +97,11 @@ def test_coco_is_a_data_set(written: list[dict[str, object]], images: Path) -> N
         }
     frame = next(image for image in document["images"] if image["file_name"] == "door.mp4/000004.jpg")
     assert (frame["video"], frame["frame"], frame["width"], frame["height"]) == ("door.mp4", 4, 80, 40)
-    # beside its images our own reader takes it
+    # beside its images our own reader takes it, and says what it is
     Path("out/labels/found.json").write_text(json.dumps(document))
     records, findings = read_dataset(Path("out/labels"), "coco")
-    assert not findings and len(records.images) == 9 and records.category_ids == SPEC.category_ids
+    assert [finding.code for finding in findings] == ["boxes-with-confidence"]
+    assert len(records.images) == 9 and records.category_ids == SPEC.category_ids
     assert sum(len(image.objects) for image in records.images) == len(written)
 
 
