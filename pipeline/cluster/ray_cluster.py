@@ -175,8 +175,9 @@ def _init(arguments: dict[str, Any], address: str | None) -> None:
     import ray
 
     where = "on this machine" if address is None else f"at RAY_ADDRESS={address}"
-    expected = f"Ray {where}: expected it to start within {START_LIMIT_S:.0f} s"
-    hangs = threading.Timer(START_LIMIT_S, _give_up, [expected])
+    logs = f" Its logs are in {arguments['_temp_dir']}." if address is None else ""
+    expected = f"Ray {where}: expected it to start within {START_LIMIT_S:.0f} s, got nothing."
+    hangs = threading.Timer(START_LIMIT_S, _give_up, [expected + logs])
     hangs.daemon = True
     hangs.start()
     try:
@@ -193,7 +194,7 @@ def _init(arguments: dict[str, Any], address: str | None) -> None:
 
 def _give_up(what: str) -> None:
     """End the process: `ray.init` waits where no signal and no exception arrive. Its processes notice, and end."""
-    print(f"error: {what}, got nothing. {FREE_SOME}", file=sys.stderr, flush=True)
+    print(f"error: {what} {FREE_SOME}", file=sys.stderr, flush=True)
     os._exit(2)
 
 

@@ -1,5 +1,6 @@
 """Where a run works, from the environment. With a real cluster: tests/integration/test_refused_run.py."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address, imported_beside
+from tests.integration.project import Family, finish
+from tests.needs import ROOT
 from yolox_core.errors import InputError
 
 NAMES = ("YOLOX_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "RAY_ADDRESS")
@@ -111,3 +114,24 @@ def test_fewer_workers_than_wanted_may_be_allowed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("YOLOX_MIN_WORKERS", "5")
     with pytest.raises(InputError, match="YOLOX_MIN_WORKERS: expected at most the 4 of YOLOX_WORKERS, got 5"):
         ComputeConfig.from_environment()
+
+
+@pytest.mark.ray
+def test_a_ray_that_does_not_start_in_time_ends_with_words() -> None:
+    """Half a second for what takes several; none of what was started lives on."""
+    code = (
+        "from pipeline.cluster import ray_cluster as module; module.START_LIMIT_S = 0.5\n"
+        "with module.cluster(module.ComputeConfig()):\n    pass\n"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    with Family(command) as family, family.watched():
+        printed = finish(command, 300)
+    assert command.returncode == 2
+    assert printed.splitlines()[0] == "ray: starting on this machine"
+    assert printed.splitlines()[-1].startswith(
+        "error: Ray on this machine: expected it to start within 0 s, got nothing"
+    )
+    assert "Traceback" not in printed
+    assert not family.survivors()
