@@ -1,5 +1,6 @@
 """Where a run works, from the environment. With a real cluster: tests/integration/test_refused_run.py."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,8 +131,10 @@ def test_a_ray_that_does_not_start_in_time_ends_with_words() -> None:
         printed = finish(command, 300)
     assert command.returncode == 2
     assert printed.splitlines()[0] == "ray: starting on this machine"
-    assert printed.splitlines()[-1].startswith(
-        "error: Ray on this machine: expected it to start within 0 s, got nothing"
+    last = printed.splitlines()[-1]
+    assert last.startswith(
+        "error: Ray on this machine: expected it to start within 0 s, got nothing. Its logs are in /"
     )
+    shutil.rmtree(last.partition("Its logs are in ")[2].partition(". ")[0])
     assert "Traceback" not in printed
     assert not family.survivors()
