@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.ray_address import no_cluster_answers, nobody_listens
-from pipeline.cluster.ray_paths import folder_of_sockets, harmless_executable, import_ray, is_harmless, ray_folder
+from pipeline.cluster.ray_paths import folder_of_sockets, harmless_start, import_ray, is_harmless, ray_folder
 from yolox_core.cpus import cores
 from yolox_core.errors import InputError
 
@@ -181,10 +181,11 @@ def _init(arguments: dict[str, Any], address: str | None) -> None:
     hangs.daemon = True
     hangs.start()
     try:
-        with harmless_executable():
+        with harmless_start():
             ray.init(**arguments)
     except Exception as failed:  # Ray raises this very class, too
-        reason = str(failed).strip().splitlines()[0]
+        lines = str(failed).strip().splitlines() or [type(failed).__name__]
+        reason = lines[-1 if address is None else 0]  # of what starts here Ray quotes a log, the reason last
         if address is None:
             raise InputError(f"Ray {where}: does not start ({reason[:200]}). {FREE_SOME}") from failed
         raise _no_answer(address, reason) from failed

@@ -75,14 +75,20 @@ def import_ray() -> None:
 
 
 @contextmanager
-def harmless_executable() -> Iterator[None]:
-    """`sys.executable`, by which Ray starts processes, through the link for the time of the block."""
-    own = sys.executable
+def harmless_start() -> Iterator[None]:
+    """For the time of the block, paths that Ray's processes can work with: `sys.executable`, which starts them, and
+    TMPDIR, below which those of several processes open sockets, too (multiprocessing's).
+    """
+    own, temporary = sys.executable, os.environ.get("TMPDIR")
     sys.executable = str(_harmless(Path(own)))
+    if temporary is not None:
+        os.environ["TMPDIR"] = str(folder_of_sockets())
     try:
         yield
     finally:
         sys.executable = own
+        if temporary is not None:
+            os.environ["TMPDIR"] = temporary
 
 
 def _harmless(path: Path) -> Path:

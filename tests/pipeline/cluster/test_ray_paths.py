@@ -1,5 +1,6 @@
 """Where Ray's sockets and programs may lie. With a real Ray in such places: tests/test_environments.py."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -39,6 +40,14 @@ def test_another_tmpdir_is_not(name: str, short: Path, monkeypatch: pytest.Monke
     assert folder_of_sockets() == Path("/tmp")
 
 
+def test_rays_processes_have_the_same_tmpdir(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Multiprocessing opens sockets there, of the dashboard and of loaders."""
+    temporary(short / ("x" * 80), monkeypatch)
+    with ray_paths.harmless_start():
+        assert os.environ["TMPDIR"] == "/tmp"
+    assert os.environ["TMPDIR"] == str(short / ("x" * 80))
+
+
 def test_bytes_are_counted_not_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     """20 letters, 21 bytes; were it not for its letter, the path would do."""
     monkeypatch.setattr(ray_paths, "is_harmless", lambda _: True)
@@ -63,12 +72,12 @@ def test_what_a_shell_would_change(path: str) -> None:
 
 def test_the_executable_is_linked_only_where_it_must_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = sys.executable
-    with ray_paths.harmless_executable():
+    with ray_paths.harmless_start():
         assert sys.executable == own
     place = tmp_path / "it's $mine" / "bin"
     place.mkdir(parents=True)
     monkeypatch.setattr(sys, "prefix", str(place.parent))
     monkeypatch.setattr(sys, "executable", str(place / "python"))
-    with ray_paths.harmless_executable():
+    with ray_paths.harmless_start():
         assert is_harmless(sys.executable) and Path(sys.executable).parent.samefile(place)
     assert sys.executable == str(place / "python")
