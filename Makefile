@@ -76,8 +76,9 @@ setup: $(READY)  ## only set up
 # TORCH=cpu the lock's versions hold as constraints, without its hashes; uv knows where those wheels are.
 export BUILD := from setuptools.build_meta import build_editable; import sys; build_editable(sys.argv[1])
 $(READY): requirements-dev.txt pyproject.toml
-	@case "$$PWD" in *:*) \
-	  echo "error: $$PWD: expected a folder without a colon, which PATH cannot hold. Move the project." >&2; exit 2 ;; esac
+	@case "$$PWD" in *[:%]*) \
+	  echo "error: $$PWD: expected a folder without : (PATH cannot hold it) and % (MLflow reads it otherwise). Move the project." >&2; \
+	  exit 2 ;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "error: $(PYTHON): expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@case '$(TORCH)' in locked|cpu) ;; *) echo "error: TORCH: expected cpu or locked, got '$(TORCH)'." >&2; exit 2 ;; esac

@@ -25,6 +25,7 @@ from tests.pipeline.data.folders import voc
 
 WITHIN_S = 400.0  # on two busy cores; a stage that trains takes a minute
 INSTALL = ("Makefile", "requirements-dev.txt", "README.md", "LICENSE")
+REFUSED = "refused"  # the stage of what is refused in one line before any work
 NAMELESS = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
 SHARED_BIN = Path(sys.executable).parent
 
@@ -54,7 +55,8 @@ class Place:
         self.save("params.yaml", {**PARAMS, "train": train, "data": data, "augment": augment})
         graph = yaml.safe_load((self.root / "dvc.yaml").read_text(encoding="utf-8"))
         names = list(graph["stages"])
-        graph = {"stages": {name: graph["stages"][name] for name in names[: names.index(stage) + 1]}}
+        last = names.index("fingerprint" if stage == REFUSED else stage)
+        graph = {"stages": {name: graph["stages"][name] for name in names[: last + 1]}}
         self.save("dvc.yaml", graph)
         if not self.with_git:
             return
@@ -99,7 +101,7 @@ class Outcome:
 
     @property
     def is_well(self) -> bool:
-        return self.said.startswith("came to ")
+        return self.said.startswith(("came to ", f"{REFUSED}: "))
 
 
 def in_folder(name: str) -> Callable[[Place], None]:
@@ -205,7 +207,9 @@ ENVIRONMENTS = {
     "a double quote": Environment(in_folder('a"b'), "train"),
     "other letters": Environment(in_folder("grün 图"), "train"),
     "brackets": Environment(in_folder("a[b]{c}"), "train"),
-    "percent and hash": Environment(in_folder("a%20b#c"), "register"),
+    "a hash": Environment(in_folder("a#b"), "register"),
+    "a percent sign": Environment(in_folder("a%20b"), REFUSED, quick=True),
+    "a colon": Environment(in_folder("a:b"), REFUSED, quick=True),
     "a TMPDIR of 80 letters": Environment(long_tmpdir, "train"),
     "a user id without a name": Environment(nameless, "train", rights=("user-ids",)),
     "no HOME": Environment(no_home, quick=True, rights=("user-ids",)),
@@ -269,6 +273,8 @@ def _attempt(place: Place, stage: str) -> tuple[str, str]:
     if "Traceback (most recent call last)" in output:
         return f"ended with {running.returncode} and a traceback", output
     lines = [line for line in output.splitlines() if line.startswith(("error: ", "ERROR: "))]
+    if stage == REFUSED and running.returncode == 2 and len(lines) == 1 and not (place.root / "dvc.lock").exists():
+        return f"{REFUSED}: {lines[0]}", output
     if running.returncode and not (len(lines) == 1 and lines[0].startswith(NO_SUMMARY)):
         return f"ended with {running.returncode}: {lines[0] if lines else output[-200:]}", output
     lock = yaml.safe_load((place.root / "dvc.lock").read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pipeline.registry.bounded_wait import NoAnswer, answer_within
 from yolox_core.errors import InputError, sentence
@@ -47,12 +47,18 @@ class StoreAway(InputError):
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or the sqlite file in the current folder by its absolute path (workers have other ones)."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / DATABASE}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _beside_the_project()
 
 
 def is_default(uri: str) -> bool:
     """Whether this is the store beside the project; a server keeps its own artifacts."""
-    return uri == f"sqlite:///{Path.cwd() / DATABASE}"
+    return uri == _beside_the_project()
+
+
+def _beside_the_project() -> str:
+    # SQLAlchemy reads `%20` as a blank and what comes after `?` as options
+    path = str(Path.cwd() / DATABASE).replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{path}"
 
 
 def is_server(uri: str) -> bool:
@@ -100,7 +106,7 @@ def _unreadable(uri: str, new: bool) -> str | None:
     import sqlite3
 
     _, three, place = uri.partition(":///")
-    database = Path(place.partition("?")[0])
+    database = Path(unquote(place.partition("?")[0]))
     if not three or not database.name:
         return "expected sqlite:///<file>, with a fourth slash where the path is absolute"
     if not database.exists():
