@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from pipeline.registry import store
 from pipeline.registry.lineage import ADVICE
 from pipeline.registry.promotion import judge
 from pipeline.registry.resolve import registered, resolve
-from pipeline.registry.store import StoreAway, connect
+from pipeline.registry.store import StoreAway, connect, is_default, tracking_uri, unreachable
 from yolox_core.errors import InputError
 
 REFERENCE = "models:/yolox-detector@champion"
@@ -110,3 +111,18 @@ def test_reading_makes_no_database(
         ask()
     assert words in str(refused.value) and uri in str(refused.value)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a?b=c", "a#b", "grün", "it's"])
+def test_the_store_lies_beside_a_project_of_any_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What SQLAlchemy, by which MLflow opens it, makes of the address."""
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with create_engine(tracking_uri()).connect() as connection:
+        connection.execute(text("CREATE TABLE experiments (id INTEGER)"))
+        connection.commit()
+    assert (tmp_path / name / "mlflow.db").is_file() and is_default(tracking_uri())
+    assert unreachable(tracking_uri(), new=False) == "the file holds no tables of MLflow", "the very file is looked at"
