@@ -243,6 +243,9 @@ class EvaluateConfig:
         _probability(self.nms_iou, "evaluate.nms_iou")
 
 
+BY_POSITION = "position"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what a training run computes, besides data and initial weights."""
@@ -254,17 +257,25 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    class_rows: str | None = None  # how class layers are taken from initial weights: BY_POSITION; None: by name
+
+    def __post_init__(self) -> None:
+        if self.class_rows not in (None, BY_POSITION):
+            raise InputError(f"model.class_rows: expected {BY_POSITION} or null, got {self.class_rows!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries, for JSON and checkpoints."""
         plain = asdict(self)
+        if self.class_rows is None:  # a run is what it was before there was a choice
+            del plain["class_rows"]
         plain["augment"]["albumentations"] = [dict(entry) for entry in self.augment.albumentations]
         return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Recipe":
         """The inverse of `to_dict`; lists (JSON has no tuples) become tuples again."""
-        parts = {name: {key: _frozen(value) for key, value in plain[name].items()} for name in plain if name != "seed"}
+        sections = {name: part for name, part in plain.items() if isinstance(part, Mapping)}
+        parts = {name: {key: _frozen(value) for key, value in part.items()} for name, part in sections.items()}
         return cls(
             model=ModelConfig(**parts["model"]),
             seed=int(plain["seed"]),
@@ -273,6 +284,7 @@ class Recipe:
             augment=AugmentConfig(**parts["augment"]),
             train=TrainConfig(**parts["train"]),
             evaluate=EvaluateConfig(**parts["evaluate"]),
+            class_rows=plain.get("class_rows"),
         )
 
 

@@ -111,6 +111,7 @@ class ModelSettings:
     depth: float | None = None
     depthwise: bool | None = None
     weights: str | None = None  # a model reference to start from; null: random weights
+    class_rows: str | None = None  # position: class layers are taken by position; null: by the classes' names
 
     def architecture(self, num_classes: int) -> ModelConfig:
         """The network for `num_classes` classes; InputError on an illegal factor."""
@@ -234,6 +235,7 @@ class Settings:
             augment=self.augment,
             train=self.train,
             evaluate=self.evaluate,
+            class_rows=self.model.class_rows,
         )
 
     @property

@@ -23,15 +23,15 @@ def locate(reference: str) -> Path:
     return resolve(reference) if reference.startswith(PREFIX) else user_path(reference)
 
 
-def initial_weights(reference: str | None, model: ModelConfig) -> str | None:
-    """Where the weights to start from lie; InputError where they are of another architecture."""
+def initial_weights(reference: str | None, model: ModelConfig, class_rows: str | None = None) -> str | None:
+    """Where the weights to start from lie; InputError where they are of another architecture, or have other rows."""
     if reference is None:
         return None
     from yolox_core.model.weights import load_weights, read_weights  # here: PyTorch, which a digest does without
     from yolox_core.model.yolox import YOLOX
 
     path = locate(reference).resolve()
-    load_weights(YOLOX(model), read_weights(path))
+    load_weights(YOLOX(model), read_weights(path), class_rows=class_rows)
     return str(path)
 
 

@@ -79,7 +79,7 @@ class Sweep:
                 raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {batch_size}.")
         _check_cores(compute)
         plain = space.settings({})
-        initial_weights(plain.model.weights, plain.recipe(len(names)).model)
+        initial_weights(plain.model.weights, plain.recipe(len(names)).model, plain.model.class_rows)
         parts = _cut(settings.sweep.val, manifest["files"])
         name = _identity(settings, space, compute, parts, manifest["files"])
         folder = (paths.RUNS / f"sweep-{settings.data_name}-{name}").resolve()
@@ -223,7 +223,7 @@ class Sweep:
             digests=str(paths.MANIFEST.resolve()),
             training=str(self.folder / "training.json"),
             validation=str(self.folder / "validation.json"),
-            initial=initial_weights(plain.model.weights, plain.recipe(len(self.names)).model),
+            initial=initial_weights(plain.model.weights, plain.recipe(len(self.names)).model, plain.model.class_rows),
             run="",
             threads=compute.threads or 1,
             loader_workers=compute.loader_workers,

@@ -58,9 +58,9 @@ def train(
     if sync and not fresh:
         sync.download()
     if fresh or not is_complete(folder):
-        config = dataclasses.replace(
-            config, initial=initial_weights(settings.model.weights, Recipe.from_dict(config.recipe).model)
-        )
+        recipe = Recipe.from_dict(config.recipe)
+        initial = initial_weights(settings.model.weights, recipe.model, recipe.class_rows)
+        config = dataclasses.replace(config, initial=initial)
         if submission is None:
             check_address(compute)
         if fresh and folder.exists():

@@ -6,7 +6,7 @@ says what network it belongs to; `load_weights` copies what fits into a model an
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from yolox_core.atomic_files import write_bytes, write_text
 from yolox_core.config import SIZES, SPEC_FILE, WEIGHTS_FILE, DetectorSpec, ModelConfig, bottlenecks
 from yolox_core.errors import InputError
+from yolox_core.model.class_rows import ClassRows, class_rows_of
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 from yolox_core.model.description import DAMAGED, read_spec, require_model
 from yolox_core.model.yolox import YOLOX
@@ -47,6 +48,7 @@ class LoadReport:
     loaded: tuple[str, ...]
     fresh: Mapping[str, str]  # name in the model -> why it kept its own values
     unused: Mapping[str, str]  # name in the file -> why it was not used
+    classes: ClassRows
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -54,6 +56,7 @@ class LoadReport:
             "loaded": len(self.loaded),
             "fresh": dict(self.fresh),
             "unused": dict(self.unused),
+            "classes": self.classes.to_dict(),
         }
 
     def lines(self) -> list[str]:
@@ -61,7 +64,7 @@ class LoadReport:
         lines = [f"{self.source}: {len(self.loaded)} tensors loaded, {len(self.fresh)} start fresh"]
         lines += [f"  fresh {name}: {why}" for name, why in self.fresh.items()]
         lines += [f"  unused {name}: {why}" for name, why in self.unused.items()]
-        return lines
+        return [*lines, f"  {self.classes.line()}"]
 
 
 def read_weights(path: Path) -> Weights:
@@ -110,11 +113,16 @@ def _refused(error: Exception) -> str:
     return " ".join(text.partition("Please ")[0].split())[:120] or type(error).__name__
 
 
-def load_weights(model: YOLOX, weights: Weights) -> LoadReport:
-    """Copy what fits; where the class count differs the class layers keep their fresh values.
+def load_weights(
+    model: YOLOX, weights: Weights, class_names: Sequence[str] | None = None, class_rows: str | None = None
+) -> LoadReport:
+    """Copy what fits into `model`, whose classes are called `class_names` (None: as those of the weights).
 
-    InputError where anything else differs: then the weights are of another architecture.
+    Rows of the class layers are copied by the classes' names, those of other classes keep their fresh values; with
+    `class_rows` BY_POSITION all are copied where both have the same number. InputError where anything else differs:
+    then the weights are of another architecture.
     """
+    classes = class_rows_of(class_names, weights.spec.class_names, model.config.num_classes, class_rows)
     own = model.state_dict()
     loaded: dict[str, Tensor] = {}
     fresh: dict[str, str] = {}
@@ -124,11 +132,13 @@ def load_weights(model: YOLOX, weights: Weights) -> LoadReport:
         given = weights.state.get(name)
         if given is None:
             misfits.append(f"{name} is missing")
+        elif CLASS_LAYER.fullmatch(name) and given.shape[1:] == tensor.shape[1:]:
+            if classes.rows:
+                loaded[name] = classes.taken(given, tensor)
+            else:
+                fresh[name] = unused[name] = classes.line()
         elif given.shape == tensor.shape:
             loaded[name] = given
-        elif CLASS_LAYER.fullmatch(name):
-            reason = f"{given.shape[0]} classes in the weights, {tensor.shape[0]} in the data"
-            fresh[name] = unused[name] = reason
         else:
             misfits.append(f"{name} is {list(given.shape)}, expected {list(tensor.shape)}")
     misfits += [f"{name} has no place" for name in weights.state if name not in own]
@@ -142,7 +152,7 @@ def load_weights(model: YOLOX, weights: Weights) -> LoadReport:
     with torch.no_grad():
         for name, tensor in loaded.items():
             own[name].copy_(tensor)
-    return LoadReport(weights.source, tuple(loaded), fresh, unused)
+    return LoadReport(weights.source, tuple(loaded), fresh, unused, classes)
 
 
 def release(folder: Path, model: nn.Module, spec: DetectorSpec) -> None:

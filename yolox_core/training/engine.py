@@ -108,7 +108,9 @@ def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
     if threads is not None:
         torch.set_num_threads(threads)  # the number decides the order of sums, so a resumed run keeps it
     model = build_model(job.recipe.model, job.recipe.seed)
-    load_report = load_weights(model, job.initial) if job.initial and not content else None
+    load_report = None
+    if job.initial and not content:
+        load_report = load_weights(model, job.initial, job.spec.class_names, job.recipe.class_rows)
     model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState.fresh(model, job.recipe)
     if content:
