@@ -42,14 +42,18 @@ def stage_settings() -> Iterator[Settings]:
 
 
 def check_recorded_params() -> None:
-    """InputError where a stage that has been run used other values than those that this one is about to report.
+    """InputError where a stage that this one depends on used other values than those that it is about to report.
 
-    For stages that state what the others used. params.yaml may have been edited between two stages.
+    For stages that state what the others used. params.yaml may have been edited between two stages. Stages that come
+    later, or are not concerned, keep the record of an earlier run until it is their turn.
     """
     if DVC_STAGE not in os.environ:
         return
     plain, names = parse_params(params_text()), _names(os.environ[DVC_STAGE])
+    needed = _upstream(_stages(_graph(os.environ[DVC_STAGE])), _name(os.environ[DVC_STAGE]))
     for stage, used in _recorded(os.environ[DVC_STAGE]):
+        if stage not in needed:
+            continue
         kept = {name: value for name, value in used.items() if _concerns(name, names)}
         changed = _differences(kept, {name: _value(plain, name) for name in kept})
         if changed:
@@ -130,6 +134,25 @@ def _recorded(stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, entry in record.items():
         if name in known and name != _name(stage) and not known[name].get("frozen"):
             yield name, dict((entry.get("params") or {}).get(str(paths.PARAMS)) or {})
+
+
+def _upstream(stages: Mapping[str, Any], stage: str) -> set[str]:
+    """The stages that one depends on, itself or through others."""
+    found, waiting = {stage}, [stage]
+    while waiting:
+        deps = _named_paths(stages.get(waiting.pop()), "deps")
+        for name in stages.keys() - found:
+            outs = _named_paths(stages[name], "outs", "metrics", "plots")
+            if any(dep == out or out in dep.parents or dep in out.parents for dep in deps for out in outs):
+                found.add(name)
+                waiting.append(name)
+    return found - {stage}
+
+
+def _named_paths(entry: Any, *kinds: str) -> list[Path]:
+    """Paths of a stage's dependencies or outputs in dvc.yaml: texts, or mappings of one path to its options."""
+    given = [item for kind in kinds for item in (entry.get(kind) or ())] if isinstance(entry, Mapping) else []
+    return [Path(next(iter(item)) if isinstance(item, Mapping) else item) for item in given]
 
 
 def _graph(stage: str) -> Path:

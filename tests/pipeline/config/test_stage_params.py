@@ -110,6 +110,20 @@ def test_who_states_what_others_used_compares_with_their_record(project: Path) -
     assert code != 0 and "expected the values that stage 'train' ran with, got others (seed: 2, now 1)" in printed
 
 
+def test_stages_that_come_later_or_are_unconcerned_may_still_have_the_values_of_an_earlier_run(project: Path) -> None:
+    more = GRAPH + (
+        "  last:\n    cmd: echo done > last\n    deps: [later]\n    params: [seed, train]\n    outs: [last]\n"
+        "  aside:\n    cmd: echo done > aside\n    params: [seed]\n    outs: [aside]\n"
+    )
+    (project / "dvc.yaml").write_text(more.format(python=sys.executable, edit="x=x"))
+    assert dvc("repro")[0] == 0
+    (project / "params.yaml").write_text(PARAMS.replace("30", "40").replace("seed: 1", "seed: 5"))
+    code, printed = dvc("repro", "last")
+    assert code == 0, printed
+    recorded = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
+    assert recorded["last"]["params"]["params.yaml"] == {"seed": 5, "train": {"epochs": 40}}
+
+
 def test_a_run_compares_what_is_recorded_with_what_it_began_with(project: Path) -> None:
     assert repro(project, "x=x")[0] == 0
     check_recorded_as(parse_yaml(PARAMS))
