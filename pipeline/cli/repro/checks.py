@@ -36,7 +36,9 @@ LOOK_EVERY_S = 0.2
 
 
 def check_place() -> None:
-    """InputError where this folder is no project, or may not be written."""
+    """InputError where this folder is no project, may not be written, or has a name that DVC cannot work with."""
+    if set("{}") & set(str(Path.cwd())):  # DVC formats a text that holds it
+        raise InputError(f"{Path.cwd()}: expected a folder without braces, in which DVC fails. Move the project.")
     root = dvc_root()
     for needed in (GRAPH, paths.PARAMS):
         if not needed.is_file():
