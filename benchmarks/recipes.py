@@ -1,6 +1,6 @@
 """What a preset reaches on a data set that brings its own split, over several seeds: one JSON line a seed.
 
-    python -m benchmarks.recipes ../shared/datasets/raccoon few-images --weights yolox_nano_coco.pth --seeds 0 1 2
+    python -m benchmarks.recipes ../shared/datasets/raccoon few-images --seeds 0 1 2
 
 The engine runs in this process, without Ray, on the same images, split and parameters as
 `make repro DATA=... PRESET=...`; the test split is measured once, after training, as `evaluate` does.
@@ -19,6 +19,7 @@ from pipeline.config.settings import Settings
 from pipeline.data.checks.doctor import check
 from pipeline.data.formats.read import read_dataset
 from pipeline.data.prepare.split import split
+from pipeline.registry.model_reference import initial_weights
 from yolox_core.config import DetectorSpec
 from yolox_core.data.image_io import content_digests
 from yolox_core.data.records import DatasetRecords
@@ -45,7 +46,8 @@ def run(settings: Settings, training: DatasetRecords, test: DatasetRecords, thre
     """Train once; test figures and seconds of training."""
     recipe = settings.recipe(len(training.categories))
     spec = DetectorSpec(recipe.model, training.class_names, training.category_ids, recipe.train.input_size)
-    initial = read_weights(Path(settings.model.weights)) if settings.model.weights else None
+    path = initial_weights(settings.model, recipe.model)
+    initial = read_weights(Path(path)) if path else None
     seconds, checkpoint = 0.0, None
     with tempfile.TemporaryDirectory() as folder:
         job = TrainingJob(recipe, spec, training, initial=initial, checkpoints=Path(folder), threads=threads)
@@ -63,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("preset")
-    parser.add_argument("--weights")
+    parser.add_argument("--weights", help="others than the preset's")
     parser.add_argument("--set", nargs="*", default=[], help="key=value, as for make repro")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

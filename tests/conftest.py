@@ -28,6 +28,8 @@ for address in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RAY_ADDRESS"):
 KEPT = tempfile.TemporaryDirectory(prefix="yolox-kept-")  # removed when the tests have ended
 os.environ["YOLOX_SEEN"] = os.path.join(KEPT.name, "seen.sqlite")
 os.environ["YOLOX_MODELS"] = os.path.join(KEPT.name, "models")
+os.environ["YOLOX_WEIGHTS_DIR"] = os.path.join(KEPT.name, "weights")
+os.environ["YOLOX_WEIGHTS_URL"] = "http://127.0.0.1:9"  # no test reaches the public server
 os.environ["YOLOX_RUNTIMES"] = os.path.join(KEPT.name, "runtimes")
 
 STRICT = os.environ.get("CI", "").lower() == "true"

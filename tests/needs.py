@@ -4,6 +4,7 @@ With CI=true, a skip whose need is there after all fails the run (`tests/conftes
 a typing error in a path must not look like a machine without the data.
 """
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -43,6 +44,19 @@ def shared_file(folder: str, name: str) -> Path:
     if not path.is_file():
         pytest.fail(f"{path}: expected this file in the {folder} folder.", pytrace=False)
     return path
+
+
+def coco_nano() -> Path:
+    """The COCO weights of YOLOX-nano in the folder `weights`, whatever the file is called; skips without the folder."""
+    from pipeline.registry.published_weights import COCO_FILES
+
+    folder = shared_folder("weights")
+    sizes = {file.size for file in COCO_FILES["nano"]}
+    digests = {file.sha256 for file in COCO_FILES["nano"]}
+    for path in sorted(folder.glob("*.pth")):
+        if path.stat().st_size in sizes and hashlib.sha256(path.read_bytes()).hexdigest() in digests:
+            return path
+    pytest.fail(f"{folder}: expected the COCO weights of YOLOX-nano in the weights folder.", pytrace=False)
 
 
 def module(name: str) -> None:

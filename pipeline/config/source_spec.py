@@ -73,11 +73,7 @@ class SourceSettings:
     @property
     def shown(self) -> str:
         """The path for messages, on one line: an address without what may be a secret, its user and its query."""
-        if not self.is_remote:
-            return on_one_line(self.path)
-        address = self.path.partition("?")[0] if self.is_web else self.path
-        without_token = re.sub(r"(https?://)[^/@]*@", r"\1", address)
-        return on_one_line(re.sub(r"^(\w+://)[^/@]*:[^/@]*@", r"\1", without_token))
+        return on_one_line(shown_address(self.path) if self.is_remote else self.path)
 
     @property
     def last_name(self) -> str:
@@ -94,6 +90,13 @@ class SourceSettings:
     def short_name(self) -> str:
         """That, in plain characters; may be empty."""
         return plain_name(self.last_name)
+
+
+def shown_address(address: str) -> str:
+    """An address for messages: without its user, and without a web server's query."""
+    path = address.partition("?")[0] if address.startswith(WEB) else address
+    without_token = re.sub(r"(https?://)[^/@]*@", r"\1", path)
+    return re.sub(r"^(\w+://)[^/@]*:[^/@]*@", r"\1", without_token)
 
 
 def plain_name(name: str) -> str:

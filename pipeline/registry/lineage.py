@@ -17,6 +17,7 @@ from pipeline.registry import evidence
 from pipeline.registry.dvc_cache import lost_data
 from pipeline.registry.model_reference import RANDOM, weights_digest
 from pipeline.registry.promotion import BEFORE, WHY, reference
+from pipeline.registry.published_weights import COCO, recognized
 from pipeline.registry.register import CHAMPION, refused_by
 from pipeline.registry.relocation import artifact_of_run
 from pipeline.registry.resolve import ADVICE, PREFIX, WEIGHTS_TAG, check_stored, lookup
@@ -116,6 +117,8 @@ def _weights_link(version: "ModelVersion") -> Link:
     if start is None or start == RANDOM:
         return Link("initial weights", start or "not recorded", checked=False)
     shown = f"{parent or start}: {_short(digest)}"
+    if start == COCO:  # their digests are pinned
+        return Link("initial weights", shown, None if recognized(digest) else "no published file has this digest")
     try:
         # by its number: the alias may have moved since
         found = weights_digest(f"{PREFIX}{parent}" if parent else start)

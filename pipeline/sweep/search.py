@@ -17,7 +17,7 @@ from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.prepare.split import position
-from pipeline.registry.model_reference import initial_weights
+from pipeline.registry.model_reference import digest_to_use, initial_weights
 from pipeline.sweep.algorithms import SEARCH_ALGORITHMS, Adaptive, Listed, number_of_trials
 from pipeline.sweep.mlflow_log import SweepLog
 from pipeline.sweep.read_space import read_space
@@ -79,7 +79,7 @@ class Sweep:
                 raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {batch_size}.")
         _check_cores(compute)
         plain = space.settings({})
-        initial_weights(plain.model.weights, plain.recipe(len(names)).model, plain.model.class_rows)
+        initial_weights(plain.model, plain.recipe(len(names)).model)
         parts = _cut(settings.sweep.val, manifest["files"])
         name = _identity(settings, space, compute, parts, manifest["files"])
         folder = (paths.RUNS / f"sweep-{settings.data_name}-{name}").resolve()
@@ -223,7 +223,7 @@ class Sweep:
             digests=str(paths.MANIFEST.resolve()),
             training=str(self.folder / "training.json"),
             validation=str(self.folder / "validation.json"),
-            initial=initial_weights(plain.model.weights, plain.recipe(len(self.names)).model, plain.model.class_rows),
+            initial=initial_weights(plain.model, plain.recipe(len(self.names)).model),
             run="",
             threads=compute.threads or 1,
             loader_workers=compute.loader_workers,
@@ -298,7 +298,7 @@ def _identity(
     return identity(
         space.settings({}).recipe(len(parts["training"].class_names)).to_dict(),
         {name: records_digest(part, content) for name, part in parts.items()},
-        json.loads(paths.WEIGHTS.read_text(encoding="utf-8"))["digest"],
+        digest_to_use(settings.model, json.loads(paths.WEIGHTS.read_text(encoding="utf-8"))["digest"]),
         search=[sweep.search, sweep.samples, sweep.early_stopping, sweep.grace_epochs, sweep.reduction],
         objectives=list(sweep.objectives) if isinstance(SEARCH_ALGORITHMS[sweep.search], Adaptive) else None,
         space={name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},

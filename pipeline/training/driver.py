@@ -25,7 +25,7 @@ from pipeline.config.git_state import project_state
 from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.data.coco.coco import read_coco
-from pipeline.registry.model_reference import STARTED_FROM, initial_weights, origin, origin_tags
+from pipeline.registry.model_reference import STARTED_FROM, digest_to_use, initial_weights, origin, origin_tags
 from pipeline.registry.run_log import RunLog
 from pipeline.reports.csv_text import csv_of_rows
 from pipeline.training.checkpoint_sync import CheckpointSync
@@ -52,15 +52,16 @@ def train(
     """
     compute = compute or ComputeConfig.from_environment()
     submission = submission or Submission.from_environment()
-    config = plan(settings, compute)
+    config, planned = plan(settings, compute), _initial_digest(settings)
     folder = Path(config.run)
     sync = CheckpointSync(config.checkpoints, folder / "checkpoints") if config.checkpoints else None
     if sync and not fresh:
         sync.download()
     if fresh or not is_complete(folder):
-        recipe = Recipe.from_dict(config.recipe)
-        initial = initial_weights(settings.model.weights, recipe.model, recipe.class_rows)
+        initial = initial_weights(settings.model, Recipe.from_dict(config.recipe).model)
         config = dataclasses.replace(config, initial=initial)
+        if _initial_digest(settings) != planned:  # what was fetched is another of the known files: another run
+            return train(settings, compute, fresh, submission)
         if submission is None:
             check_address(compute)
         if fresh and folder.exists():
@@ -85,7 +86,7 @@ def train(
 def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
     """Check everything that can be checked before a worker starts, and make the config of the workers."""
     manifest = _read_json(paths.MANIFEST, "prepare")
-    weights = _read_json(paths.WEIGHTS, "fingerprint")
+    weights = _initial_digest(settings)
     recipe = settings.recipe(len(manifest["class_names"]))
     spec = DetectorSpec(
         model=recipe.model,
@@ -109,7 +110,7 @@ def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
         name: records_digest(read_coco(paths.prepared(name), paths.RAW_IMAGES), manifest["files"])
         for name in ("train", "val")
     }
-    name = identity(recipe.to_dict(), records, weights["digest"])
+    name = identity(recipe.to_dict(), records, weights)
     folder = (paths.RUNS / f"{settings.data_name}-{name}").resolve()
     return TrainLoopConfig(
         recipe=recipe.to_dict(),
@@ -132,7 +133,7 @@ def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
 def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfig) -> None:
     """Train here or on the cluster that is joined, with MLflow following; SystemExit where it was told to end."""
     folder = Path(config.run)
-    started_from = origin(settings.model.weights, _read_json(paths.WEIGHTS, "fingerprint")["digest"])
+    started_from = origin(settings.model.weights, _initial_digest(settings))
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog.open(
         folder,
@@ -251,6 +252,10 @@ class _Facts:
             STARTED_FROM: self.started_from,
         }
         write_json(self.folder / "summary.json", summary)
+
+
+def _initial_digest(settings: Settings) -> str | None:
+    return digest_to_use(settings.model, _read_json(paths.WEIGHTS, "fingerprint")["digest"])
 
 
 def _known_summary(folder: Path) -> dict[str, Any]:

@@ -48,7 +48,10 @@ LISTS = {
             "yolo": (f"{FORMATS}.yolo", f"{FORMATS}.yolo_writer"),
         },
         others={
-            "coco": {"pipeline.predict.outputs": "an output of predict"},
+            "coco": {
+                "pipeline.predict.outputs": "an output of predict",
+                "pipeline.registry.published_weights": "starting weights of that name",
+            },
             "csv": {"pipeline.predict.outputs": "an output of predict"},
         },
     ),

@@ -120,7 +120,12 @@ VENDORS = {
         "pipeline.sweep",
     ),
     "ruamel": ("pipeline.config.yaml_editor", "pipeline.cli.upgrade"),
-    "filelock": ("pipeline.training.run_lock", "pipeline.data.sources.cache", "pipeline.registry.model_cache"),
+    "filelock": (
+        "pipeline.training.run_lock",
+        "pipeline.data.sources.cache",
+        "pipeline.registry.model_cache",
+        "pipeline.registry.published_weights",
+    ),
     "markupsafe": ("pipeline.reports.page", "pipeline.sweep.report"),
     "fastapi_offline": ("pipeline.serving.app",),
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.needs import GOLDEN, shared_file
+from tests.needs import GOLDEN, coco_nano, shared_file
 from yolox_core.config import AssignConfig, AssignRule, ModelConfig
 from yolox_core.data.batch import Targets
 from yolox_core.inference.postprocess import select
@@ -18,8 +18,8 @@ from yolox_core.ops.anchors import anchor_points, decode, decode_boxes
 from yolox_core.ops.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 
-def coco_nano() -> YOLOX:
-    return read_weights(shared_file("weights", "yolox_nano_coco.pth")).build()
+def published() -> YOLOX:
+    return read_weights(coco_nano()).build()
 
 
 @pytest.mark.parametrize("size", ["nano", "tiny", "s", "m", "l", "x"])
@@ -33,7 +33,7 @@ def test_architecture(size: str) -> None:
 
 def test_outputs() -> None:
     golden = np.load(shared_file("golden", "model_nano_coco.npz"))
-    model = coco_nano().eval()
+    model = published().eval()
     images = torch.from_numpy(golden["images"])
     with torch.no_grad():
         for stride, features in zip((8, 16, 32), model.backbone(images), strict=True):
@@ -51,7 +51,7 @@ def test_outputs() -> None:
 @pytest.mark.parametrize("rule", ["yolox-2021", "yolox-2023"])
 def test_losses_and_gradients(rule: AssignRule, use_l1: bool) -> None:
     golden = np.load(shared_file("golden", "model_nano_coco.npz"))
-    model = coco_nano().train()
+    model = published().train()
     images = torch.from_numpy(golden["images"])
     rows = torch.from_numpy(golden["targets_label_cxcywh"])
     valid = torch.from_numpy(golden["targets_valid"])

@@ -17,7 +17,7 @@ import torchvision
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
-from tests.needs import shared_file
+from tests.needs import coco_nano, shared_file
 from yolox_core.data.image_io import read_image
 from yolox_core.inference.predictor import Predictor
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
@@ -28,7 +28,7 @@ CONFIDENCE, NMS_IOU, SIDE = 0.1, 0.45, 416
 
 @pytest.fixture(scope="module")
 def weights() -> Path:
-    return shared_file("weights", "yolox_nano_coco.pth")
+    return coco_nano()
 
 
 def photo(number: int) -> Path:

@@ -24,7 +24,7 @@ from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.prepare.merge import Part, with_classes
 from pipeline.data.sources.archive import unpack
 from pipeline.data.sources.cache import Place, State
-from pipeline.data.sources.http import another, download
+from pipeline.data.sources.http import WebFile, another, download
 from pipeline.data.sources.limits import Budget
 from pipeline.data.sources.remote import WATCHED, Remote, RemoteFile, copy_folder
 from pipeline.data.synthetic.scenes import GENERATOR_VERSION
@@ -116,13 +116,23 @@ def _bring_web(source: SourceSettings, place: Place) -> None:
     """Fetch and unpack an archive unless that was done; the cache keeps its files, never the archive."""
     if place.state.get("sha256") != source.sha256:
         part = place.root / f"{source.sha256}.part"  # of this archive and no other; gone on with after a cut
-        download(source, part)
+        download(_web_file(source), part)
         try:
             _unpack(source, part, place, {"sha256": source.sha256})
         except InputError:
             part.unlink()  # another try would not change it
             raise
     _remove_parts(place)
+
+
+def _web_file(source: SourceSettings) -> WebFile:
+    return WebFile(
+        source.path,
+        source.shown,
+        (source.sha256 or "",),
+        kind="an archive",
+        if_other="If the new one is meant, write its sha256 into data.source.",
+    )
 
 
 def _bring_archive(source: SourceSettings, place: Place) -> None:
@@ -141,7 +151,7 @@ def _bring_archive(source: SourceSettings, place: Place) -> None:
                 remote.fetch(file, path, transfer)
         sha256 = file_sha256(path)
         if source.sha256 not in (None, sha256):
-            raise another(source, sha256)
+            raise another(_web_file(source), sha256)
         state = {"sha256": sha256, "seen": seen}
         if held.get("sha256") == sha256:
             place.trust(state)  # touched or moved, the same bytes

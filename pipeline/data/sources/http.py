@@ -1,4 +1,4 @@
-"""Archives from web servers: bounded in size and time, gone on with where a connection was cut, and compared.
+"""Files from web servers: bounded in size and time, gone on with where a connection was cut, and compared.
 
 Proxies of the environment are used. Only http and https are spoken, whatever a redirect says.
 """
@@ -8,14 +8,15 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from pipeline.config.digests import file_sha256
-from pipeline.config.source_spec import WEB, SourceSettings
+from pipeline.config.source_spec import WEB
 from pipeline.console.progress_bar import Transfer
-from pipeline.data.sources.limits import Budget
+from pipeline.data.sources.limits import LARGER_DISK, Budget
 from yolox_core.errors import InputError, reason
 
 TIMEOUT_S = 60.0  # without a byte
@@ -26,42 +27,52 @@ LASTING = (400, 401, 403, 404, 405, 410, 451)  # statuses that another try would
 CUT = (OSError, http.client.HTTPException)  # URLError and time-outs are OSErrors
 
 
-def download(source: SourceSettings, path: Path) -> None:
-    """Bring the archive to `path`, which may hold a first part of it. InputError where it is not the one named."""
+@dataclass(frozen=True)
+class WebFile:
+    """A file at an address, how to tell that it is the one meant, and what to say where it is not."""
+
+    address: str
+    shown: str  # the same for messages, without what may be a secret
+    sha256: tuple[str, ...]  # any of these
+    kind: str  # what it is: "an archive"
+    if_other: str  # what to do where another file lies there
+    if_unreached: str = "Check address and network."
+    if_full: str = LARGER_DISK
+
+
+def download(file: WebFile, path: Path) -> None:
+    """Bring the file to `path`, which may hold a first part of it. InputError where it is not the one meant."""
     anew = not path.exists()
     for attempt in range(1, TRIES + 1):
-        if path.exists() and file_sha256(path) == source.sha256:
+        if path.exists() and file_sha256(path) in file.sha256:
             return
         try:
-            anew = _fetch(source, path) or anew
+            anew = _fetch(file, path) or anew
         except CUT as failed:
             if attempt == TRIES or (isinstance(failed, urllib.error.HTTPError) and failed.code in LASTING):
-                raise _unreached(source, path, failed) from failed
+                raise _unreached(file, path, failed) from failed
             time.sleep(PAUSE_S * 2 ** (attempt - 1))
             continue
         found = file_sha256(path)
-        if found == source.sha256:
+        if found in file.sha256:
             return
         path.unlink()
         if anew or attempt == TRIES:
-            raise another(source, found)
+            raise another(file, found)
         anew = True  # the first part may have been another file's
 
 
-def another(source: SourceSettings, found: str) -> InputError:
-    """What to say of an archive that is not the one whose sha256 was written down."""
-    return InputError(
-        f"{source.shown}: expected an archive of sha256 {source.sha256}, got {found}. If the new one is meant, write "
-        "its sha256 into data.source."
-    )
+def another(file: WebFile, found: str) -> InputError:
+    """What to say of a file that is not the one whose sha256 was written down."""
+    return InputError(f"{file.shown}: expected {file.kind} of sha256 {file.sha256[0]}, got {found}. {file.if_other}")
 
 
-def _fetch(source: SourceSettings, path: Path) -> bool:
+def _fetch(file: WebFile, path: Path) -> bool:
     """Append what is missing of `path`; whether it began at the start."""
     held = path.stat().st_size if path.exists() else 0
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={held}-"} if held else {})}
     try:
-        answer = _opener(source).open(urllib.request.Request(source.path, headers=headers), timeout=TIMEOUT_S)
+        answer = _opener(file).open(urllib.request.Request(file.address, headers=headers), timeout=TIMEOUT_S)
     except urllib.error.HTTPError as refused:
         if refused.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
@@ -71,42 +82,42 @@ def _fetch(source: SourceSettings, path: Path) -> bool:
         goes_on = answer.status == http.client.PARTIAL_CONTENT
         length = answer.headers.get("Content-Length")
         total = (held if goes_on else 0) + int(length) if length and length.isdecimal() else None
-        with path.open("ab" if goes_on else "wb") as file:
-            _copy(answer, file, source, path, held if goes_on else 0, total)
+        with path.open("ab" if goes_on else "wb") as target:
+            _copy(answer, target, file, path, held if goes_on else 0, total)
     return not goes_on
 
 
-def _copy(answer: IO[bytes], file: IO[bytes], source: SourceSettings, path: Path, held: int, total: int | None) -> None:
-    budget = Budget(path.parent, source.shown)
+def _copy(answer: IO[bytes], target: IO[bytes], file: WebFile, path: Path, held: int, total: int | None) -> None:
+    budget = Budget(path.parent, file.shown, if_full=file.if_full)
     if total is not None:
         budget.spend(total - held)  # said before the first byte
-        budget = Budget(path.parent, source.shown)
-    with Transfer(source.shown, held, total) as transfer:
+        budget = Budget(path.parent, file.shown, if_full=file.if_full)
+    with Transfer(file.shown, held, total) as transfer:
         while chunk := answer.read(CHUNK):
             budget.spend(len(chunk), files=0)
-            file.write(chunk)
+            target.write(chunk)
             transfer.advance(len(chunk))
-    if total is not None and file.tell() < total:
-        raise ConnectionError(f"cut at {file.tell()} of {total} bytes")
+    if total is not None and target.tell() < total:
+        raise ConnectionError(f"cut at {target.tell()} of {total} bytes")
 
 
 class _WebOnly(urllib.request.HTTPRedirectHandler):
-    def __init__(self, source: SourceSettings) -> None:
-        self._source = source
+    def __init__(self, file: WebFile) -> None:
+        self._file = file
 
     def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
         target = headers.get("Location") or headers.get("URI") or ""
         scheme = urlsplit(target).scheme
         if scheme and f"{scheme.lower()}://" not in WEB:
             raise InputError(
-                f"{self._source.shown}: expected to be sent on to http or https, got {scheme!r}. Check the address."
+                f"{self._file.shown}: expected to be sent on to http or https, got {scheme!r}. Check the address."
             )
         return super().http_error_302(req, fp, code, msg, headers)
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
-def _opener(source: SourceSettings) -> urllib.request.OpenerDirector:
+def _opener(file: WebFile) -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()  # none of the handlers for files and ftp that build_opener adds
     for handler in (
         urllib.request.ProxyHandler(),
@@ -114,13 +125,15 @@ def _opener(source: SourceSettings) -> urllib.request.OpenerDirector:
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _WebOnly(source),
+        _WebOnly(file),
     ):
         opener.add_handler(handler)
     return opener
 
 
-def _unreached(source: SourceSettings, path: Path, failed: Exception) -> InputError:
+def _unreached(file: WebFile, path: Path, failed: Exception) -> InputError:
     held = path.stat().st_size if path.exists() else 0
-    kept = f" {held} bytes are kept; the next try goes on from there." if held else " Check address and network."
-    return InputError(f"{source.shown}: expected an archive, got {type(failed).__name__} ({reason(failed)}).{kept}")
+    kept = f"{held} bytes are kept; the next try goes on from there. " if held else ""
+    return InputError(
+        f"{file.shown}: expected {file.kind}, got {type(failed).__name__} ({reason(failed)}). {kept}{file.if_unreached}"
+    )

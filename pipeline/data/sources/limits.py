@@ -21,13 +21,22 @@ class Limits:
 
 
 LIMITS = Limits()
+LARGER_DISK = "let data/ be a link to a larger disk"
 
 
 class Budget:
     """Counts what is about to be written under `folder`, and refuses what is too much."""
 
-    def __init__(self, folder: Path, where: str, limits: Limits = LIMITS, packed_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        where: str,
+        limits: Limits = LIMITS,
+        packed_bytes: int | None = None,
+        if_full: str = LARGER_DISK,
+    ) -> None:
         self.folder, self.where, self.limits, self.packed_bytes = folder, where, limits, packed_bytes
+        self.if_full = if_full
         self.files = self.bytes = 0
 
     def spend(self, size: int, files: int = 1) -> None:
@@ -53,7 +62,7 @@ class Budget:
         if size > free - limits.spare_bytes:
             raise InputError(
                 f"{self.where}: expected room for {_gib(size)} and {_gib(limits.spare_bytes)} to spare in "
-                f"{self.folder.parent}, got {_gib(free)} free. Make room, or let data/ be a link to a larger disk."
+                f"{self.folder.parent}, got {_gib(free)} free. Make room, or {self.if_full}."
             )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.predict.slicing import SlicingPredictor, Tile, merge, tiles
-from tests.needs import shared_file
+from tests.needs import coco_nano, shared_file
 from tests.pipeline.cli.commands_project import SPEC
 from yolox_core.data.image_io import read_image
 from yolox_core.errors import InputError
@@ -77,7 +77,7 @@ def test_nothing_anywhere() -> None:
 
 @pytest.fixture(scope="module")
 def coco() -> Predictor:
-    return Predictor.load(shared_file("weights", "yolox_nano_coco.pth"))
+    return Predictor.load(coco_nano())
 
 
 def small(number: int, side: int) -> ImageArray:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.needs import shared_file
+from tests.needs import coco_nano
 from yolox_core.config import SPEC_FILE, WEIGHTS_FILE, DetectorSpec, ModelConfig
 from yolox_core.errors import InputError
 from yolox_core.model.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
@@ -301,7 +301,7 @@ def rename_in_pickle(path: Path, old: bytes, new: bytes) -> None:
 
 
 def test_the_published_coco_weights_carry_coco_names() -> None:
-    weights = read_weights(shared_file("weights", "yolox_nano_coco.pth"))
+    weights = read_weights(coco_nano())
     assert weights.spec.class_names == COCO_NAMES and weights.spec.category_ids == COCO_CATEGORY_IDS
     assert weights.spec.model == ModelConfig.of_size("nano", 80)
     assert weights.spec.input_size == (416, 416)
