@@ -1,9 +1,11 @@
 """Weights by name from a real server that speaks as the public one does: fetched once, compared, refused in a line."""
 
 import hashlib
-import multiprocessing
+import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from pipeline.data.sources import http
 from pipeline.registry import model_reference, published_weights
 from pipeline.registry.published_weights import COCO_FILES, FOLDER, SERVER, Table, WeightsFile, bring
 from pipeline.stages import fingerprint
-from tests.needs import coco_nano, shared_folder
+from tests.needs import ROOT, coco_nano, shared_folder
 from tests.release_server import Release, serving
 from yolox_core.config import SIZES, ModelConfig
 from yolox_core.errors import InputError
@@ -156,18 +158,14 @@ def test_a_cache_that_cannot_be_written(release: Release, cache: Path, monkeypat
     assert not release.asked
 
 
-def _bring(files: Table) -> None:
-    bring("nano", files)
-
-
 def test_two_commands_at_once_fetch_once(release: Release) -> None:
-    context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=_bring, args=(table(),)) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join(120)
-    assert [process.exitcode for process in both] == [0, 0] and len(release.asked) == 1
+    file = table()["nano"][0]
+    script = (
+        "from pipeline.registry.published_weights import WeightsFile, bring\n"
+        f"bring('nano', {{'nano': (WeightsFile({file.sha256!r}, {file.size}),)}})"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT)}) for _ in "ab"]
+    assert [process.wait(120) for process in both] == [0, 0] and len(release.asked) == 1
 
 
 def test_a_published_checkpoint_is_read(release: Release, tmp_path: Path) -> None:
