@@ -147,12 +147,22 @@ def load_weights(
         raise InputError(
             f"{weights.source}: expected width {ours.width}, depth {ours.depth}, depthwise {ours.depthwise}; "
             f"the weights are of width {theirs.width}, depth {theirs.depth}, depthwise {theirs.depthwise} "
-            f"({len(misfits)} tensors differ: {misfits[0]}). Set model.size, width, depth and depthwise to match."
+            f"({len(misfits)} tensors differ: {misfits[0]}). {_how_to_match(theirs)}"
         )
     with torch.no_grad():
         for name, tensor in loaded.items():
             own[name].copy_(tensor)
     return LoadReport(weights.source, tuple(loaded), fresh, unused, classes)
+
+
+def _how_to_match(model: ModelConfig) -> str:
+    """What to set for weights of this network."""
+    factors = (model.width, model.depth, model.depthwise)
+    size = next((size for size, published in SIZES.items() if published[:3] == factors), None)
+    if size is not None:
+        return f"Set model.size to {size}, and model.width, model.depth and model.depthwise to null."
+    depthwise = str(model.depthwise).lower()
+    return f"Set model.width to {model.width}, model.depth to {model.depth} and model.depthwise to {depthwise}."
 
 
 def release(folder: Path, model: nn.Module, spec: DetectorSpec) -> None:

@@ -97,8 +97,8 @@ def _copy(answer: IO[bytes], target: IO[bytes], file: WebFile, path: Path, held:
             budget.spend(len(chunk), files=0)
             target.write(chunk)
             transfer.advance(len(chunk))
-    if total is not None and target.tell() < total:
-        raise ConnectionError(f"cut at {target.tell()} of {total} bytes")
+        if total is not None and target.tell() < total:
+            raise ConnectionError(f"cut at {target.tell()} of {total} bytes")  # inside: it was not fetched
 
 
 class _WebOnly(urllib.request.HTTPRedirectHandler):

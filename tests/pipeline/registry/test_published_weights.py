@@ -76,11 +76,12 @@ def test_a_server_may_be_named_with_a_slash_and_a_query(release: Release, monkey
     assert release.asked == ["/releases/download/0.1.1rc0/yolox_nano.pth?token=secret"]
 
 
-def test_a_cut_connection_is_gone_on_with(release: Release) -> None:
+def test_a_cut_connection_is_gone_on_with(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
     release.cut_after = len(CONTENT) // 3 + 1
     assert bring("nano", table()).read_bytes() == CONTENT
     assert release.ranges == ["", f"bytes={release.cut_after}-", f"bytes={2 * release.cut_after}-"]
     assert len(release.asked) == 3  # a signed address holds for one request
+    assert capsys.readouterr().err.count("fetched ") == 1
 
 
 def test_what_an_earlier_command_has_left_is_gone_on_with(release: Release, cache: Path) -> None:

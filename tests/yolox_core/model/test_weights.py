@@ -118,7 +118,15 @@ def test_another_architecture_is_refused_and_both_are_named(released: Path, conf
     ours = f"expected width {config.width}, depth {config.depth}, depthwise {config.depthwise};"
     assert ours in str(refused.value)
     assert "the weights are of width 0.125, depth 0.33, depthwise False" in str(refused.value)
+    assert "Set model.width to 0.125, model.depth to 0.33 and model.depthwise to false." in str(refused.value)
     assert_same(other.state_dict(), before)
+
+
+def test_weights_of_a_published_size_say_which() -> None:
+    tiny = ModelConfig.of_size("tiny", 2)
+    given = Weights(replace(SPEC, model=tiny), build_model(tiny).state_dict(), "yolox_tiny.pth")
+    with pytest.raises(InputError, match=r"Set model.size to tiny, and model.width, .* and model.depthwise to null\.$"):
+        load_weights(build_model(ModelConfig.of_size("nano", 2)), given)
 
 
 class Malicious:
