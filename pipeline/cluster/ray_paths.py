@@ -23,7 +23,8 @@ SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 # "/session_2026-11-28_19-07-07_023762_4194304/sockets/dash_MetricsHead" is the longest; a few more for Ray to come
 BELOW_FOLDER_BYTES = 74
 PREFIX = "ray-"
-NAME_BYTES = len(f"/{PREFIX}12345678")  # of tempfile
+INNER = "r"  # Ray lets everybody write into its folder, so it gets one within another
+NAME_BYTES = len(f"/{PREFIX}12345678/{INNER}")  # of tempfile
 
 
 def folder_of_sockets() -> Path:
@@ -45,7 +46,8 @@ def ray_folder() -> Iterator[Path]:
     """A new folder, this user's alone, for Ray's sockets and logs; removed after the block."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder_of_sockets()))
     try:
-        yield folder
+        (folder / INNER).mkdir()
+        yield folder / INNER
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a process that has yet to end may write its last line
 

@@ -59,7 +59,7 @@ class Server:
         """What the service has logged: its own output, or Ray's logs of the replicas."""
         if not self.is_on_ray:
             return self.log.read_text()
-        logs = folder_of_sockets().glob("ray-*/session_*/logs/serve/replica_*.log")
+        logs = folder_of_sockets().glob("ray-*/*/session_*/logs/serve/replica_*.log")
         return "".join(log.read_text() for log in logs if log.stat().st_mtime > self.started)
 
     def predict(self, image: Path, **query: object) -> requests.Response:

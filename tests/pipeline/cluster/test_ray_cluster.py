@@ -118,6 +118,19 @@ def test_fewer_workers_than_wanted_may_be_allowed(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.ray
+def test_nobody_else_reads_what_lies_in_rays_folder() -> None:
+    """Of a real cluster: its sockets, its logs; Ray itself opens its folder to everybody. All is gone after it."""
+    code = (
+        "import os; from pathlib import Path; import pipeline.cluster.ray_cluster as module\n"
+        "with module.cluster(module.ComputeConfig()):\n"
+        "    import ray; own = Path(ray._private.worker._global_node.get_session_dir_path()).parents[1]\n"
+        "    assert own.name.startswith('ray-') and own.stat().st_mode & 0o777 == 0o700, own\n"
+        "assert not own.exists(), sorted(own.rglob('*'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)
+
+
+@pytest.mark.ray
 def test_a_ray_that_does_not_start_in_time_ends_with_words() -> None:
     """Half a second for what takes several; none of what was started lives on."""
     code = (
@@ -135,6 +148,6 @@ def test_a_ray_that_does_not_start_in_time_ends_with_words() -> None:
     assert last.startswith(
         "error: Ray on this machine: expected it to start within 0 s, got nothing. Its logs are in /"
     )
-    shutil.rmtree(last.partition("Its logs are in ")[2].partition(". ")[0])
+    shutil.rmtree(Path(last.partition("Its logs are in ")[2].partition(". ")[0]).parent)
     assert "Traceback" not in printed
     assert not family.survivors()
