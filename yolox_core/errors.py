@@ -8,6 +8,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 NUMBERED = re.compile(r"\[Errno \d+\] ")
@@ -60,11 +61,13 @@ def full_disk(failed: BaseException) -> Path | None:
     is_full = any(isinstance(each, OSError) and each.errno in FULL for each in chain)
     if not is_full and not any(text in str(failed) for text in FULL_TEXTS):
         return None
-    named = [Path(os.fsdecode(each.filename)) for each in chain if isinstance(each, OSError) and each.filename]
+    files = [each.filename for each in chain if isinstance(each, OSError)]
+    named = [os.fsdecode(file) for file in files if isinstance(file, (str, bytes, os.PathLike))]  # or a descriptor
     temporary = os.environ.get("TMPDIR") or "/tmp"
-    for place in (*named, Path.cwd(), Path(temporary), Path(os.path.expanduser("~")), Path("/dev/shm")):
-        if (folder := _existing(place)) and not _has_room(folder):
-            return _mount_point(folder)
+    for place in (*named, ".", temporary, os.path.expanduser("~"), "/dev/shm"):
+        with suppress(OSError):  # a folder that is gone, or may not be entered: another is the full one
+            if (folder := _existing(Path(place))) and not _has_room(folder):
+                return _mount_point(folder)
     return None
 
 

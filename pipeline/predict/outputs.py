@@ -15,7 +15,7 @@ from pipeline.predict.file_outputs import Output
 from pipeline.predict.inputs import Source, check_apart
 from pipeline.predict.stream import Seen
 from yolox_core.config import DetectorSpec
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, reason
 
 FOLDERS = frozenset({"labels", "crops", "save_dir"})
 
@@ -151,4 +151,5 @@ class _Opened:
         except OSError:
             pass  # the first reason is the one to name
         what = "What it holds up to there is kept" if kept else "It is not written"
-        return InputError(f"{self.where}: cannot be written: {failed.strerror}. {what}; other outputs are not touched.")
+        why = failed.strerror or reason(failed)
+        return InputError(f"{self.where}: cannot be written: {why}. {what}; other outputs are not touched.")

@@ -25,6 +25,7 @@ FILES = ("dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore", ".rayignore",
 YOLOX = (str(Path(sys.executable).with_name("yolox")),)  # as dvc.yaml calls it; PYTHONPATH says whose code it runs
 REPRO_TIMEOUT_S = 900.0  # about 100 on two quiet cores
 LOOK_EVERY_S = 0.5
+RUN_MARK = "YOLOX_TEST_RUN"  # variable in the environment of all that a run starts
 GONE_WITHIN_S = 60.0  # the loaders notice within 6 s, Ray's agents within half a minute
 
 # mosaic, mixup, multi-scale, accumulation and averaging all on
@@ -250,6 +251,16 @@ def _parent(process: psutil.Process) -> int:
         return process.ppid()
     except psutil.NoSuchProcess:
         return 0
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """What runs of all that was started with this RUN_MARK, detached or not."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(RUN_MARK) == mark and alive(process):
+                found.append(process)
+    return found
 
 
 def alive(process: psutil.Process) -> bool:

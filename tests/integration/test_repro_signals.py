@@ -1,5 +1,5 @@
 """`make repro DATA=...` ended by each signal at four stages, sent to the group and to make alone, with changes of the
-user's own in git: everything ends, git is as it was, and the next run goes on where this one was.
+user's own in git: everything ends, git is as it was, and the next run resumes where this one was.
 
 With `-s` it prints what came out as a table.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.project import PARAMS, YOLOX, Project, alive
+from tests.integration.project import PARAMS, RUN_MARK, YOLOX, Project, marked
 from tests.integration.test_repro import STAGES, ran
 from tests.needs import ROOT
 from tests.pipeline.data import folders
@@ -27,7 +27,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1800)]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL)
 STOPPED_AT = ("ingest", "train", "evaluate", "export")
 REACHED_WITHIN_S, ENDED_WITHIN_S, DONE_WITHIN_S = 300.0, 30.0, 600.0
-MARK = "YOLOX_TEST_RUN"  # in the environment of all that a run starts, detached or not
 
 
 class Run:
@@ -40,19 +39,14 @@ class Run:
             self.make = subprocess.Popen(
                 ["make", "repro", "READY=.ready", f"DATA={data}", f"SET={settings}"],
                 cwd=project.root,
-                env=project.environment(**{MARK: self.mark}),
+                env=project.environment(**{RUN_MARK: self.mark}),
                 stdout=printed,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
     def living(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get(MARK) == self.mark and alive(process):
-                    found.append(process)
-        return found
+        return marked(self.mark)
 
     def is_at(self, stage: str) -> bool:
         for process in self.living():

@@ -45,6 +45,19 @@ def test_an_error_is_quoted_as_one_sentence(failed: Exception, text: str) -> Non
     assert f"{reason(failed)}." == text
 
 
+@pytest.mark.parametrize("file", [7, b"/nowhere/at/all", "/nowhere/at/all", None])
+def test_what_an_error_names_never_hides_it(file: object, tmp_path: Path) -> None:
+    """A descriptor, as `open(7)` names it, and a current folder that is gone."""
+    code = (
+        "import errno, os, sys; from yolox_core.errors import reason; os.rmdir(os.getcwd());"
+        f"print(reason(OSError(errno.ENOSPC, 'No space left on device', {file!r})))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(needs.ROOT), "PYTHONSAFEPATH": "1"}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("No space left on device"), done.stderr
+
+
 def test_a_disk_that_is_full_is_named(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -63,8 +63,9 @@ def run_guarded(command: list[str], environment: Mapping[str, str], lock: int, p
                 pass
             if ending is None and (asked or (parent and parent.is_ending())):
                 ending = asked[0] if asked else signal.SIGTERM
-                print("repro: stopping. The next run resumes where this one was stopped.", file=sys.stderr)
                 keeper.stdin.close()
+                with suppress(OSError):  # SIGHUP: the terminal is gone
+                    print("repro: stopping. The next run resumes where this one was stopped.", file=sys.stderr)
         if code < 0:  # the keeper was killed
             end_all()
         return code if ending is None and code >= 0 else 128 + (ending or -code)

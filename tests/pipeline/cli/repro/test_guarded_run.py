@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pipeline.cli.repro.guarded_run import SIGNALS
-from tests.integration.project import alive
+from tests.integration.project import RUN_MARK, marked
 from tests.waiting import until
 
 RUN = """
@@ -26,7 +26,6 @@ sys.exit(run_guarded(["sh", "-c", sys.argv[2]], dict(os.environ), lock, parent))
 # a daemon that detaches itself, one that loses its parent, a child that waits
 STARTED = "setsid sleep 300 & (sleep 301 &); sleep 302 & wait"
 SLEEPERS = 3
-MARK = "YOLOX_TEST_RUN"
 WITHIN_S = 60.0
 
 
@@ -35,17 +34,12 @@ class Family:
 
     def __init__(self, folder: Path, *command: str) -> None:
         self.mark = secrets.token_hex(8)
-        environment = {**os.environ, MARK: self.mark, "PYTHON": sys.executable}
+        environment = {**os.environ, RUN_MARK: self.mark, "PYTHON": sys.executable}
         self.head = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
         until(lambda: len(self.named("sleep")) == SLEEPERS, WITHIN_S)
 
     def living(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get(MARK) == self.mark and alive(process):
-                    found.append(process)
-        return found
+        return marked(self.mark)
 
     def named(self, word: str) -> list[psutil.Process]:
         found = []
@@ -88,6 +82,16 @@ def test_a_signal_to_make_alone_ends_all(begun: Callable[..., Family], number: s
     family = begun("make")
     family.head.send_signal(number)
     until(lambda: not family.living(), WITHIN_S)
+
+
+def test_a_terminal_that_is_gone_is_no_error(begun: Callable[..., Family]) -> None:
+    """SIGHUP comes when it is closed: then nobody reads what is printed."""
+    family = begun(sys.executable, "run.py", "alone", STARTED)
+    assert family.head.stderr is not None
+    family.head.stderr.close()
+    family.head.send_signal(signal.SIGHUP)
+    until(lambda: not family.living(), WITHIN_S)
+    assert family.head.wait() == 128 + signal.SIGHUP
 
 
 def test_a_kill_of_the_keeper_ends_all(begun: Callable[..., Family]) -> None:
