@@ -3,6 +3,8 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+GRAPH = Path("dvc.yaml")  # the stages
+GRAPH_RECORD = Path("dvc.lock")  # what each stage was run with
 
 FINGERPRINT = Path("data/fingerprint.json")  # what the source looks like, cheaply
 WEIGHTS = Path("data/weights.json")  # which initial weights

@@ -41,7 +41,7 @@ def project_run_lock() -> Iterator[int]:
 def stage_lock() -> Iterator[None]:
     """Hold the project for one stage, beside other stages: no run begins until it has ended."""
     with _opened(STAGES) as stages:
-        fcntl.flock(stages, fcntl.LOCK_SH)  # waits at most for a run that is being refused or begins
+        _flock(stages, fcntl.LOCK_SH)  # waits at most for a run that is being refused or begins
         _sign(stages)
         yield
 
@@ -71,14 +71,22 @@ def _opened(name: str) -> Iterator[int]:
 def _locked(descriptor: int) -> bool:
     """Take the lock if it is free; whether it is ours."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def _flock(descriptor: int, how: int) -> None:
+    """The system's; InputError where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        raise
     except OSError as failed:
         raise InputError(
             f"{Path.cwd()}: expected a file system with locks, got: {failed.strerror}. Move the project to another."
         ) from failed
-    return True
 
 
 def _sign(descriptor: int) -> None:

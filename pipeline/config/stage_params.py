@@ -19,7 +19,6 @@ from pipeline.config.yaml_values import YAML_ERRORS, parse_yaml
 from yolox_core.errors import InputError
 
 DVC_STAGE = "DVC_STAGE"  # set by DVC for a stage's command
-GRAPH, RECORD = Path("dvc.yaml"), "dvc.lock"
 MOST_SHOWN = 3
 
 
@@ -68,7 +67,7 @@ def check_recorded_as(plain: Mapping[str, Any]) -> None:
 
     What is edited in the instant between a stage's end and DVC's look at params.yaml, no stage can notice.
     """
-    for stage, used in _recorded(str(GRAPH)):
+    for stage, used in _recorded(str(paths.GRAPH)):
         changed = _differences({name: _value(plain, name) for name in used}, used)
         if changed:
             raise InputError(
@@ -130,7 +129,7 @@ def _concerns(name: str, names: list[str] | None) -> bool:
 def _recorded(stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """What dvc.lock says that each other stage of the graph used of params.yaml."""
     graph = _graph(stage)
-    known, record = _stages(graph), _stages(graph.with_name(RECORD))
+    known, record = _stages(graph), _stages(graph.with_name(paths.GRAPH_RECORD.name))
     for name, entry in record.items():
         if name in known and name != _name(stage) and not known[name].get("frozen"):
             yield name, dict((entry.get("params") or {}).get(str(paths.PARAMS)) or {})
@@ -157,8 +156,8 @@ def _named_paths(entry: Any, *kinds: str) -> list[Path]:
 
 def _graph(stage: str) -> Path:
     """The dvc.yaml of a stage, which DVC calls `name`, or `folder/dvc.yaml:name` elsewhere than in its own folder."""
-    file = stage.rpartition(":")[0] or GRAPH
-    return next((path for path in (Path(file), dvc_root() / file) if path.is_file()), GRAPH)
+    file = stage.rpartition(":")[0] or paths.GRAPH
+    return next((path for path in (Path(file), dvc_root() / file) if path.is_file()), paths.GRAPH)
 
 
 def _name(stage: str) -> str:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.cli.repro.processes import is_dvc
 from pipeline.config import paths
 from pipeline.config.project_lock import dvc_root
 from pipeline.config.settings import DataSettings
 from pipeline.config.user_paths import source_folder
+from pipeline.registry.store import ARTIFACTS, DATABASE
 from yolox_core.errors import InputError
 
-GRAPH, RECORD = Path("dvc.yaml"), Path("dvc.lock")
 WRITTEN = (
     paths.RAW.parent,
     paths.RAW,
@@ -26,9 +27,9 @@ WRITTEN = (
     paths.RELEASED,
     paths.METRICS.parent,
     paths.RUNS,
-    RECORD,
-    Path("mlflow.db"),
-    Path("mlartifacts"),
+    paths.GRAPH_RECORD,
+    Path(DATABASE),
+    Path(ARTIFACTS),
 )
 STATE = ("", "tmp", "tmp/lock", "tmp/rwlock", "cache", "cache/files", "cache/files/md5", "cache/runs")
 DVC_WAITS_S = 3.0  # for its lock, by itself
@@ -40,7 +41,7 @@ def check_place() -> None:
     if set("{}") & set(str(Path.cwd())):  # DVC formats a text that holds it
         raise InputError(f"{Path.cwd()}: expected a folder without braces, in which DVC fails. Move the project.")
     root = dvc_root()
-    for needed in (GRAPH, paths.PARAMS):
+    for needed in (paths.GRAPH, paths.PARAMS):
         if not needed.is_file():
             raise InputError(f"{needed}: no such file in {Path.cwd()}. Run in the folder of a project.")
     for path in (Path.cwd(), *WRITTEN, *(root / ".dvc" / name for name in STATE)):
@@ -94,7 +95,7 @@ def _lock_holder(lock: Path) -> str | None:
     if not lock.exists():
         return None
     deadline = time.monotonic() + DVC_WAITS_S
-    with lock.open("rb") as file:
+    with lock.open("r+b") as file:  # to be written, too, or NFS would refuse the lock
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as zc.lockfile does; freed with the file
@@ -115,21 +116,19 @@ def _rwlock_holder(rwlock: Path) -> str | None:
         holders = [entry["pid"] for entry in [*written, *(entry for entries in read for entry in entries)] if entry]
     except (ValueError, AttributeError, KeyError, TypeError):
         holders = []  # cut short by a kill
-    living = next((pid for pid in holders if _is_dvc(pid)), None)
+    living = next((pid for pid in holders if _is_living_dvc(pid)), None)
     if living is None:
         rwlock.unlink()
         return None
     return str(living)
 
 
-def _is_dvc(pid: int) -> bool:
+def _is_living_dvc(pid: int) -> bool:
     """Whether the process is still DVC, and not another one that has received its number since."""
     try:
-        return any(Path(word).name == "dvc" for word in psutil.Process(pid).cmdline())
+        return is_dvc(psutil.Process(pid), unreadable=True)
     except psutil.NoSuchProcess:
         return False
-    except psutil.Error:
-        return True
 
 
 def _user() -> str:

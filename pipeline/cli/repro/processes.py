@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import PurePath
 
 import psutil
 
@@ -37,16 +38,16 @@ def reap(known: int | None = None) -> int | None:
     return code
 
 
-def end_all(keep: tuple[int, ...] = ()) -> None:
-    """End every process below this one but those to keep, within GRACE_S + KILL_WITHIN_S.
+def end_all() -> None:
+    """End every process below this one, within GRACE_S + KILL_WITHIN_S.
 
     The stages are asked first (SIGTERM: a training saves); DVC then notes their failure and ends by itself. It is not
     asked: it may be writing dvc.lock.
     """
     started, asked = time.monotonic(), set[psutil.Process]()
     loose_since: float | None = None
-    while (family := _family(keep)) and time.monotonic() - started < GRACE_S:
-        running = [process for process in family if _is_dvc(process)]
+    while (family := _family()) and time.monotonic() - started < GRACE_S:
+        running = [process for process in family if is_dvc(process)]
         for stage in {stage for dvc in running for stage in _stages(dvc)} - asked:
             asked.add(stage)
             _send(stage, signal.SIGTERM)
@@ -57,26 +58,30 @@ def end_all(keep: tuple[int, ...] = ()) -> None:
         time.sleep(POLL_S)
         reap()
     deadline = time.monotonic() + KILL_WITHIN_S
-    while (family := _family(keep)) and time.monotonic() < deadline:
+    while (family := _family()) and time.monotonic() < deadline:
         for process in family:
             _send(process, signal.SIGKILL)
         time.sleep(POLL_S)
         reap()
 
 
-def _family(keep: tuple[int, ...]) -> list[psutil.Process]:
+def is_dvc(process: psutil.Process, unreadable: bool = False) -> bool:
+    """Whether it is the command `dvc`, or `python -m dvc`; `unreadable` where this user may not read its words."""
+    try:
+        return any(PurePath(word).name == "dvc" for word in process.cmdline()[:5])
+    except psutil.AccessDenied:
+        return unreadable
+    except psutil.Error:  # it has ended
+        return False
+
+
+def _family() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if process.pid not in keep and process.status() != psutil.STATUS_ZOMBIE:
+            if process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
-
-
-def _is_dvc(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return "dvc" in process.cmdline()[1:5]  # python -P -m dvc ...
-    return False
 
 
 def _stages(dvc: psutil.Process) -> list[psutil.Process]:
