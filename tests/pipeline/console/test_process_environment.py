@@ -42,7 +42,8 @@ def test_a_user_whom_the_system_knows() -> None:
 
 
 def test_libraries_hear_of_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is put back, where there was none
+    monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(process_environment, "quota_cores", lambda: None)
     complete_environment()
     assert "OMP_NUM_THREADS" not in os.environ

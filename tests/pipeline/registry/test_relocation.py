@@ -1,7 +1,6 @@
 """A project that was moved or copied, with its store beside it: MLflow keeps absolute folders."""
 
 import hashlib
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -65,7 +64,6 @@ def test_a_copy_neither_reads_its_original_nor_writes_into_it(
         assert not [line for line in database.iterdump() if f"{original}/mlartifacts" in line]
     shutil.rmtree(original)
     assert (resolve(CHAMPION) / WEIGHTS_FILE).read_bytes() == (models.early / WEIGHTS_FILE).read_bytes()
-    os.chdir(copy)
 
 
 def test_addresses_of_other_stores_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
