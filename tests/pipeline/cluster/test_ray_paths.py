@@ -48,11 +48,14 @@ def test_rays_processes_have_the_same_tmpdir(short: Path, monkeypatch: pytest.Mo
     assert os.environ["TMPDIR"] == str(short / ("x" * 80))
 
 
-def test_bytes_are_counted_not_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """20 letters, 21 bytes; were it not for its letter, the path would do."""
+def test_bytes_are_counted_not_letters(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """18 letters would do, 21 bytes do not; 18 bytes do."""
     monkeypatch.setattr(ray_paths, "is_harmless", lambda _: True)
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp/" + "ü" * 15)
+    assert len(str(short)) == 14
+    temporary(short / "üüü", monkeypatch)
     assert folder_of_sockets() == Path("/tmp")
+    temporary(short / "xxx", monkeypatch)
+    assert folder_of_sockets() == short / "xxx"
 
 
 def test_no_folder_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
