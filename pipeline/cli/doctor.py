@@ -71,6 +71,7 @@ def examine(
 
             page = render(found.shown, found.usable, found.findings, found.summary)
             write_text(output_path(outputs.html), page)
+            print(on_one_line(f"{outputs.html}: a page with examples of the findings"))
         if fixed is not None:
             done = f"a copy with {len(found.repair(fixed))} changes, listed in {CHANGES}; the source is as it was"
             print(on_one_line(f"{outputs.fixed}: {done}"))

@@ -33,7 +33,7 @@ from pipeline.training.identity import identity, records_digest
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
 from pipeline.training.run_folder import add_timing, read_history, train_seconds, write_history
-from pipeline.training.run_lock import run_lock
+from pipeline.training.run_lock import LOCK_TIMEOUT_S, is_locked, run_lock
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.atomic_files import new_folder, write_json, write_text
 from yolox_core.config import WEIGHTS_FILE, DetectorSpec, Recipe
@@ -135,6 +135,7 @@ def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfi
     folder = Path(config.run)
     started_from = origin(settings.model.weights, _initial_digest(settings))
     folder.mkdir(parents=True, exist_ok=True)
+    say_if_locked(folder)
     log = RunLog.open(
         folder,
         experiment=settings.registered_name,
@@ -166,6 +167,16 @@ def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfi
         where = f"epoch {left.epoch + 1}, {left.step_in_epoch} of its {left.steps_per_epoch} steps done"
         print(f"train: told to end, saved ({where}). Run again: it goes on from there.", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM)
+
+
+def say_if_locked(run: Path) -> None:
+    """A line where another process works in the run: the first worker waits for it, and its words do not come here."""
+    if is_locked(run):
+        print(
+            f"{run}: another process works in this folder; waiting for its end, {LOCK_TIMEOUT_S:.0f} s at most",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.config import paths
 from pipeline.config.settings import load_settings
 from pipeline.training.driver import plan
-from pipeline.training.run_lock import lock_if_free
+from pipeline.training.run_lock import is_locked, lock_if_free
 from yolox_core.errors import InputError
 from yolox_core.training import checkpoint
 
@@ -77,21 +77,14 @@ def _run(folder: Path, needed: dict[str, str], sweep_progress: SweepProgress) ->
 
 def _progress(folder: Path, sweep_progress: SweepProgress) -> tuple[str, str]:
     if (folder / "trials").is_dir():
-        return ("running" if _is_locked(folder / "lock") else "sweep"), sweep_progress(folder / "trials")
+        return ("running" if is_locked(folder) else "sweep"), sweep_progress(folder / "trials")
     progress = checkpoint.progress(folder / "checkpoints")
     shown = f"{progress.epoch}/{progress.epochs}" if progress else "0 epochs"
-    if _is_locked(folder / "lock"):
+    if is_locked(folder):
         return "running", shown
     if progress is None:
         return ("damaged" if any(folder.glob("checkpoints/*.pt")) else "empty"), shown
     return ("complete" if progress.complete else "interrupted"), shown
-
-
-def _is_locked(lock: Path) -> bool:
-    if not lock.is_file():
-        return False
-    with lock_if_free(lock.parent) as free:
-        return not free
 
 
 def _needed() -> dict[str, str]:

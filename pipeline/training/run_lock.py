@@ -31,6 +31,14 @@ def run_lock(run: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(run: Path) -> bool:
+    """Whether another holds the run's lock."""
+    if not (run / "lock").is_file():
+        return False
+    with lock_if_free(run) as free:
+        return not free
+
+
 @contextmanager
 def lock_if_free(run: Path) -> Iterator[bool]:
     """Whether nobody else holds the run's lock; where that is so it is held for the block."""

@@ -53,6 +53,8 @@ def test_the_deps_of_a_stage_cover_its_imports(where: str, stage: dict[str, Any]
 def test_every_code_dependency_exists(where: str, stage: dict[str, Any]) -> None:
     code = [dep for dep in rooted(where, stage) if dep.startswith(("pipeline", "yolox_core"))]
     assert not [dep for dep in code if not (ROOT / dep).exists()]
+    empty = [dep for dep in code if (ROOT / dep).is_file() and not (ROOT / dep).stat().st_size]
+    assert not empty, f"{where}: DVC warns of empty files in each run; leave these out of deps"
 
 
 def rooted(where: str, stage: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ Problems of single annotations come back as findings beside the rest; only what 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -45,11 +46,14 @@ def read_dataset(path: Path, format: str = AUTO, encoding: str | None = None, ca
     raise _nothing(listing, format, broken)
 
 
+def _first(files: Sequence[str]) -> str:
+    """`a.xml and 2 more`; one alone by its name."""
+    return f"{files[0]} and {len(files) - 1} more" if len(files) > 1 else files[0]
+
+
 def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
     if len(seen) > 1:
-        each = " and ".join(
-            f"{name} ({found.files[0]} and {len(found.files) - 1} more)" for name, found in seen.items()
-        )
+        each = " and ".join(f"{name} ({_first(found.files)})" for name, found in seen.items())
         raise InputError(f"{listing.shown()}: expected one format, got {each}. Say which with data.format or --format.")
     ((name, found),) = seen.items()
     records, findings = found.read()

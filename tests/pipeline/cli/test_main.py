@@ -90,6 +90,7 @@ def test_doctor_writes_a_page_and_a_mended_copy_and_leaves_the_source(yolox: Yol
     before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     ended = yolox("doctor", source, "--html", "page.html", "--fix", "mended", "--input-size", 64)
     assert ended.code == 1 and "1 changes" in ended.out and "truncated-image" in ended.out
+    assert "page.html: a page with examples of the findings" in ended.out
     assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()} == before
     page = Path("page.html").read_text(encoding="utf-8")
     assert '<section id="truncated-image">' in page and 'src="http' not in page

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import paths
-from pipeline.training.driver import is_complete, release_run
+from pipeline.training.driver import is_complete, release_run, say_if_locked
 from pipeline.training.run_folder import write_history
+from pipeline.training.run_lock import run_lock
 from tests.yolox_core.training.small import counted_loads, small_recipe
 from yolox_core.config import DetectorSpec
 from yolox_core.model.yolox import build_model
@@ -76,3 +77,11 @@ def test_rows_that_a_killed_driver_has_not_written_come_from_the_checkpoint(
 def test_an_interrupted_run_is_not_complete(tmp_path: Path) -> None:
     assert not is_complete(run(tmp_path / "run", None, epochs=3))
     assert not is_complete(tmp_path / "nothing")
+
+
+def test_who_has_to_wait_for_another_process_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with run_lock(tmp_path / "run"):
+        say_if_locked(tmp_path / "run")
+    assert "run: another process works in this folder; waiting for its end, 120 s at most" in capsys.readouterr().err
+    say_if_locked(tmp_path / "run")
+    assert capsys.readouterr().err == ""

@@ -31,7 +31,10 @@ def test_a_folder_without_annotations_says_what_was_looked_for_and_found(tmp_pat
 def test_two_formats_are_refused_until_one_is_named(tmp_path: Path) -> None:
     folders.voc(tmp_path, {"a": [("cat", 1, 2, 30, 40)]})
     folders.write(tmp_path / "labels" / "a.txt", "0 .5 .5 .1 .1\n")
-    with pytest.raises(InputError, match=r"expected one format, got voc .* and yolo"):
+    with pytest.raises(InputError, match=r"got voc \(Annotations/a\.xml\) and yolo \(labels/a\.txt\)\. Say"):
+        read_dataset(tmp_path)
+    folders.write(tmp_path / "labels" / "b.txt", "0 .5 .5 .1 .1\n")
+    with pytest.raises(InputError, match=r"and yolo \(labels/a\.txt and 1 more\)"):
         read_dataset(tmp_path)
     assert read_dataset(tmp_path, "voc")[0].class_names == ("cat",)
     assert read_dataset(tmp_path, "yolo")[0].class_names == ("class_0",)
