@@ -18,9 +18,13 @@ export DO_NOT_TRACK = true
 export RAY_USAGE_STATS_ENABLED = 0
 export NO_ALBUMENTATIONS_UPDATE = 1
 export ORT_DISABLE_TELEMETRY = 1
-# A user id without a name, as containers have it: uv, git and DVC ask for both.
-export USER ?= $(shell id -u)
-export HOME ?= /
+# Where they are not set (cron, containers): uv, git and DVC ask for both. A user id may have no name, and no home.
+ifndef USER
+export USER := $(firstword $(shell id -un 2>/dev/null || id -u))
+endif
+ifndef HOME
+export HOME := $(or $(shell getent passwd "$$(id -u)" 2>/dev/null | cut -d: -f6),/)
+endif
 # uv's cache, where the user's own cannot be written.
 ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export UV_CACHE_DIR ?= $(CURDIR)/.uv/cache

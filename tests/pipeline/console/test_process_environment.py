@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 
@@ -39,6 +40,17 @@ def test_a_user_whom_the_system_knows() -> None:
     words = [sys.executable, "-c", "import pathlib, getpass; print(getpass.getuser()); print(pathlib.Path.home())"]
     name, home = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
     assert completed() == [name, home, name]
+
+
+def test_make_finds_the_same() -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in (*ASKED, "MAKEFLAGS")}
+    words = ["make", "--no-print-directory", "-f", "Makefile", "-f", "-", "show"]
+    rule = 'show:\n\t@echo "$$USER:$$HOME"\n'
+    done = subprocess.run(
+        words, cwd=needs.ROOT, env=environment, input=rule, capture_output=True, text=True, check=True
+    )
+    user = pwd.getpwuid(os.getuid())
+    assert done.stdout.strip() == f"{user.pw_name}:{user.pw_dir}"
 
 
 def test_libraries_hear_of_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:
