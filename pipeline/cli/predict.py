@@ -81,7 +81,7 @@ def predict(request: Request) -> int:
                     print(on_one_line(_line(answer)), flush=True)
         early = stopped() and not only_cameras(sources)
     if many or early:
-        progress.summary(". Interrupted: the rest was not looked at." if early else "")
+        progress.summary(". Interrupted: the remaining images were not read." if early else "")
     return INTERRUPTED if early else 2 if progress.skipped or progress.failures else 0
 
 

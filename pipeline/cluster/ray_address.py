@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 
 ANSWER_WITHIN_S = 5.0
-ANOTHER, SILENT = "something else answers there", "nothing within seconds that Ray says"
+ANOTHER, SILENT = "something else answers there", "no answer from Ray within seconds"
 AUTO, CLIENT = "auto", "ray://"
 CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # of a cluster's control service; it asks for the token, too
 

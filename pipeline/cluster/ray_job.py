@@ -71,7 +71,7 @@ def submit(submission: Submission, run: str) -> None:
     info = client.get_job_info(job)
     if info.status != "SUCCEEDED":
         code = f", exit code {info.driver_exit_code}" if info.driver_exit_code is not None else ""
-        raise InputError(f"job {job}: {info.status.lower()}{code}. Its output stands above; submit again to go on.")
+        raise InputError(f"job {job}: {info.status.lower()}{code}. Its output stands above; submit again to resume.")
 
 
 def _connect(address: str) -> "JobSubmissionClient":
@@ -146,14 +146,14 @@ def _follow(client: "JobSubmissionClient", job: str) -> None:
             asyncio.run(tail())
     except (RuntimeError, OSError) as lost:  # requests' and aiohttp's errors are OSErrors; Ray raises the other
         raise InputError(
-            f"job {job}: the cluster does not answer any more ({str(lost)[:100]}). The job goes on; submit again to "
+            f"job {job}: the cluster does not answer any more ({str(lost)[:100]}). The job continues; submit again to "
             "follow it."
         ) from lost
     except KeyboardInterrupt:
         if _wants_to_stop(job):
             client.stop_job(job)
             raise
-        print(f"submit: job {job} goes on. Submit again to follow it.", file=sys.stderr)
+        print(f"submit: job {job} continues. Submit again to follow it.", file=sys.stderr)
         raise SystemExit(130) from None
 
 

@@ -149,5 +149,5 @@ def _begin_with(reference: str) -> tuple[Registered | Served | None, Path, str]:
         served = recall(reference)
         if served is None:
             raise
-        logger.warning("%s: begins with version %s, the last one known here: %s", reference, served.version, away)
+        logger.warning("%s: starts with version %s, the last one known here: %s", reference, served.version, away)
         return served, served.folder(), str(away)

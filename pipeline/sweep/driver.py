@@ -38,7 +38,7 @@ def sweep_space(settings: Settings, compute: ComputeConfig | None = None) -> Non
                 finalists = sweep.compare(log)
             outcome = sweep.outcome(finalists)
     except KeyboardInterrupt:
-        print("sweep: interrupted. Run it again: it goes on.", file=sys.stderr)
+        print("sweep: interrupted. Run it again: it resumes.", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
     with new_folder(RESULTS) as folder:  # without what an earlier sweep has left
         write(outcome, folder)

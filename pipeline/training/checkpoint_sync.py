@@ -83,7 +83,7 @@ class CheckpointSync:
             self._failing = False
         except Exception as failed:
             if not self._failing:
-                print(f"{self._unusable('written', failed)} Training goes on.", file=sys.stderr)
+                print(f"{self._unusable('written', failed)} Training continues.", file=sys.stderr)
             self._failing = True
         return not self._failing
 

@@ -77,7 +77,7 @@ def train(
             sync.download()
             if not is_complete(folder):
                 raise InputError(
-                    f"{config.checkpoints}: the run's last checkpoint has not arrived there. Run again: it goes on "
+                    f"{config.checkpoints}: the run's last checkpoint has not arrived there. Run again: it resumes "
                     "from the newest that has."
                 )
     release_run(folder)
@@ -165,7 +165,7 @@ def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfi
         log.finish(status)
     if left:
         where = f"epoch {left.epoch + 1}, {left.step_in_epoch} of its {left.steps_per_epoch} steps done"
-        print(f"train: told to end, saved ({where}). Run again: it goes on from there.", file=sys.stderr)
+        print(f"train: interrupted, saved ({where}). Run again: it resumes from there.", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM)
 
 

@@ -43,7 +43,7 @@ class TrainingProgress(ProgressBar):
         for note in report.notes:
             self.console.print(on_one_line(note), markup=False, highlight=False)
         if report.epoch:
-            self.console.print(f"going on after epoch {report.epoch - 1}", highlight=False)
+            self.console.print(f"resuming after epoch {report.epoch - 1}", highlight=False)
         if report.load_report:
             for line in report.load_report.lines():
                 self.console.print(on_one_line(line), markup=False, highlight=False)

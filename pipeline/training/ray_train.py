@@ -105,13 +105,13 @@ class _Listener(threading.Thread):
                     watched_s = time.monotonic()
                     self._watch()
         except Exception as problem:
-            print(f"workers cannot be watched any more ({problem!r}); training goes on", file=sys.stderr)
+            print(f"workers cannot be watched any more ({problem!r}); training continues", file=sys.stderr)
 
     def _try_to_take(self) -> None:
         try:
             self._take()
         except Exception as problem:
-            print(f"reports cannot be followed any more ({problem!r}); training goes on", file=sys.stderr)
+            print(f"reports cannot be followed any more ({problem!r}); training continues", file=sys.stderr)
             self._problem = problem
 
     def finish(self) -> None:
@@ -146,7 +146,7 @@ class _Listener(threading.Thread):
         heartbeat, stood_s = found
         print(
             f"worker {heartbeat.rank} (process {heartbeat.pid}) hangs: no step for {stood_s:.0f} s after step "
-            f"{heartbeat.step} of epoch {heartbeat.epoch + 1}. It is ended; training goes on from the last checkpoint.",
+            f"{heartbeat.step} of epoch {heartbeat.epoch + 1}. It is ended; training resumes from the last checkpoint.",
             file=sys.stderr,
         )
         _end_process(heartbeat)

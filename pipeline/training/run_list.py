@@ -64,7 +64,7 @@ def _run(folder: Path, needed: dict[str, str], sweep_progress: SweepProgress) ->
     state, epochs = _progress(folder, sweep_progress)
     reasons = {
         "running": "running",
-        "interrupted": "can go on",
+        "interrupted": "can resume",
         "damaged": "look at it, then remove it by hand",
         "sweep": "trials of a sweep: remove it by hand",
     }

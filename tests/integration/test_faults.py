@@ -37,11 +37,11 @@ def test_sigterm_saves_the_step_and_the_next_run_goes_on(finished: Finished, pre
         with family.watched():
             printed = finish(family.command)
     assert family.command.returncode == 128 + signal.SIGTERM, printed[-6000:]
-    assert "train: told to end, saved (epoch " in printed and "Traceback" not in printed, printed[-6000:]
+    assert "train: interrupted, saved (epoch " in printed and "Traceback" not in printed, printed[-6000:]
     assert not (project.root / "models/trained").exists()
     shutil.rmtree(project.root / "runs")
     printed = project.repro("train", **kept)
-    assert "going on after epoch" in printed, printed[-6000:]
+    assert "resuming after epoch" in printed, printed[-6000:]
     assert project.result() == finished.project.result()
     assert not family.survivors()
 
@@ -117,7 +117,7 @@ def test_a_node_that_is_lost_costs_one_epoch_at_most(nodes: Nodes, photographs: 
             printed = finish(family.command)
         assert family.command.returncode == 0, printed[-6000:]
         if lost:
-            (line,) = [line for line in printed.splitlines() if line.startswith("going on after epoch")]
+            (line,) = [line for line in printed.splitlines() if line.startswith("resuming after epoch")]
             assert int(line.split()[-1]) + 1 >= before - 1, printed
             assert any((tmp_path / "cache").rglob("*"))
         results.append(project.result())
@@ -137,7 +137,7 @@ def test_fewer_workers_go_on_where_no_node_is_left_for_the_others(
             nodes.kill(node)
         printed = finish(family.command)
     assert family.command.returncode == 0, printed[-6000:]
-    assert "going on after epoch" in printed, printed[-6000:]
+    assert "resuming after epoch" in printed, printed[-6000:]
     losses, undisturbed = ([row["loss"] for row in run.history()] for run in (project, finished.project))
     assert len(losses) == len(undisturbed)
     assert losses == pytest.approx(undisturbed, rel=0.25)  # the same batches; statistics are each worker's own
@@ -173,7 +173,7 @@ def test_a_submitted_run_resumes_and_comes_back(
     with Family(submitted(RAY_AUTH_TOKEN=nodes.token)) as family:
         printed = finish(family.command)
         assert family.command.returncode == 0, printed[-6000:]
-        assert "going on after epoch" in printed, printed[-6000:]
+        assert "resuming after epoch" in printed, printed[-6000:]
     assert project.result() == finished.project.result()
 
 

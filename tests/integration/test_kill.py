@@ -66,7 +66,7 @@ def test_killed_training_ends_with_the_same_bits(finished: Finished, prepared: P
         with resumed.watched():
             printed = finish(resumed.command)
         assert resumed.command.returncode == 0, printed[-6000:]
-        assert f"going on after epoch {so_far - 1}" in printed and printed.count("going on after epoch") == 2, printed
+        assert f"resuming after epoch {so_far - 1}" in printed and printed.count("resuming after epoch") == 2, printed
 
     assert project.result() == finished.project.result()
     assert not [left for family in families for left in family.survivors()]

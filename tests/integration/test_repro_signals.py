@@ -117,7 +117,7 @@ def test_a_signal_ends_all_and_the_next_run_resumes(
     last.make.wait(DONE_WITHIN_S)
     assert last.make.returncode == 0, last.printed[-6000:]
     assert ran(last.printed) == ["fingerprint", *STAGES[STAGES.index("export") :]]
-    assert "going on after epoch" in (tmp_path / "evaluate.log").read_text()
+    assert "resuming after epoch" in (tmp_path / "evaluate.log").read_text()
     assert git_state(project) == before and not last.living()
     rows.append(f"| {number.name} | {send.__name__} | to its end | | {', '.join(ran(last.printed))} |")
     print("", *rows, sep="\n")

@@ -144,7 +144,7 @@ def test_a_sweep_that_is_interrupted_chooses_nothing(prepared: Project, tmp_path
         family.head.send_signal(signal.SIGINT)
         printed = finish(family.command)
     assert family.command.returncode == 128 + signal.SIGINT, printed[-6000:]
-    assert "sweep: interrupted. Run it again: it goes on." in printed and "final" not in printed, printed[-6000:]
+    assert "sweep: interrupted. Run it again: it resumes." in printed and "final" not in printed, printed[-6000:]
     assert not (project.root / "reports/sweep").exists()
     run(project, "--trials", "2")
     assert [row["state"] for row in table(project)] == ["finished"] * 2

@@ -1,4 +1,4 @@
-"""How many pixels are in hand at a time: threads by size, so that memory is bounded whatever the images are.
+"""How many pixels are decoded at a time: threads by size, so that memory is bounded whatever the images are.
 
 The header says the size before anything is decoded.
 """
@@ -19,12 +19,12 @@ HEAD_BYTES = 256 * 1024  # where most headers end
 
 
 def most_pixels() -> int:
-    """How many may be in hand on this machine."""
+    """How many pixels may be decoded at a time on this machine."""
     return max(LEAST_PIXELS, PIXELS_A_CORE * cores())
 
 
 class PixelBudget:
-    """Room for so many pixels, given by turns: whoever comes next waits until there is enough.
+    """Room for so many pixels, in order of arrival: the next one waits until there is enough.
 
     An image that is larger than all of it is taken alone.
     """
@@ -45,20 +45,20 @@ class PixelBudget:
             self._changed.notify_all()
 
     def give_back(self, pixels: int) -> None:
-        """What was taken."""
+        """Free what was taken."""
         with self._changed:
             self._held -= pixels
             self._changed.notify_all()
 
     def open(self) -> None:
-        """Let all go that wait: nobody will give back any more."""
+        """Admit all that wait: nothing will be given back any more."""
         with self._changed:
             self._most, self._next = math.inf, 1 << 62
             self._changed.notify_all()
 
     @contextmanager
     def held(self, pixels: int) -> Iterator[None]:
-        """Both, around a block."""
+        """`take` and `give_back` around a block."""
         self.take(pixels)
         try:
             yield

@@ -239,7 +239,7 @@ def _pixels_of(group: "Sequence[tuple[Source, Fitted | InputError]]") -> int:
 def _ahead(work: Callable[[S], R], items: Iterable[S], batch: int = 1) -> Iterator[R]:
     """`work` on each item, in order, on every core, at most AHEAD for each core or place of a batch in hand.
 
-    Of large images fewer are in hand: see PixelBudget. Where `items` raises, what was done before comes first.
+    Fewer of large images: see PixelBudget. Where `items` raises, what was done before comes first.
     """
     workers, budget = cores(), PixelBudget(most_pixels())
 

@@ -143,6 +143,6 @@ def _mendable(path: Path) -> Iterator[None]:
         if not isinstance(beneath, OSError) or beneath.errno not in NO_ROOM:
             raise
         raise InputError(
-            f"{path}: cannot be saved ({beneath.strerror}). Make room and run again: it goes on from the checkpoint "
+            f"{path}: cannot be saved ({beneath.strerror}). Make room and run again: it resumes from the checkpoint "
             "before."
         ) from failed

@@ -133,7 +133,7 @@ def _opener(file: WebFile) -> urllib.request.OpenerDirector:
 
 def _unreached(file: WebFile, path: Path, failed: Exception) -> InputError:
     held = path.stat().st_size if path.exists() else 0
-    kept = f"{held} bytes are kept; the next try goes on from there. " if held else ""
+    kept = f"{held} bytes are kept; the next try resumes there. " if held else ""
     return InputError(
         f"{file.shown}: expected {file.kind}, got {type(failed).__name__} ({reason(failed)}). {kept}{file.if_unreached}"
     )

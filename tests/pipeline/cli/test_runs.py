@@ -48,7 +48,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_runs_are_told_apart_and_cleaned(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     states = {run.name: (run.state, run.epochs, run.kept_for) for run in list_runs(sweep_progress)}
     assert states == {
-        BEGUN: ("interrupted", "2/4", "can go on"),
+        BEGUN: ("interrupted", "2/4", "can resume"),
         EMPTY: ("empty", "0 epochs", None),
         OLD: ("complete", "4/4", None),
         SWEEP: ("sweep", "2/3 trials", "trials of a sweep: remove it by hand"),

@@ -203,7 +203,7 @@ def test_an_interrupt_keeps_what_was_done(
     looks = stream._looks
     monkeypatch.setattr(stream, "_looks", pressed)
     ended = yolox("predict", images, "--model", model, "--conf", 0, "--json", "found.json", "--labels", "labels")
-    assert ended.code == 130 and "Interrupted: the rest was not looked at." in ended.line
+    assert ended.code == 130 and "Interrupted: the remaining images were not read." in ended.line
     assert {entry["image_id"] for entry in loaded("found.json")} == {1, 2, 3}
     assert len(list(Path("labels/labels").rglob("*.txt"))) == 3
 

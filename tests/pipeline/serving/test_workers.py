@@ -48,7 +48,7 @@ def test_a_worker_that_dies_while_the_store_is_away_is_replaced_with_what_was_se
     try:  # the store is away from here on
         before = workers(server)
         os.kill(min(before), signal.SIGKILL)
-        until(lambda: "begins with version 1, the last one known here" in server.log.read_text(), 120)
+        until(lambda: "starts with version 1, the last one known here" in server.log.read_text(), 120)
         until(lambda: len(workers(server)) == 2, 60)
         for _ in range(10):  # each on a connection of its own
             url = f"http://127.0.0.1:{server.port}/predict"

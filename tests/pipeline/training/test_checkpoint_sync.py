@@ -93,7 +93,7 @@ def test_a_store_that_fails_is_said_once_and_comes_back(tmp_path: Path, capsys: 
         (tmp_path / "store").unlink()
     assert names(tmp_path / "store" / "run") == ["epoch_00001.pt"]
     said = capsys.readouterr().err
-    assert said.count("cannot be written") == 1 and "Training goes on." in said
+    assert said.count("cannot be written") == 1 and "Training continues." in said
 
 
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:

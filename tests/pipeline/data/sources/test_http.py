@@ -129,7 +129,7 @@ def test_a_cut_connection_is_gone_on_with(server: Server) -> None:
 
 def test_a_server_that_cannot_go_on_starts_again(server: Server) -> None:
     server.ranges, server.cut_after = False, len(server.content) // 2
-    assert "are kept; the next try goes on from there" in refusal(source(server))
+    assert "are kept; the next try resumes there" in refusal(source(server))
     assert len(server.asked) == http.TRIES
     server.cut_after = None
     assert (bring(source(server)) / "data.yaml").is_file()
