@@ -44,7 +44,7 @@ def _open_cache(path: Path) -> ScanCache | None:
 
 def _say_why_not(path: Path, why: str) -> None:
     print(
-        f"note: {path}: expected to keep here what was seen of images, got: {why}. Name another file by {VARIABLE}, "
+        f"note: {path}: expected to keep image scan results here, got: {why}. Name another file by {VARIABLE}, "
         "or delete this one if nothing else uses it; until then images are opened each time.",
         file=sys.stderr,
     )

@@ -53,7 +53,10 @@ def test_where_nothing_can_be_kept_that_is_told_and_the_images_are_seen(
     monkeypatch.setenv(cached_scan.VARIABLE, str(store))
     assert all(view.problem is None for view in scan_with_cache(images)[0])
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"note: {store}: expected to keep here") and "Name another file by YOLOX_SEEN" in line
+    assert (
+        line.startswith(f"note: {store}: expected to keep image scan results here")
+        and "Name another file by YOLOX_SEEN" in line
+    )
 
 
 def test_a_line_now_and_then_with_rate_and_time_left(
