@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
-from yolox_core.errors import InputError, nearest
+from yolox_core.errors import InputError, nearest, require, require_kind
 
 STRIDES = (8, 16, 32)  # px between anchor points, level by level
 PAD_VALUE = 114  # grey of letterbox padding, as the published weights expect
@@ -42,25 +42,20 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["sgd", "adamw"]
 
 
-def _require(condition: bool, where: str, expected: str, got: object, do: str = "") -> None:
-    if not condition:
-        raise InputError(f"{where}: expected {expected}, got {got!r}. {do}")
-
-
 def _require_finite(config: object, where: str) -> None:
     for name, value in vars(config).items():
         numbers = value if isinstance(value, tuple) else (value,)
         for number in numbers:
             if isinstance(number, float):
-                _require(math.isfinite(number), f"{where}.{name}", "a finite number", number)
+                require(math.isfinite(number), f"{where}.{name}", "a finite number", number)
 
 
 def _probability(value: float, where: str) -> None:
-    _require(0.0 <= value <= 1.0, where, "a number from 0 to 1", value)
+    require(0.0 <= value <= 1.0, where, "a number from 0 to 1", value)
 
 
 def _range(value: tuple[float, float], where: str, lowest: float) -> None:
-    _require(lowest < value[0] <= value[1], where, f"[low, high] with {lowest} < low <= high", list(value))
+    require(lowest < value[0] <= value[1], where, f"[low, high] with {lowest} < low <= high", list(value))
 
 
 def bottlenecks(depth: float) -> int:
@@ -78,15 +73,15 @@ class ModelConfig:
     depthwise: bool = False  # depthwise-separable 3x3 convolutions (YOLOX-nano)
 
     def __post_init__(self) -> None:
-        _require(self.num_classes >= 1, "model.num_classes", "at least one class", self.num_classes)
-        _require(math.isfinite(self.width) and 0 < self.width <= 8, "model.width", "a factor in (0, 8]", self.width)
+        require(self.num_classes >= 1, "model.num_classes", "at least one class", self.num_classes)
+        require(math.isfinite(self.width) and 0 < self.width <= 8, "model.width", "a factor in (0, 8]", self.width)
         steps = self.width * 64
         if steps != int(steps):
             low, high = math.floor(steps) / 64, math.ceil(steps) / 64
             legal = f"{low} or {high}" if low > 0 else f"{high}"
-            _require(False, "model.width", "a multiple of 1/64", self.width, f"Nearest legal: {legal}.")
-        _require(math.isfinite(self.depth) and 0 < self.depth <= 8, "model.depth", "a factor in (0, 8]", self.depth)
-        _require(
+            require(False, "model.width", "a multiple of 1/64", self.width, f"Nearest legal: {legal}.")
+        require(math.isfinite(self.depth) and 0 < self.depth <= 8, "model.depth", "a factor in (0, 8]", self.depth)
+        require(
             bottlenecks(self.depth) >= 1,
             "model.depth",
             "round(3 * depth) of at least 1",
@@ -117,10 +112,10 @@ class AssignConfig:
         _require_finite(self, "assign")
         if self.rule not in ASSIGN_RULES:
             raise InputError(f"assign.rule: expected one of {', '.join(ASSIGN_RULES)}, got {self.rule!r}.")
-        _require(self.center_radius > 0, "assign.center_radius", "more than 0 strides", self.center_radius)
-        _require(self.candidate_topk >= 1, "assign.candidate_topk", "at least 1", self.candidate_topk)
-        _require(self.class_weight >= 0, "assign.class_weight", "0 or more", self.class_weight)
-        _require(self.iou_weight >= 0, "assign.iou_weight", "0 or more", self.iou_weight)
+        require(self.center_radius > 0, "assign.center_radius", "more than 0 strides", self.center_radius)
+        require(self.candidate_topk >= 1, "assign.candidate_topk", "at least 1", self.candidate_topk)
+        require(self.class_weight >= 0, "assign.class_weight", "0 or more", self.class_weight)
+        require(self.iou_weight >= 0, "assign.iou_weight", "0 or more", self.iou_weight)
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         _require_finite(self, "loss")
         for name, value in vars(self).items():
-            _require(value >= 0, f"loss.{name.rstrip('_')}", "0 or more", value)
+            require(value >= 0, f"loss.{name.rstrip('_')}", "0 or more", value)
 
 
 @dataclass(frozen=True)
@@ -164,13 +159,13 @@ class AugmentConfig:
         _range(self.mosaic_scale, "augment.mosaic_scale", 0)
         _range(self.mixup_scale, "augment.mixup_scale", 0)
         for name in ("degrees", "translate", "shear", "min_box_px"):
-            _require(getattr(self, name) >= 0, f"augment.{name}", "0 or more", getattr(self, name))
+            require(getattr(self, name) >= 0, f"augment.{name}", "0 or more", getattr(self, name))
         if self.mosaic_pool is not None:
-            _require(self.mosaic_pool >= 4, "augment.mosaic_pool", "4 or more, or null", self.mosaic_pool)
+            require(self.mosaic_pool >= 4, "augment.mosaic_pool", "4 or more, or null", self.mosaic_pool)
         if self.multiscale is not None:
             _range(self.multiscale, "augment.multiscale", 31)
             for size in self.multiscale:
-                _require(size % 32 == 0, "augment.multiscale", "multiples of 32 px", list(self.multiscale))
+                require(size % 32 == 0, "augment.multiscale", "multiples of 32 px", list(self.multiscale))
 
 
 @dataclass(frozen=True)
@@ -203,28 +198,26 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require_finite(self, "train")
         for name in ("epochs", "batch_size", "evaluate_every"):
-            _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
+            require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
         for name in ("micro_batch_size", "threads", "patience"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, f"train.{name}", "at least 1, or null", value)
+            require(value is None or value >= 1, f"train.{name}", "at least 1, or null", value)
         for name in ("closing_epochs", "warmup_epochs", "weight_decay"):
-            _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
-        _require(
+            require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
+        require(
             self.warmup_epochs + self.closing_epochs <= self.epochs,
             "train.epochs",
             f"at least warmup_epochs + closing_epochs = {self.warmup_epochs + self.closing_epochs}",
             self.epochs,
         )
         for side in self.input_size:
-            _require(side >= 32 and side % 32 == 0, "train.input_size", "multiples of 32 px", list(self.input_size))
-        _require(self.learning_rate > 0, "train.learning_rate", "more than 0", self.learning_rate)
+            require(side >= 32 and side % 32 == 0, "train.input_size", "multiples of 32 px", list(self.input_size))
+        require(self.learning_rate > 0, "train.learning_rate", "more than 0", self.learning_rate)
         _probability(self.min_lr_ratio, "train.min_lr_ratio")
-        _require(0 <= self.momentum < 1, "train.momentum", "a number in [0, 1)", self.momentum)
-        _require(0 <= self.ema_decay < 1, "train.ema_decay", "a number in [0, 1)", self.ema_decay)
-        _require(self.ema_warmup >= 1, "train.ema_warmup", "at least 1 step", self.ema_warmup)
-        _require(
-            self.clip_norm is None or self.clip_norm > 0, "train.clip_norm", "more than 0, or null", self.clip_norm
-        )
+        require(0 <= self.momentum < 1, "train.momentum", "a number in [0, 1)", self.momentum)
+        require(0 <= self.ema_decay < 1, "train.ema_decay", "a number in [0, 1)", self.ema_decay)
+        require(self.ema_warmup >= 1, "train.ema_warmup", "at least 1 step", self.ema_warmup)
+        require(self.clip_norm is None or self.clip_norm > 0, "train.clip_norm", "more than 0, or null", self.clip_norm)
         if self.optimizer not in ("sgd", "adamw"):
             raise InputError(f"train.optimizer: expected sgd or adamw, got {self.optimizer!r}.")
         if self.precision not in ("auto", "float32", "bfloat16"):
@@ -295,23 +288,17 @@ def _frozen(value: Any) -> Any:
 LARGEST_SIDE_PX = 8192  # of a detector's input; what is larger is a slip, and would fill the memory
 
 
-def _require_kind(condition: bool, where: str, expected: str, got: object) -> None:
-    """`_require` for what a file brings, whose text may be endless."""
-    if not condition:
-        raise InputError(f"{where}: expected {expected}, got {reprlib.repr(got)[:200]}. Release the model again.")
-
-
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _list_of(value: Any, where: str) -> tuple[Any, ...]:
-    _require_kind(isinstance(value, (list, tuple)), where, "a list", value)
+    require_kind(isinstance(value, (list, tuple)), where, "a list", value)
     return tuple(value)
 
 
 def _number(value: Any, where: str) -> float:
-    _require_kind(_is_whole(value) or isinstance(value, float), where, "a number", value)
+    require_kind(_is_whole(value) or isinstance(value, float), where, "a number", value)
     return float(value)
 
 
@@ -325,16 +312,18 @@ class DetectorSpec:
     input_size: tuple[int, int]  # (height, width) px
     confidence: float = 0.25  # default score threshold for predicting
     nms_iou: float = 0.65
+    # samples that are black and white where an image has more than 8 bits of them; None: as the image's file states it
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         count = self.model.num_classes
         names, ids, sides = self.class_names, self.category_ids, self.input_size
-        _require(len(names) == count, "class_names", f"{count} names", len(names))
-        _require_kind(all(isinstance(name, str) for name in names), "class_names", "texts", names)
-        _require(len(ids) == count, "category_ids", f"{count} ids", len(ids))
+        require(len(names) == count, "class_names", f"{count} names", len(names))
+        require_kind(all(isinstance(name, str) for name in names), "class_names", "texts", names)
+        require(len(ids) == count, "category_ids", f"{count} ids", len(ids))
         different = all(map(_is_whole, ids)) and len(set(ids)) == count
-        _require_kind(different, "category_ids", "different whole numbers", ids)
-        _require_kind(
+        require_kind(different, "category_ids", "different whole numbers", ids)
+        require_kind(
             len(sides) == 2
             and all(_is_whole(side) and 32 <= side <= LARGEST_SIDE_PX and side % 32 == 0 for side in sides),
             "input_size",
@@ -343,6 +332,9 @@ class DetectorSpec:
         )
         _probability(self.confidence, "confidence")
         _probability(self.nms_iou, "nms_iou")
+        span = self.value_range or (0.0, 1.0)
+        is_span = len(span) == 2 and -math.inf < span[0] < span[1] < math.inf
+        require_kind(is_span, "value_range", "[low, high], low < high", span)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `model.json`."""
@@ -359,13 +351,14 @@ class DetectorSpec:
                 "letterbox": "top-left",
                 "pad": PAD_VALUE,
                 "interpolation": "bilinear",
+                **({"value_range": list(self.value_range)} if self.value_range else {}),
             },
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any], where: str = "model.json") -> "DetectorSpec":
         """The inverse of `to_dict`; InputError where something is missing, of another kind or format version."""
-        _require_kind(isinstance(plain, Mapping), where, "a model description (an object)", plain)
+        require_kind(isinstance(plain, Mapping), where, "a model description (an object)", plain)
         version = plain.get("format_version")
         if not (_is_whole(version) and version == 1):
             got = reprlib.repr(version)[:200]
@@ -378,6 +371,7 @@ class DetectorSpec:
                 input_size=cast(tuple[int, int], _list_of(plain["input_size"], "input_size")),
                 confidence=_number(plain["thresholds"]["confidence"], "thresholds.confidence"),
                 nms_iou=_number(plain["thresholds"]["nms_iou"], "thresholds.nms_iou"),
+                value_range=_value_range(plain.get("preprocessing")),
             )
         except InputError as wrong:
             raise InputError(f"{where}: {wrong}") from wrong
@@ -387,12 +381,18 @@ class DetectorSpec:
             ) from wrong
 
 
+def _value_range(preprocessing: Any) -> tuple[float, float] | None:
+    """That of a model's description; those of earlier releases have none."""
+    plain = preprocessing.get("value_range") if isinstance(preprocessing, Mapping) else None
+    return plain and cast(Any, tuple(_number(value, "value_range") for value in _list_of(plain, "value_range")))
+
+
 def _architecture(plain: Any) -> ModelConfig:
     """The network that `model.json` names; dataclasses take values of any kind, a file may hold any."""
-    _require_kind(isinstance(plain, Mapping), "architecture", "an object", plain)
-    _require_kind(_is_whole(plain["num_classes"]), "num_classes", "a whole number", plain["num_classes"])
+    require_kind(isinstance(plain, Mapping), "architecture", "an object", plain)
+    require_kind(_is_whole(plain["num_classes"]), "num_classes", "a whole number", plain["num_classes"])
     for name in ("width", "depth"):
         if name in plain:
             _number(plain[name], name)
-    _require_kind(isinstance(plain.get("depthwise", False), bool), "depthwise", "true or false", plain.get("depthwise"))
+    require_kind(isinstance(plain.get("depthwise", False), bool), "depthwise", "true or false", plain.get("depthwise"))
     return ModelConfig(**plain)

@@ -7,6 +7,7 @@ import difflib
 import errno
 import os
 import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."
+
+
+def require(condition: bool, where: str, expected: str, got: object, do: str = "") -> None:
+    """InputError where a condition does not hold: what was expected, what it is, and what to do."""
+    if not condition:
+        raise InputError(f"{where}: expected {expected}, got {got!r}. {do}")
+
+
+def require_kind(condition: bool, where: str, expected: str, got: object) -> None:
+    """`require` for what a file brings, whose text may be endless."""
+    if not condition:
+        raise InputError(f"{where}: expected {expected}, got {reprlib.repr(got)[:200]}. Release the model again.")
 
 
 def reason(failed: BaseException, longest: int = LONGEST) -> str:

@@ -61,7 +61,9 @@ def examine(
         for place in read.places:
             check_new(f"--fix {outputs.fixed}", fixed, place)
     _check_outputs(outputs, read.places)
-    with messages_aside([outputs.json, outputs.html]), examined(read, input_size or _trained_at()) as found:
+    trained_at, value_range = _trained_with()
+    examination = examined(read, input_size or trained_at, value_range)
+    with messages_aside([outputs.json, outputs.html]), examination as found:
         _print(found)  # first: a full disk below takes nothing of it
         if outputs.json is not None:
             listed = [asdict(finding) | {"severity": severity(finding.code)} for finding in found.findings]
@@ -132,12 +134,13 @@ def _print_table(findings: Sequence[Finding]) -> None:
     Console().print(table)
 
 
-def _trained_at() -> int:
-    """The input size of params.yaml, the larger side, where there is one."""
+def _trained_with() -> tuple[int, tuple[float, float] | None]:
+    """The input size of params.yaml, the larger side, and its range of samples, where there is a params.yaml."""
     if not PARAMS.is_file():
-        return DEFAULT_INPUT
-    size = load_settings().train.input_size
-    return size if isinstance(size, int) else max(size)
+        return DEFAULT_INPUT, None
+    settings = load_settings()
+    size = settings.train.input_size
+    return size if isinstance(size, int) else max(size), settings.data.range
 
 
 def _named_in_params(sha256: str | None, encoding: str | None) -> DataSettings:

@@ -80,6 +80,8 @@ def predict(request: Request) -> int:
                 if request.verbose or not many:
                     print(on_one_line(_line(answer)), flush=True)
         early = stopped() and not only_cameras(sources)
+    for line in predictor.losses.lines():
+        print(f"warning: {line}", file=sys.stderr)
     if many or early:
         progress.summary(". Interrupted: the remaining images were not read." if early else "")
     return INTERRUPTED if early else 2 if progress.skipped or progress.failures else 0

@@ -6,6 +6,7 @@ The detector's own sections are the dataclasses of yolox_core.config, so that ea
 
 import dataclasses
 import hashlib
+import math
 import os
 import typing
 from collections.abc import Mapping
@@ -87,9 +88,13 @@ class DataSettings:
     format: str = "auto"  # or a name of pipeline/data/formats/annotation_formats.py, which checks it
     split: SplitSettings = field(default_factory=SplitSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
+    # samples that become black and white in images of more than 8 bits; null: as each file states it, else all 16 bits
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         sources_of(self.source)
+        if self.range is not None and not -math.inf < self.range[0] < self.range[1] < math.inf:
+            raise InputError(f"data.range: expected [low, high] with low < high, or null, got {list(self.range)}.")
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:

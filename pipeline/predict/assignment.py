@@ -3,7 +3,7 @@
 The objects are those of a data set, the raw predictions a model's; both go through the assignment that training uses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -43,7 +43,8 @@ def draw(image: Path, model: str, data: Path | None, config: AssignConfig) -> Dr
     known = len(weights.spec.class_names)
     if len(record.objects) and int(record.objects.labels_G.max()) >= known:
         raise InputError(f"{model}: expected a model of at least {len(records.class_names)} classes, got {known}.")
-    sample = EvaluationSet(DatasetRecords(records.image_root, records.categories, [record]), weights.spec.input_size)
+    one = replace(records, images=[record], value_range=weights.spec.value_range)
+    sample = EvaluationSet(one, weights.spec.input_size)
     drawn = sample.load(0)
     batch = collate([drawn])
     points = anchor_points(weights.spec.input_size)

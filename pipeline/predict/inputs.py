@@ -1,12 +1,15 @@
 """What `yolox predict` is to look at: images, folders, globs, videos and cameras, in order and by different names."""
 
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from pipeline.config.user_paths import real_path, user_path
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.picture_names import UNREAD_SUFFIXES
 from pipeline.data.parsing.text import is_utf8
 from pipeline.predict.patterns import is_pattern, matches
 from yolox_core.data.image_kinds import IMAGE_SUFFIXES
@@ -108,20 +111,38 @@ def _of_folder(folder: Path) -> list[str]:
     With what is called so and is no file: that is said when its turn comes, and the others are not held up.
     """
     listing = Listing.of(folder)
-    names = sorted(name for name in (*listing.files, *listing.special) if PurePath(name).suffix.lower() in _SUFFIXES)
-    if not names:
-        raise InputError(f"{folder}: expected images or videos ({_shown()}), found none.")
-    return names
+    names = map(Path, (*listing.files, *listing.special))
+    return list(map(str, _readable(names, f"{folder}: expected images or videos ({_shown()}), found none")))
 
 
 def _of_pattern(pattern: Path, word: str) -> tuple[Path, list[Path]]:
     """Where it starts, and the images and videos that it names; a folder only where it is empty and called like one."""
     base, found = matches(pattern)
-    called = [match for match in found if match.suffix.lower() in _SUFFIXES]
-    files = [match for match in called if not (match.is_dir() and any(match.iterdir()))]
-    if not files:
-        raise InputError(f"{word}: expected images or videos ({_shown()}), got {len(found)} other matches.")
-    return base, files
+    files = [match for match in found if match.suffix.lower() not in _SUFFIXES or not _is_full_folder(match)]
+    none = f"{word}: expected images or videos ({_shown()}), got {len(found)} other matches"
+    return base, _readable(files, none)
+
+
+def _is_full_folder(path: Path) -> bool:
+    return path.is_dir() and any(path.iterdir())
+
+
+def _readable(paths: Iterable[Path], none: str) -> list[Path]:
+    """Those of a kind that is read, and a line on standard error about other pictures.
+
+    InputError, which begins with `none`, where all are others.
+    """
+    by_suffix = defaultdict(list)
+    for path in paths:
+        by_suffix[path.suffix.lower()].append(path)
+    unread = [f"{len(by_suffix[suffix])} {suffix}" for suffix in sorted(UNREAD_SUFFIXES & by_suffix.keys())]
+    left_out = f"{' and '.join(unread)} not read: no decoder here opens them. Save them as JPEG or PNG."
+    readable = [path for suffix in _SUFFIXES & by_suffix.keys() for path in by_suffix[suffix]]
+    if not readable:
+        raise InputError(f"{none}. {left_out}" if unread else f"{none}.")
+    if unread:
+        print(f"warning: {left_out}", file=sys.stderr)
+    return sorted(readable, key=str)
 
 
 def _entry(path: Path, name: str) -> tuple[str, Source]:

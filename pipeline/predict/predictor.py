@@ -7,11 +7,13 @@ print(found.names, found.scores, found.boxes)
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.config.user_paths import user_path
+from pipeline.predict.pillow_images import is_pillow_image, pillow_source
 from pipeline.predict.slicing import SlicingPredictor
 from pipeline.registry.model_reference import locate
 from yolox_core.config import DetectorSpec
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image as PillowImage
 
-    # a file's path, a file's bytes, pixels as OpenCV has them (uint8 BGR [height, width, 3]), or a Pillow image
-    Picture = str | Path | bytes | ImageArray | PillowImage
+    # a file's path, a file's bytes, BGR pixels (`as_bgr` of yolox_core says which), or a Pillow image
+    Picture = str | Path | bytes | npt.NDArray[Any] | PillowImage
 
 Found = Detections  # its name of before, for one release
 
@@ -80,9 +82,13 @@ class Predictor:
         """(BGR pixels, what is in them) of any number of images, in bounded memory; reading overlaps with the network.
 
         In the place of an image that cannot be read comes its InputError; the others go on. What is no image at all
-        (a number, say) ends it with an InputError.
+        (a number, say) ends it with an InputError. What images have and the network does not get (levels of more than
+        8 bits, further pages, transparency) is a UserWarning at the end, one of each kind.
         """
-        yield from self._core.stream(map(_source, images), self._confidence, self._nms_iou)
+        try:
+            yield from self._core.stream(map(_source, images), self._confidence, self._nms_iou)
+        finally:
+            self._plain.losses.warn(level=3)
 
 
 def _source(picture: "Picture") -> Source:
@@ -91,10 +97,7 @@ def _source(picture: "Picture") -> Source:
         return user_path(picture)
     if isinstance(picture, (bytes, np.ndarray)):
         return picture
-    if hasattr(picture, "getexif"):
-        from PIL import ImageOps
-
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
-        return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
+    if is_pillow_image(picture):
+        return pillow_source(picture)
     got = type(picture).__name__
-    raise InputError(f"image: expected a path, bytes, uint8 BGR pixels or a Pillow image, got {got}.")
+    raise InputError(f"image: expected a path, bytes, BGR pixels or a Pillow image, got {got}.")

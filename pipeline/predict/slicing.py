@@ -13,7 +13,7 @@ import numpy as np
 from yolox_core.data.geometry import area
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import check_threshold, nms
-from yolox_core.inference.predictor import Answer, Predictor, Source, checked, read_source
+from yolox_core.inference.predictor import Answer, Predictor, Source
 from yolox_core.structures import BoolArray, Detections, FloatArray, ImageArray, IntArray
 
 EDGE_PX = 8.0  # a box that ends so near to a tile's edge is cut by it: the network's finest step, in its own px
@@ -33,7 +33,7 @@ class SlicingPredictor:
             raise InputError(f"slice size: expected at least 32 px, got {size}.")
         if not 0.0 <= overlap <= 0.9:
             raise InputError(f"overlap: expected a share from 0 to 0.9, got {overlap}.")
-        self.spec = predictor.spec
+        self.spec, self.losses = predictor.spec, predictor.losses
         self._predictor = predictor
         self._size = (size, size) if size else predictor.spec.input_size
         self._overlap = overlap
@@ -54,7 +54,7 @@ class SlicingPredictor:
 
     def _answer(self, source: Source, confidence: float, nms_iou: float) -> Answer:
         try:
-            image = checked(read_source(source))
+            image = self._predictor.read(source)
             return image, self._detections(image, confidence, nms_iou)
         except InputError as refused:
             return refused

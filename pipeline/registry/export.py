@@ -28,6 +28,7 @@ from yolox_core.inference.predictor import Predictor
 from yolox_core.inference.processor import processor
 from yolox_core.inference.runtime_timing import measure_exported
 from yolox_core.model.description import read_spec
+from yolox_core.model.weights import read_weights
 from yolox_core.structures import ImageArray
 
 COMPARED = 16  # images whose raw outputs are compared; the maps are compared on all
@@ -65,7 +66,8 @@ def export_model(
     `files` are images to compare and calibrate on; without any, noise is compared. Without a data set there is no map:
     what is said of a form is its largest difference from PyTorch.
     """
-    compared = [read_image(path) for path in spread(files, COMPARED)] if files else _noise()
+    value_range = read_weights(weights).spec.value_range
+    compared = [read_image(path, value_range) for path in spread(files, COMPARED)] if files else _noise()
     with new_folder(output) as target:
         write_formats(weights, forms, target, spread(files, CALIBRATION) if files else [])
         rows = describe(weights, target, forms, compared)
@@ -76,7 +78,8 @@ def export_model(
 def compare(trained: Path, released: Path, truth: DatasetRecords, settings: Settings) -> dict[str, Any]:
     """Each form beside PyTorch: difference of outputs, test map, size and time; ONNX again at the top, by old names."""
     forms = settings.export.formats
-    images = [read_image(truth.path(image)) for image in truth.images[:COMPARED]]
+    value_range = read_spec(trained).value_range
+    images = [read_image(truth.path(image), value_range) for image in truth.images[:COMPARED]]
     rows = describe(trained, released, forms, images)
 
     def maps_of(model: ImageDetector) -> dict[str, float]:

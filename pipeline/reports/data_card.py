@@ -140,7 +140,7 @@ def _objects(records: DatasetRecords) -> Iterator[tuple[float, float, float, flo
 
 
 def _example(records: DatasetRecords, label: int, name: str, box: Sequence[float]) -> Example:
-    image = read_image(records.image_root / name)
+    image = read_image(records.image_root / name, records.value_range)
     x1, y1, x2, y2 = box
     margin = AROUND * max(x2 - x1, y2 - y1)
     left, top = max(0, int(x1 - margin)), max(0, int(y1 - margin))

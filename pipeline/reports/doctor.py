@@ -58,7 +58,7 @@ def _pictures(
 
 def _drawn(usable: DatasetRecords, record: ImageRecord) -> str | None:
     try:
-        image = read_image(usable.path(record))
+        image = read_image(usable.path(record), usable.value_range)
     except InputError:  # gone since it was checked
         return None
     scale = min(1.0, LONGEST_PX / max(image.shape[:2]))

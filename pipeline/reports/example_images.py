@@ -83,7 +83,7 @@ def pick(scores: Sequence[ImageScore], each: int = 4) -> list[tuple[str, ImageSc
 def draw_pair(folder: Path, group: str, score: ImageScore, spec: DetectorSpec) -> Picture:
     """Both drawings of one image."""
     record = score.record
-    image = read_image(folder / record.file_name)
+    image = read_image(folder / record.file_name, spec.value_range)
     longest = max(image.shape[:2])
     scale = min(max(longest, SHORTEST_PX), LONGEST_PX) / longest
     if scale != 1.0:

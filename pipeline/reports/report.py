@@ -3,6 +3,8 @@
 facts.py reads their files, example_images.py draws, page.py lays it out; here they come together.
 """
 
+from dataclasses import replace
+
 from pipeline.config import paths
 from pipeline.config.flattening import flattened
 from pipeline.config.git_state import project_state
@@ -25,7 +27,7 @@ def write_report(settings: Settings) -> str:
     """Write the page; returns it."""
     spec = read_spec(paths.RELEASED)
     inputs = read_inputs()
-    splits = {name: without_repeats(read_coco(paths.prepared(name), paths.RAW_IMAGES)) for name in SPLITS}
+    splits = {name: _split(name, spec) for name in SPLITS}
     evidence = Evidence(
         spec=spec,
         state=project_state(),
@@ -37,6 +39,12 @@ def write_report(settings: Settings) -> str:
     page = render(inputs, settings, evidence)
     write_text(paths.REPORT, page)
     return page
+
+
+def _split(name: str, spec: DetectorSpec) -> DatasetRecords:
+    """A split as it was prepared, its images read as the model reads them."""
+    records = without_repeats(read_coco(paths.prepared(name), paths.RAW_IMAGES))
+    return replace(records, value_range=spec.value_range)
 
 
 def pictures(spec: DetectorSpec, truth: DatasetRecords, threshold: float) -> list[Picture]:

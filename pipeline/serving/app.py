@@ -217,6 +217,7 @@ async def _detected(service: Service, model: Model, upload: Upload) -> dict[str,
         "image": {"width": width, "height": height},
         "detections": answer.found.to_json("", 0),
         "time_ms": {name: round(value, 2) for name, value in times_ms.items()},
+        **({"warnings": [f"{loss.what} ({loss.code})" for loss in answer.lost]} if answer.lost else {}),
     }
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from pipeline.serving.model_watcher import Model
 from pipeline.serving.upload import IMAGE_FIELD, Refused
+from yolox_core.data.decoding.conversion import Loss
+from yolox_core.data.decoding.image_losses import image_losses
 from yolox_core.data.image_io import decode_image
 from yolox_core.errors import InputError
 from yolox_core.inference.postprocess import OutputNotFinite
@@ -37,6 +39,7 @@ class Answer:
     image_size: tuple[int, int]  # height, width
     decode_ms: float
     network_ms: float  # fitting, network and selection
+    lost: tuple[Loss, ...] = ()  # by the conversion of the image
 
 
 class Pool:
@@ -109,15 +112,17 @@ class Pool:
 class _Decoded:
     image: ImageArray
     took_ms: float
+    lost: tuple[Loss, ...]
 
 
 def _decode(question: Question) -> _Decoded:
     began = time.perf_counter()
     try:
-        image = decode_image(question.encoded, IMAGE_FIELD)
+        lost: list[Loss] = []
+        image = decode_image(question.encoded, IMAGE_FIELD, question.model.predictor.spec.value_range, lost)
     except InputError as broken:
         raise Refused(400, str(broken)) from broken
-    return _Decoded(image, (time.perf_counter() - began) * 1e3)
+    return _Decoded(image, (time.perf_counter() - began) * 1e3, (*lost, *image_losses(question.encoded)))
 
 
 def _answers(pairs: list[tuple[Question, _Decoded]], one_core: bool = False) -> list[Answer]:
@@ -138,7 +143,7 @@ def _answers(pairs: list[tuple[Question, _Decoded]], one_core: bool = False) -> 
         for index, one in zip(mine, found, strict=True):
             decoded = pairs[index][1]
             height, width = decoded.image.shape[:2]
-            answers[index] = Answer(one, (height, width), decoded.took_ms, took_ms)
+            answers[index] = Answer(one, (height, width), decoded.took_ms, took_ms, decoded.lost)
     return [answers[index] for index in range(len(pairs))]
 
 

@@ -14,16 +14,15 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import numpy.typing as npt
 import pandas  # type: ignore[import-untyped]  # without types of its own
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from yolox_core.data.base64_text import decode_base64
-from yolox_core.data.image_io import decode_image
 from yolox_core.errors import InputError, nearest
 from yolox_core.inference.predictor import Predictor
-from yolox_core.structures import ImageArray
 
 IMAGE = "image"  # the column, or key
 THRESHOLDS = ("confidence", "nms_iou")
@@ -47,7 +46,7 @@ class Refused(MlflowException, ValueError):
 
 
 class Detector(PythonModel):
-    """`predict` takes encoded images, as bytes or base64 text, or pixels (uint8 BGR [height, width, 3])."""
+    """`predict` takes encoded images, as bytes or base64 text, or BGR pixels (as `as_bgr` of yolox_core takes them)."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the released folder that lies among the model's artifacts."""
@@ -70,12 +69,15 @@ class Detector(PythonModel):
             return [self._row(row, image, thresholds, ends) for row, image in enumerate(images_of(model_input))]
         except InputError as refused:
             raise Refused(str(refused)) from refused
+        finally:
+            self._predictor.losses.warn()
 
     def _row(
         self, row: int, image: object, thresholds: dict[str, float | None], ends: bool
     ) -> list[dict[str, Any]] | dict[str, str]:
         try:
-            pixels = _pixels(image, f"row {row}")
+            where = f"row {row}"
+            pixels = self._predictor.read(_content(image, where), where)
         except InputError as refused:
             if ends:
                 raise
@@ -128,22 +130,20 @@ def _ends_at_first(on_error: str | None) -> bool:
     return on_error != RETURN
 
 
-def _pixels(image: Any, where: str) -> ImageArray:
-    """uint8 BGR [height, width, 3] of an encoded image or pixels; InputError where it is neither."""
+def _content(image: Any, where: str) -> bytes | npt.NDArray[Any]:
+    """An image's encoded bytes, or its pixels; InputError where it is neither."""
     if isinstance(image, np.ndarray) and not image.ndim:
         image = image.item()  # as MLflow's server hands over a text
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return decode_image(bytes(image), where)
+        return bytes(image)
     if isinstance(image, str):
-        return decode_image(decode_base64(image, where), where)
+        return decode_base64(image, where)
     if isinstance(image, PurePath):
         raise InputError(f"{where}: expected an image's content, got the path {str(image)[:80]!r}. Read the file.")
-    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
+    if isinstance(image, np.ndarray):
         return image
-    got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
-    raise InputError(
-        f"{where}: expected an encoded image as bytes or base64 text, or uint8 BGR [height, width, 3], got {got}."
-    )
+    got = type(image).__name__
+    raise InputError(f"{where}: expected an encoded image as bytes or base64 text, or BGR pixels, got {got}.")
 
 
 mlflow.models.set_model(Detector())

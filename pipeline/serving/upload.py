@@ -18,13 +18,14 @@ from starlette.requests import Request
 from pipeline.serving.options import Limits
 from yolox_core.data.base64_text import decode_base64
 from yolox_core.data.image_header import declared_size
+from yolox_core.data.pixel_budget import pixels_of
 from yolox_core.errors import InputError, nearest
 
 IMAGE_FIELD = "image"
 THRESHOLDS = ("confidence", "nms_iou")
 PARAMETERS = (*THRESHOLDS, "version")  # in the query, a form and JSON alike
 RAW_TYPES = ("image/", "application/octet-stream")
-FORMATS = "JPEG, PNG, WebP or BMP"
+FORMATS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PNM, JPEG 2000 or AVIF"
 
 
 class Refused(Exception):
@@ -77,7 +78,10 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
 
 
 def checked_pixels(image: bytes, max_pixels: int) -> int:
-    """How many px it has; Refused unless the bytes begin like an image of a known format that is not too large."""
+    """How many px it counts for among all that are at work (`pixels_of`).
+
+    Refused unless the bytes begin like an image of a known format that is not too large.
+    """
     if not image:
         raise Refused(400, "image: the file is empty. Send an encoded image.")
     size = declared_size(image)
@@ -89,7 +93,7 @@ def checked_pixels(image: bytes, max_pixels: int) -> int:
             413,
             f"image: expected at most {max_pixels / 1e6:g} megapixels, got {width} x {height} px. Shrink or cut it.",
         )
-    return height * width
+    return pixels_of(image)
 
 
 def _check_names(given: Iterable[str], known: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ SHOWN = 20  # findings printed; the report has all
 
 def run(settings: Settings) -> None:
     """Write data/valid and the two reports, and print the first findings."""
-    counts, findings = validate(settings.data.shown)
+    counts, findings = validate(settings.data)
     print_findings(findings, SHOWN, f"see {paths.VALIDATION}")
     print(f"validate: {counts['images']} images and {counts['boxes']} boxes can be used; {len(findings)} findings")
 

@@ -62,10 +62,12 @@ def run_one(
     """Train and measure `run` on the data in `folder`: a row of figures, JSON as it is."""
     began = time.perf_counter()
     settings = run.settings
-    records, _ = check(read_dataset(folder)[0])
+    read = dataclasses.replace(read_dataset(folder)[0], value_range=settings.data.range)
+    records, _ = check(read)
     parts = parts_of(records, choice, run.seed)
     recipe = settings.recipe(len(records.categories))
-    spec = DetectorSpec(recipe.model, records.class_names, records.category_ids, recipe.train.input_size)
+    own, ids = recipe.train.input_size, records.category_ids
+    spec = DetectorSpec(recipe.model, records.class_names, ids, own, value_range=records.value_range)
     with tempfile.TemporaryDirectory() as checkpoints:
         job = TrainingJob(
             recipe,
@@ -85,7 +87,6 @@ def run_one(
         at_size = dataclasses.replace(spec, input_size=size)
         return evaluate(model, truth, at_size, recipe.evaluate, World(), device, EVALUATED_AT_ONCE)
 
-    own = recipe.train.input_size
     figures = {
         "held_out": measured(parts.held_out, own),
         "training": measured(parts.training, own),

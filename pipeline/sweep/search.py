@@ -25,7 +25,7 @@ from pipeline.sweep.report import Outcome
 from pipeline.sweep.selection import Finalist, choose, front
 from pipeline.sweep.space import Range, Space, grace_epochs
 from pipeline.sweep.trial import ENDED, Trial, read_trials, trial_key
-from pipeline.training.identity import identity, records_digest
+from pipeline.training.identity import identity, reading, records_digest
 from pipeline.training.worker import TrainLoopConfig
 from yolox_core.config import DetectorSpec
 from yolox_core.cpus import cores
@@ -303,4 +303,5 @@ def _identity(
         objectives=list(sweep.objectives) if isinstance(SEARCH_ALGORITHMS[sweep.search], Adaptive) else None,
         space={name: dataclasses.asdict(e) if isinstance(e, Range) else e for name, e in space.entries.items()},
         workers=[compute.workers, compute.threads, compute.gpu],
+        **reading(settings.data.range),
     )

@@ -37,8 +37,10 @@ class Sampler:
 
     def __call__(self, drawn: Mapping[str, Any]) -> Sample:
         values = dict(self.listed[drawn["at"]] if self.listed is not None else drawn)
-        key, recipe = trial_key(values), self.space.settings(values).recipe(len(self.names))
-        spec = DetectorSpec(recipe.model, self.names, self.category_ids, recipe.train.input_size)
+        settings = self.space.settings(values)
+        key, recipe, value_range = trial_key(values), settings.recipe(len(self.names)), settings.data.range
+        size = recipe.train.input_size
+        spec = DetectorSpec(recipe.model, self.names, self.category_ids, size, value_range=value_range)
         config = dataclasses.replace(
             self.config,
             recipe=recipe.to_dict(),

@@ -29,7 +29,7 @@ from pipeline.registry.model_reference import STARTED_FROM, digest_to_use, initi
 from pipeline.registry.run_log import RunLog
 from pipeline.reports.csv_text import csv_of_rows
 from pipeline.training.checkpoint_sync import CheckpointSync
-from pipeline.training.identity import identity, records_digest
+from pipeline.training.identity import identity, reading, records_digest
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
 from pipeline.training.run_folder import add_timing, read_history, train_seconds, write_history
@@ -93,6 +93,7 @@ def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
         class_names=tuple(manifest["class_names"]),
         category_ids=tuple(manifest["category_ids"]),
         input_size=recipe.train.input_size,
+        value_range=settings.data.range,
     )
     for workers in compute.counts:
         if recipe.train.batch_size % workers:
@@ -110,7 +111,7 @@ def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
         name: records_digest(read_coco(paths.prepared(name), paths.RAW_IMAGES), manifest["files"])
         for name in ("train", "val")
     }
-    name = identity(recipe.to_dict(), records, weights)
+    name = identity(recipe.to_dict(), records, weights, **reading(settings.data.range))
     folder = (paths.RUNS / f"{settings.data_name}-{name}").resolve()
     return TrainLoopConfig(
         recipe=recipe.to_dict(),

@@ -42,6 +42,11 @@ def records_digest(records: DatasetRecords, content: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
+def reading(value_range: tuple[float, float] | None) -> dict[str, Any]:
+    """What a range of samples adds to a run's identity: nothing where there is none, so that runs of before hold."""
+    return {} if value_range is None else {"value_range": list(value_range)}
+
+
 def identity(recipe: Mapping[str, Any], records: Mapping[str, str], weights: str | None, **more: Any) -> str:
     """A short name of the run that these make; `records` are digests by split, `more` whatever else tells it apart."""
     parts = {"recipe": recipe, "records": records, "weights": weights, "code": engine_digest(), **more}

@@ -154,14 +154,16 @@ def reports(config: TrainLoopConfig, device: Any, worker: str, leave: Callable[[
     from yolox_core.training.engine import TrainingJob, train
 
     fetch = _fetch(config, worker)
+    spec = DetectorSpec.from_dict(config.spec)
 
     def records(annotations: str) -> DatasetRecords:
-        return replace(read_coco(Path(annotations), Path(config.images)), fetch=fetch)
+        read = read_coco(Path(annotations), Path(config.images))
+        return replace(read, fetch=fetch, value_range=spec.value_range)
 
     yield from train(
         TrainingJob(
             recipe=Recipe.from_dict(config.recipe),
-            spec=DetectorSpec.from_dict(config.spec),
+            spec=spec,
             training=records(config.training),
             validation=records(config.validation),
             initial=read_weights(Path(config.initial)) if config.initial else None,

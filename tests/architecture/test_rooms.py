@@ -96,7 +96,7 @@ VENDORS = {
     "pyarrow": ("pipeline.data.coco.columns",),
     "pandas": ("pipeline.serving.pyfunc_model",),
     "threadpoolctl": ("pipeline.data.scan.near_duplicates",),
-    "PIL": ("pipeline.data.scan.image_metadata", "pipeline.predict.predictor"),
+    "PIL": ("pipeline.data.scan.image_metadata", "pipeline.predict.pillow_images", "pipeline.predict.predictor"),
     "supervision": (
         "pipeline.predict.folder_outputs",
         "yolox_core.structures",

@@ -42,7 +42,7 @@ def upgraded(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Upgrad
 
 def test_an_upgrade_changes_the_graph_alone_and_the_project_runs(upgraded: Upgraded, unpacked: Path) -> None:
     """Neither stages, nor workers of Ray, nor their loaders take the user's packages for ours."""
-    assert "  train: cmd\n" in upgraded.said, upgraded.said
+    assert "  train: cmd, params\n" in upgraded.said, upgraded.said
     root = upgraded.project.root
     assert (root / "params.yaml").read_bytes() == (unpacked / "params.yaml").read_bytes()
     assert ran(upgraded.printed) == list(STAGES)

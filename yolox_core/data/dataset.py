@@ -41,7 +41,7 @@ class ImageStore:
     def __init__(self, records: DatasetRecords, cache_bytes: int, latest: bool = False) -> None:
         self.root = records.image_root
         self._fetch = records.fetch
-        self.decoded = ImageCache(cache_bytes, latest)
+        self.decoded = ImageCache(cache_bytes, latest, records.value_range)
         self._objects = Objects.joined(image.objects for image in records.images)  # source px
         self._ends = np.cumsum([0, *(len(image.objects) for image in records.images)], dtype=np.int64)
         self._names = np.array([image.file_name.encode() for image in records.images] or [b""])

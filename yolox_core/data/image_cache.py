@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from yolox_core.data.decoding.conversion import ValueRange
 from yolox_core.data.geometry import Size, fitted_size, resized
 from yolox_core.data.image_io import read_image
 from yolox_core.structures import ImageArray
@@ -23,8 +24,10 @@ class ImageCache:
     for in pools (`latest`) the oldest make room. One thread at a time. Copies sent to loader workers start empty.
     """
 
-    def __init__(self, limit_bytes: int = DEFAULT_CACHE_BYTES, latest: bool = False) -> None:
-        self.limit_bytes, self.latest = limit_bytes, latest
+    def __init__(
+        self, limit_bytes: int = DEFAULT_CACHE_BYTES, latest: bool = False, value_range: ValueRange | None = None
+    ) -> None:
+        self.limit_bytes, self.latest, self.value_range = limit_bytes, latest, value_range
         self.used_bytes = 0
         self._kept: dict[tuple[int, Size], tuple[ImageArray, Size]] = {}
 
@@ -34,7 +37,7 @@ class ImageCache:
         kept = self._kept.get(key)
         if kept is not None:
             return kept
-        source = read_image(locate())
+        source = read_image(locate(), self.value_range)
         source_size = (int(source.shape[0]), int(source.shape[1]))
         image = resized(source, fitted_size(source_size, size))
         image.flags.writeable = False
@@ -46,4 +49,4 @@ class ImageCache:
         return image, source_size
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"limit_bytes": self.limit_bytes, "latest": self.latest, "used_bytes": 0, "_kept": {}}
+        return self.__dict__ | {"used_bytes": 0, "_kept": {}}

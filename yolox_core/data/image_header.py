@@ -8,14 +8,9 @@ BITMAPCOREHEADER and BITMAPINFOHEADER.
 import re
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
-import cv2
-import numpy as np
-
-from yolox_core.data.rare_image_header import rare_is_complete, rare_size
-from yolox_core.data.regular_file import read_regular
-from yolox_core.errors import InputError, on_one_line
+from yolox_core.data.decoding.tiff_header import HEIGHT, ORIENTATION, WIDTH, tiff_directories
+from yolox_core.data.rare_image_header import avif_size, rare_is_complete, rare_size
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -29,19 +24,16 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TRANSPOSING = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) in px as `read_image` returns it, mostly from the header; InputError where unreadable."""
-    try:
-        data = read_regular(path)
-    except OSError as failed:
-        raise InputError(f"{on_one_line(str(path))}: unreadable image: {failed.strerror}.") from failed
-    # a PNG may say that it is to be turned, and so may other formats
-    is_upright = data.startswith(_SOI) or (data.startswith(_PNG) and b"eXIf" not in data)
-    return (declared_size(data) if is_upright else rare_size(data)) or _decoded_size(data, path)
+def upright_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) px of the image as it is read, from the header alone; None where only the decoder knows."""
+    # a PNG may say that it is to be turned, and so may WebP and AVIF
+    if data.startswith(_SOI) or (data.startswith(_PNG) and b"eXIf" not in data):
+        return declared_size(data)
+    return _tiff_size(data) or rare_size(data)
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) px, EXIF orientation aside, that a JPEG, PNG, WebP or BMP says it has; None for anything else.
+    """(height, width) px, mostly without orientation, that an image says it has; None where it is of no known kind.
 
     Reads the header alone: an image of any size costs nothing before somebody has looked at this.
     """
@@ -56,7 +48,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
         form = "<HH" if struct.unpack("<I", data[14:18])[0] == 12 else "<ii"
         width, height = struct.unpack_from(form, data, 18)
         return abs(height), abs(width)  # a negative height says that the rows go downwards
-    return None
+    return _tiff_size(data) or rare_size(data) or avif_size(data)
 
 
 def is_complete(data: bytes) -> bool:
@@ -141,11 +133,9 @@ def _exif_orientation(tiff: bytes) -> int:
     return 1
 
 
-def _decoded_size(data: bytes, path: Path) -> tuple[int, int]:
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InputError(f"{path}: unreadable image: no decoder accepts it. Replace or remove it.")
-    return int(image.shape[0]), int(image.shape[1])
+def _tiff_size(data: bytes) -> tuple[int, int] | None:
+    directories = tiff_directories(data)
+    if not directories:
+        return None
+    height, width = (int(directories[0].first(tag, 0)) for tag in (HEIGHT, WIDTH))
+    return (width, height) if directories[0].first(ORIENTATION, 1) in _TRANSPOSING else (height, width)

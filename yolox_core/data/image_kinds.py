@@ -9,13 +9,16 @@ import base64
 import cv2
 import numpy as np
 
-_ALWAYS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff"})
-# suffixes, and one gray pixel written by Pillow 12, in base 85
+_JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif"})
+_ALWAYS = _JPEG | {".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff"}
+# suffixes, and one gray pixel written by Pillow 12 or OpenCV, in base 85
 _BY_BUILD = (
     ((".gif",), "M@dFFH(>z)0RVvj0LaM5000000000004x9i000310RR991ONd91OPh"),
     ((".ppm", ".pgm", ".pbm", ".pnm"), "P&EoMATbIuH8l#z"),
+    ((".pam",), "P&W!!NkmjgATbI^MM+0UR3I@5L`6_kNFXr^O+i>zK};YrH8l!FPDDsVQVMt"),
+    ((".ras", ".sr"), "S*B{000001000010000800002000010000000000c(4"),
     (
-        (".jp2",),
+        (".jp2", ".j2k", ".j2c", ".jpc"),
         "0000CYEU2`4GM<}0000KW^{RQYH%_j00000YH%_j0000jYH%`W0000MX=r3}0000100001009RF0000001sntY;pkr000005dZ)Hg=%mzWB*"
         "V8Q2;3b000000RR910RR9100000000000RR910RR9100000000380RjI~01N;C009611Oxy9|6BkBKtTUw03`qcLvm$dbY)~9VtF7>aAj^vP"
         "(?=|c4cyNX>V>IGA=bPH2;tQ3IG5A000vJ0soWFv<L)G|Je",

@@ -38,6 +38,7 @@ class DatasetRecords:
     categories: tuple[Category, ...]
     images: Sequence[ImageRecord]
     fetch: Callable[[str], Path] | None = None  # brings an image here by its file name, where image_root is elsewhere
+    value_range: tuple[float, float] | None = None  # how samples of more than 8 bits are read (conversion.py)
 
     @property
     def class_names(self) -> tuple[str, ...]:

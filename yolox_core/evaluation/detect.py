@@ -30,7 +30,7 @@ def detect_all(predictor: ImageDetector, truth: DatasetRecords, config: Evaluate
     """
     found: list[dict[str, Any]] = []
     for image in truth.images:
-        pixels = read_image(truth.image_root / image.file_name)
+        pixels = read_image(truth.path(image), predictor.spec.value_range)
         try:
             (detections,) = predictor.predict([pixels], config.confidence, config.nms_iou)
         except OutputNotFinite as broken:

@@ -60,7 +60,7 @@ def _write_int8(source: Source, target: Path) -> None:
     from yolox_core.data.image_io import read_image
     from yolox_core.export.quantize import quantize
 
-    quantize(source.onnx, target, map(read_image, source.calibration))
+    quantize(source.onnx, target, (read_image(path, source.spec.value_range) for path in source.calibration))
 
 
 def _write_int8_openvino(source: Source, target: Path) -> None:
@@ -69,7 +69,8 @@ def _write_int8_openvino(source: Source, target: Path) -> None:
     from yolox_core.export.quantize import quantize
 
     integers = source.onnx.with_name("int8.onnx")
-    quantize(source.onnx, integers, map(read_image, source.calibration), for_openvino=True)
+    images = (read_image(path, source.spec.value_range) for path in source.calibration)
+    quantize(source.onnx, integers, images, for_openvino=True)
     export_openvino(integers, target)
 
 

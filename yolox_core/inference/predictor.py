@@ -11,14 +11,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
+import numpy.typing as npt
 
 from yolox_core.config import RuntimeName
 from yolox_core.cpus import cores
+from yolox_core.data.decoding.conversion import Loss, as_bgr
+from yolox_core.data.decoding.image_losses import image_losses
 from yolox_core.data.geometry import letterbox, network_input
-from yolox_core.data.image_io import decode_image, read_image
+from yolox_core.data.image_io import decode_image, read_bytes
 from yolox_core.data.pixel_budget import PixelBudget, most_pixels, pixels_in
 from yolox_core.errors import InputError, on_one_line
+from yolox_core.inference.conversion_losses import ConversionLosses
 from yolox_core.inference.postprocess import OutputNotFinite, check_threshold, require_numbers, select, to_source
 from yolox_core.inference.runtime import Decoder, Runtime
 from yolox_core.inference.runtimes import open_runtime
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 AHEAD = 2  # images in work for each core, or place of a batch, while one is waited for
-Source = Path | str | bytes | ImageArray  # a file, an encoded file's bytes, or BGR pixels
+Source = Path | str | bytes | npt.NDArray[Any]  # a file, an encoded file's bytes, or BGR pixels (conversion.py)
 Answer = tuple[ImageArray, Detections] | InputError
 S = TypeVar("S")
 R = TypeVar("R")
@@ -39,6 +42,7 @@ class Predictor:
 
     def __init__(self, runtime: Runtime, name: str = "the model") -> None:
         self.spec = runtime.spec
+        self.losses = ConversionLosses()  # what images had and the network does not get
         self._runtime, self._name = runtime, name
 
     @classmethod
@@ -55,7 +59,7 @@ class Predictor:
     def predict(
         self, images: Sequence[ImageArray], confidence: float | None = None, nms_iou: float | None = None
     ) -> list[Detections]:
-        """Detections of each BGR uint8 image [H, W, 3], best first, run as one batch.
+        """Detections of each image's pixels, best first, run as one batch: uint8 BGR [H, W, 3], or what `as_bgr` takes.
 
         Thresholds default to the model's own; InputError where one is outside 0 to 1, and OutputNotFinite where the
         network's answer to an image is no number.
@@ -156,12 +160,26 @@ class Predictor:
 
     def _read(self, source: Source) -> "Fitted | InputError":
         try:
-            return self._fit(read_source(source))
+            return self._fit(self.read(source))
         except InputError as refused:
             return refused
 
+    def read(self, source: Source, where: str = "image") -> ImageArray:
+        """The pixels of a source as the network gets them; InputError, which calls it `where`, where it is none."""
+        lost: list[Loss] = []
+        if isinstance(source, (Path, str)):
+            source, where = read_bytes(Path(source)), on_one_line(str(source))
+        if isinstance(source, bytes):
+            image = decode_image(source, where, self.spec.value_range, lost)
+            lost += image_losses(source)
+        else:
+            image = as_bgr(source, where, self.spec.value_range, lost)
+        self.losses.add(where, lost)
+        return image
+
     def _fit(self, image: ImageArray) -> "Fitted":
-        return Fitted(image, *letterbox(checked(image), self.spec.input_size))
+        pixels = self.read(image)
+        return Fitted(pixels, *letterbox(pixels, self.spec.input_size))
 
     def _detections(
         self, run: Decoder, batch: "Sequence[Fitted]", thresholds: "Sequence[Thresholds]"
@@ -195,23 +213,6 @@ class Fitted:
 
 
 Thresholds = tuple[float, float]  # confidence, nms_iou
-
-
-def read_source(source: Source) -> ImageArray:
-    """The pixels of a source; InputError where they cannot be read."""
-    if isinstance(source, (Path, str)):
-        return read_image(Path(source))
-    return decode_image(source, "image") if isinstance(source, bytes) else source
-
-
-def checked(image: ImageArray) -> ImageArray:
-    """The image itself; InputError where it is not what a network can be given."""
-    given: Any = image
-    shape: tuple[int, ...] = getattr(given, "shape", ())
-    if getattr(given, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        got = f"{given.dtype} {list(shape)}" if isinstance(given, np.ndarray) else type(given).__name__
-        raise InputError(f"image: expected uint8 BGR [height, width, 3], got {got}. `read_image` gives such.")
-    return image
 
 
 def _all(found: Sequence[Detections | OutputNotFinite]) -> list[Detections]:

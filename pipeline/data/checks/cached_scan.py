@@ -24,7 +24,7 @@ DEFAULT_FILE = "~/.cache/yolox-pipeline/seen.sqlite"
 def scan_with_cache(records: DatasetRecords) -> tuple[list[ImageScan], list[Pair]]:
     """What every image of the records is, and which are alike; only what is new or changed is decoded and compared."""
     path = Path(os.environ.get(VARIABLE) or DEFAULT_FILE)
-    cache = _open_cache(path)
+    cache = _open_cache(path, records.value_range)
     with cache or nullcontext():
         with ImageCount(len(records.images)) as progress:
             seen = scan_images(records, cache, progress)
@@ -34,9 +34,9 @@ def scan_with_cache(records: DatasetRecords) -> tuple[list[ImageScan], list[Pair
     return seen, found
 
 
-def _open_cache(path: Path) -> ScanCache | None:
+def _open_cache(path: Path, value_range: tuple[float, float] | None) -> ScanCache | None:
     try:
-        return ScanCache(path.expanduser())
+        return ScanCache(path.expanduser(), value_range)
     except (OSError, sqlite3.Error, RuntimeError) as failed:  # no home, a folder that is read-only, a damaged file
         _say_why_not(path, reason(failed))
         return None

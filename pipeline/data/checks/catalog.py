@@ -1,7 +1,8 @@
 """The list of checks, all that can be found wrong with a data set: how bad it is, what it means, what helps.
 
 To add one, give its finding a code where it is found (boxes: doctor.py, whole sets: dataset_checks.py, images:
-scan/image_metadata.py), and that code an entry here: tables, pages and `--fix` follow.
+scan/image_metadata.py; what a conversion loses: yolox_core/data/decoding), and that code an entry here: tables, pages
+and `--fix` follow.
 
 A finding's `code` is a key here. `error`: something was or will be dropped, or figures will mislead. `warning`: it is
 used, and probably not what was meant. `note`: it is handled, and worth knowing.
@@ -64,6 +65,9 @@ CATALOG: dict[str, Check] = {
         "Two images may be meant, or one of another suffix than is written.",
         "Look at its boxes; rename or remove one.",
         Fix.APPLIED,
+    ),
+    "image-of-unread-kind": Check(
+        "warning", "Pictures that no decoder here opens; they are left out.", "Save them as JPEG or PNG.", Fix.APPLIED
     ),
     "pictures-aside": Check(
         "note", "Pictures of a folder beside the data: masks, plots, drawn copies. Left out.", "Nothing.", Fix.APPLIED
@@ -212,6 +216,11 @@ CATALOG: dict[str, Check] = {
     "image-animated": Check("warning", "Several pictures in one file; only the first is used.", _AGAIN, Fix.REWRITE),
     "image-enormous": Check("warning", "It takes much memory and time to decode.", "Shrink or cut it beforehand."),
     "image-16-bit": Check("note", "Used with 8 bits a channel: dark scenes may lose detail.", _AGAIN, Fix.REWRITE),
+    "image-few-levels": Check(
+        "warning",
+        "Of more than 8 bits so few levels are left that shapes may be gone: its values fill a part of their range.",
+        "Say `data.range: [low, high]` in params.yaml, the same for all images.",
+    ),
     "image-cmyk": Check("note", "Made for print; other programs may show other colors.", _AGAIN, Fix.REWRITE),
     "image-palette": Check("note", "Few colors; used as if it were plain.", _AGAIN, Fix.REWRITE),
     "image-alpha": Check("note", "Its transparency is dropped: what was invisible may show.", _AGAIN, Fix.REWRITE),

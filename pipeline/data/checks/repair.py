@@ -45,7 +45,7 @@ def repair(
         if record.file_name in left_out:
             continue
         fixes = about[record.file_name]
-        name = _write(usable.path(record), record.file_name, fixes, folder / "images", taken)
+        name = _write(usable, record, fixes, folder / "images", taken)
         height, width = annotated[record.file_name] if Fix.ANNOTATED_SIZE in fixes else (record.height, record.width)
         images.append(replace(record, file_name=name, height=height, width=width, annotation=""))
     write_coco(replace(usable, images=images), folder / "annotations.json")
@@ -79,9 +79,9 @@ def _copies_left_out(usable: DatasetRecords, findings: Sequence[Finding]) -> dic
     return left_out
 
 
-def _write(source: Path, name: str, fixes: set[Fix], folder: Path, taken: set[str]) -> str:
+def _write(usable: DatasetRecords, record: ImageRecord, fixes: set[Fix], folder: Path, taken: set[str]) -> str:
     """Copy the image, or write it anew where a finding asks for it; its name there, which nobody else has."""
-    data = read_bytes(source)
+    name, data = record.file_name, read_bytes(usable.path(record))
     path = PurePosixPath(name)
     facts = image_metadata(data, path.suffix)
     kind = facts.format if facts else ""
@@ -89,7 +89,7 @@ def _write(source: Path, name: str, fixes: set[Fix], folder: Path, taken: set[st
     if Fix.REWRITE in fixes:
         suffix = ".jpg" if kind in ("JPEG", "MPO") else ".png"
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
-        data = cv2.imencode(suffix, decode_image(data, name), options)[1].tobytes()
+        data = cv2.imencode(suffix, decode_image(data, name, usable.value_range), options)[1].tobytes()
         suffix = path.suffix if path.suffix.lower() in SUFFIXES["JPEG" if suffix == ".jpg" else "PNG"] else suffix
     elif Fix.RENAME in fixes:
         suffix = SUFFIXES[kind][0]

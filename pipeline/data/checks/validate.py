@@ -4,11 +4,12 @@ Findings do not stop the pipeline; only a data set without a usable image or box
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from operator import is_
 from typing import Any
 
 from pipeline.config import paths
+from pipeline.config.settings import DataSettings
 from pipeline.data.checks import doctor
 from pipeline.data.checks.cached_scan import scan_with_cache
 from pipeline.data.checks.duplicate_findings import SIMILAR
@@ -23,17 +24,17 @@ from yolox_core.data.records import DatasetRecords
 from yolox_core.errors import InputError
 
 
-def validate(source: str) -> tuple[dict[str, Any], list[Finding]]:
-    """Write data/valid and the two reports; InputError, which calls the data `source`, where nothing usable is left.
+def validate(data: DataSettings) -> tuple[dict[str, Any], list[Finding]]:
+    """Write data/valid and the two reports; InputError where nothing usable is left.
 
     Returns the summary of what can be used, and all findings.
     """
     before = stamp(paths.RAW_ANNOTATIONS)
-    raw = read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES)
+    raw = replace(read_coco(paths.RAW_ANNOTATIONS, paths.RAW_IMAGES), value_range=data.range)
     seen, alike = scan_with_cache(raw)
     valid, wrong = doctor.check(raw, seen, alike)
     findings = _ingested() + wrong
-    require_boxes(valid, findings, source)
+    require_boxes(valid, findings, data.shown)
     counts = doctor.summary(valid, findings)
     if not _copied(raw, valid, before):
         write_coco(valid, paths.VALID_ANNOTATIONS)

@@ -3,8 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from yolox_core.data.image_header import image_size
-from yolox_core.data.image_io import READERS
+from yolox_core.data.image_io import READERS, image_size
 from yolox_core.data.records import DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 

@@ -18,6 +18,7 @@ from pipeline.data.formats.unread_formats import unread_format
 from pipeline.data.parsing.box_builder import LARGEST
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
+from pipeline.data.parsing.left_out import unread
 from pipeline.data.parsing.text import shown
 from yolox_core.data.records import LARGEST_ID, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
@@ -69,7 +70,7 @@ def _read(listing: Listing, seen: dict[str, Candidates]) -> Read:
             f"{listing.shown()}: expected boxes, got {len(found.files)} {name} files without one that can be used."
             f"{cause(findings)}"
         )
-    return _normalised(records), findings
+    return _normalised(records), findings + unread(listing)
 
 
 def _special(listing: Listing) -> list[Finding]:

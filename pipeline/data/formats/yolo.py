@@ -26,7 +26,7 @@ from pipeline.data.parsing.encodings import decoded, with_foreign_bytes
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
 from pipeline.data.parsing.text import shown
-from yolox_core.data.image_header import image_size
+from yolox_core.data.image_io import image_size
 from yolox_core.data.records import Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError
 from yolox_core.structures import Objects

@@ -10,7 +10,7 @@ from pipeline.data.parsing.left_out import left_out
 from pipeline.data.parsing.matched_image import Match
 from pipeline.data.parsing.split_names import splits_of
 from pipeline.data.parsing.text import is_utf8
-from yolox_core.data.image_header import image_size
+from yolox_core.data.image_io import image_size
 from yolox_core.data.records import LARGEST_ID, Category, DatasetRecords, ImageRecord
 from yolox_core.errors import InputError, on_one_line
 from yolox_core.structures import Objects

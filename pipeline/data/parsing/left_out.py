@@ -1,12 +1,12 @@
 """Pictures that no annotation names: an image of an annotated folder each, other folders one line each."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from pipeline.data.parsing.findings import Finding
 from pipeline.data.parsing.folder_listing import Listing
-from pipeline.data.parsing.picture_names import kind_of_folder
+from pipeline.data.parsing.picture_names import UNREAD_SUFFIXES, kind_of_folder
 
 
 def left_out(listing: Listing, named: Collection[str | None], wanted: str) -> list[Finding]:
@@ -23,6 +23,17 @@ def left_out(listing: Listing, named: Collection[str | None], wanted: str) -> li
             what = f"expected {wanted} for each image, got none for all {len(lost)} images, {_base(lost[0])} is one"
             findings.append(Finding("image-without-annotation", folder, what, "images left out"))
     return findings
+
+
+def unread(listing: Listing) -> list[Finding]:
+    """One finding for all pictures of kinds that are not read, counted by kind; none where there is none."""
+    names = listing.ending(*UNREAD_SUFFIXES)
+    if not names:
+        return []
+    counts = Counter(PurePosixPath(name).suffix.lower() for name in names)
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+    what = f"expected images of kinds that are read (docs/data.md), got {kinds}, {_base(names[0])} is one"
+    return [Finding("image-of-unread-kind", _folder(names[0]), what, "left out")]
 
 
 def aside(folder: str, pictures: Sequence[str]) -> Finding:

@@ -1,4 +1,6 @@
-"""What an encoded image is besides its pixels: format, frames, bits, colours, orientation. Read by Pillow, unpainted.
+"""What an encoded image is besides its pixels: format, bits, colors, orientation. Read by Pillow, unpainted.
+
+What its conversion loses (levels, pages, transparency) the decoder says: yolox_core/data/decoding/image_losses.py.
 
 Training decodes all of these into the same upright 8-bit BGR; who looks at the files elsewhere may see something else.
 """
@@ -9,17 +11,18 @@ from dataclasses import dataclass
 
 from yolox_core.data.image_header import declared_size
 
+_JPEG = (".jpg", ".jpeg", ".jfif", ".jpe", ".jfi", ".jif")
 SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jfif", ".jpe"),
-    "MPO": (".jpg", ".jpeg", ".jfif", ".jpe"),  # a JPEG with further pictures behind it, as some cameras write
-    "PNG": (".png",),
+    "JPEG": _JPEG,
+    "MPO": _JPEG,  # a JPEG with further pictures behind it, as some cameras write
+    "PNG": (".png", ".apng"),
     "BMP": (".bmp", ".dib"),
     "DIB": (".bmp", ".dib"),
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "GIF": (".gif",),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "JPEG2000": (".jp2",),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc"),
     "AVIF": (".avif",),
 }
 ENORMOUS_PX = 50_000_000  # 150 MB decoded, in each loading process
@@ -72,9 +75,6 @@ def _notes(image: "object", suffix: str) -> list[tuple[str, str]]:
     expected = SUFFIXES.get(kind, ())
     if expected and suffix not in expected:
         found.append(("image-mislabelled", f"called {suffix or 'without suffix'}, its content is {kind}"))
-    frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and kind != "MPO":
-        found.append(("image-animated", f"{frames} frames, the first is used"))
     if image.width * image.height > ENORMOUS_PX:
         found.append(("image-enormous", f"{image.width}x{image.height} px, {image.width * image.height / 1e6:.0f} MP"))
     if mode in ("I", "F") or mode.startswith("I;16"):
@@ -85,8 +85,6 @@ def _notes(image: "object", suffix: str) -> list[tuple[str, str]]:
         found.append(("image-palette", "colours are numbers of a palette"))
     elif mode in ("L", "1"):
         found.append(("image-grayscale", "one channel"))
-    if "A" in mode or mode == "PA" or "transparency" in image.info:
-        found.append(("image-alpha", "a channel of transparency, which is dropped"))
     orientation = image.getexif().get(_ORIENTATION, 1)
     if orientation != 1 and orientation in range(2, 9):
         found.append(("image-rotated", f"stored turned or mirrored (EXIF orientation {orientation})"))

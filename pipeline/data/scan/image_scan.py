@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from pipeline.data.parsing.gc_pause import gc_paused
 from pipeline.data.scan.image_metadata import image_metadata
 from pipeline.data.scan.near_duplicates import SIDE, Thumb, thumb
 from pipeline.data.scan.scan_cache import Row, ScanCache, stamp
+from yolox_core.data.decoding.conversion import Loss, ValueRange
+from yolox_core.data.decoding.image_losses import image_losses
 from yolox_core.data.image_header import is_complete
 from yolox_core.data.image_io import READERS, decode_image
 from yolox_core.data.pixel_budget import PixelBudget, most_pixels, pixels_of
@@ -64,7 +67,9 @@ def scan_images(
         if progress is not None:
             progress.skip(len(seen))
         left = [at for at in range(len(paths)) if at not in seen]
-        for at, view in zip(left, pool.map(lambda at: _scan(paths[at], stamps[at], cache, budget), left), strict=True):
+        look = partial(_scan, cache=cache, budget=budget, value_range=records.value_range)
+        looks = pool.map(lambda at: look(paths[at], stamps[at]), left)
+        for at, view in zip(left, looks, strict=True):
             now = stamps[at]
             # what was not to be opened may be next time, with more memory
             if cache is not None and now is not None and view.problem is None:
@@ -89,7 +94,9 @@ def _stamps(paths: Sequence[str], pool: ThreadPoolExecutor) -> list[str | None]:
     return stamps + [one for block in through(lambda block: [stamp(path) for path in block], blocks) for one in block]
 
 
-def _scan(path: str, now: str | None, cache: ScanCache | None, budget: PixelBudget) -> ImageScan:
+def _scan(
+    path: str, now: str | None, cache: ScanCache | None, budget: PixelBudget, value_range: ValueRange | None
+) -> ImageScan:
     if now is None:
         return ImageScan(problem=("missing-image", "expected an image file, got none"))
     name, suffix = os.path.basename(path), os.path.splitext(path)[1]
@@ -102,18 +109,20 @@ def _scan(path: str, now: str | None, cache: ScanCache | None, budget: PixelBudg
     if row is not None:
         return _from_row(row)
     with budget.held(pixels_of(data)):
-        return _decoded(data, digest, name, suffix)
+        return _decoded(data, digest, name, suffix, value_range)
 
 
-def _decoded(data: bytes, digest: str, name: str, suffix: str) -> ImageScan:
+def _decoded(data: bytes, digest: str, name: str, suffix: str, value_range: ValueRange | None) -> ImageScan:
     try:
-        image = decode_image(data, name)
+        lost: list[Loss] = []
+        image = decode_image(data, name, value_range, lost)
     except InputError as refused:
         code = "unreadable-image" if not data or is_complete(data) else "truncated-image"
         return ImageScan(digest=digest, problem=(code, str(refused).removeprefix(f"{name}: ")))
     facts = image_metadata(data, suffix)
     size = (int(image.shape[0]), int(image.shape[1]))
-    return ImageScan(size, digest, None, facts.notes if facts else (), thumb(image))
+    notes = (*(facts.notes if facts else ()), *((one.code, one.what) for one in (*lost, *image_losses(data))))
+    return ImageScan(size, digest, None, notes, thumb(image))
 
 
 def _as_row(view: ImageScan) -> Row:

@@ -64,12 +64,15 @@ def stamp(path: str | Path) -> str | None:
 
 
 class ScanCache:
-    """The store at `path`; use as a context. sqlite3.Error where it cannot be opened, OSError where its folder cannot.
+    """The store at `path`, of images read by `value_range`; use as a context.
+
+    sqlite3.Error where it cannot be opened, OSError where its folder cannot.
 
     Once it fails later (a full disk, a damaged file), `failed` says why, and it is used no more.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, value_range: tuple[float, float] | None = None) -> None:
+        self._reading = "" if value_range is None else " {:g} {:g}".format(*value_range)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.failed: str | None = None
         self._table, self._compared = (f"{kind}_{scan_digest()[:16]}" for kind in ("images", "compared"))
@@ -110,20 +113,23 @@ class ScanCache:
                 found = self._ask(f"name, stamp, {COLUMNS} FROM {self._table} WHERE folder = ?", folder)
             self._folders[folder] = {row[0]: row for row in found}
         row = self._folders[folder].get(os.fsencode(name))
-        return _row(*row[2:]) if row is not None and row[1] == now else None
+        return _row(*row[2:]) if row is not None and row[1] == now + self._reading else None
 
     def row_of_content(self, digest: str, suffix: str) -> Row | None:
         """What is known of any file with this content and suffix."""
         with self._lock:
             where = "digest = ? AND suffix = ? LIMIT 1"
-            found = self._ask(f"{COLUMNS} FROM {self._table} WHERE {where}", digest, os.fsencode(suffix))
+            found = self._ask(
+                f"{COLUMNS} FROM {self._table} WHERE {where}", digest, os.fsencode(suffix + self._reading)
+            )
         return _row(*found[0]) if found else None
 
     def remember(self, path: str, now: str, row: Row) -> None:
         """Keep what a file with this stamp is."""
         place, name = os.path.split(path)
-        suffix = os.fsencode(os.path.splitext(name)[1])
+        suffix = os.fsencode(os.path.splitext(name)[1] + self._reading)
         content = (row.digest, row.height, row.width, json.dumps(row.notes) if row.notes else None, row.thumb)
+        now += self._reading
         self._new.append((self._folder(place), os.fsencode(name), now, suffix, *content, _checksum(*content)))
         if len(self._new) >= WRITTEN_AT_ONCE:
             self._write()
@@ -149,7 +155,7 @@ class ScanCache:
         )
 
     def _folders_digest(self) -> bytes:
-        return hashlib.sha256(b"\0".join(sorted(self._folders))).digest()
+        return hashlib.sha256(b"\0".join(sorted(self._folders)) + self._reading.encode()).digest()
 
     def _folder(self, place: str) -> bytes:
         if place not in self._resolved:

@@ -5,7 +5,7 @@ The same reading as ingest, the same checks as validate, and what is odd about t
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,9 +70,15 @@ class Examination:
 
 
 @contextmanager
-def examined(sources: Sources, input_size: int) -> Iterator[Examination]:
-    """Check everything, for a network of `input_size` px; in the block the images can still be opened."""
-    with _together(sources.parts) as records:
+def examined(
+    sources: Sources, input_size: int, value_range: tuple[float, float] | None = None
+) -> Iterator[Examination]:
+    """Check everything, for a network of `input_size` px; in the block the images can still be opened.
+
+    value_range: as `data.range` of params.yaml, how samples of more than eight bits are read.
+    """
+    with _together(sources.parts) as together:
+        records = replace(together, value_range=value_range)
         usable, wrong = doctor.examine(records, input_size, *scan_with_cache(records))
         findings = [*sources.unread, *wrong]
         yield Examination(sources.shown, records, usable, findings, doctor.summary(usable, findings))

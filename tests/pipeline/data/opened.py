@@ -1,5 +1,7 @@
 """Which images are decoded while a test runs."""
 
+from typing import Any
+
 import pytest
 
 from pipeline.data.scan import image_scan
@@ -11,9 +13,9 @@ def opened_images(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     plain = image_scan.decode_image
 
-    def decode_image(data: bytes, where: str) -> ImageArray:
+    def decode_image(data: bytes, where: str, *how: Any) -> ImageArray:
         names.append(where)
-        return plain(data, where)
+        return plain(data, where, *how)
 
     monkeypatch.setattr(image_scan, "decode_image", decode_image)
     return names

@@ -87,3 +87,13 @@ def test_no_output_among_the_images(shots: Path, tmp_path: Path) -> None:
             check_apart("--save-dir", folder, [str(word)], find([str(word)]))
     check_apart("--save-dir", tmp_path / "drawn", [str(shots)], find([str(shots)]))
     check_apart("--save-dir", shots / "drawn", [str(shots / "a.jpg")], find([str(shots / "a.jpg")]))
+
+
+def test_pictures_of_unread_kinds_are_counted_by_kind(shots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("c.HEIC", "d.heic", "night/e.cr2"):
+        (shots / name).write_bytes(b"")
+    line = "warning: 1 .cr2 and 2 .heic not read: no decoder here opens them. Save them as JPEG or PNG.\n"
+    assert len(names(shots)) == 4 and capsys.readouterr().err == line
+    assert names(shots / "*")[:1] == ["a.jpg"] and capsys.readouterr().err.startswith("warning: 2 .heic not read")
+    with pytest.raises(InputError, match=r"got 1 other matches\. 1 \.heic not read"):
+        find([str(shots / "*.heic")])

@@ -126,8 +126,8 @@ def test_images_are_decoded_while_a_batch_is_run(folder: Path, monkeypatch: pyte
     decoded = threading.Semaphore(0)
     is_overlapped: list[bool] = []
 
-    def decode(encoded: bytes, name: str) -> ImageArray:
-        pixels = decode_image(encoded, name)
+    def decode(encoded: bytes, name: str, *how: Any) -> ImageArray:
+        pixels = decode_image(encoded, name, *how)
         decoded.release()
         return pixels
 

@@ -191,7 +191,7 @@ def test_one_image_is_taken_in_python(model: PyFuncModel, given: object) -> None
     ("given", "words"),
     [
         (Path("photos/cat.jpg"), "row 0: expected an image's content, got the path"),
-        (PIXELS[0].astype(np.float32), r"uint8 BGR \[height, width, 3\], got float32"),
+        (PIXELS[0].astype(np.float32), "8 or 16 bits a sample, got float32"),
         (3, "row 0: expected an encoded image as bytes or base64 text, .*got int"),
         ([IMAGES[0], None], "row 1: .*got NoneType"),
         (pandas.DataFrame({"image": IMAGES, "confidence": 0.5}), "confidence: expected among `params`, got a column"),

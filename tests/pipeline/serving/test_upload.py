@@ -38,7 +38,11 @@ RAW = {"Content-Type": "image/jpeg"}
 JSON = {"Content-Type": "application/json"}
 JPEG = encoded(".jpg")
 BAD: dict[str, tuple[dict[str, Any], int, str]] = {
-    "no image": ({"files": {"image": ("a.txt", b"some words" * 9)}}, 400, "expected a JPEG, PNG, WebP or BMP file"),
+    "no image": (
+        {"files": {"image": ("a.txt", b"some words" * 9)}},
+        400,
+        "expected a JPEG, PNG, WebP, BMP, TIFF, GIF, PNM,",
+    ),
     "truncated": ({"content": JPEG[: len(JPEG) // 2], "headers": RAW}, 400, "truncated"),
     "damaged": ({"content": png_header(10, 10), "headers": RAW}, 400, "unreadable image"),
     "nothing": ({"content": b"", "headers": RAW}, 400, "the file is empty"),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.pipeline.data import folders
-from yolox_core.data.image_header import image_size, is_complete
-from yolox_core.data.image_io import decode_image, read_image
+from yolox_core.data.image_header import is_complete
+from yolox_core.data.image_io import decode_image, image_size, read_image
 from yolox_core.errors import InputError
 
 

@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,9 +177,9 @@ def test_a_pool_decodes_each_image_once_an_epoch_and_keeps_within_its_memory(
     records = make_records(*[[(1, 1, 50, 50)] if index else [] for index in range(8)])
     asked: list[Path] = []
 
-    def counted(path: Path) -> ImageArray:
+    def counted(path: Path, *how: Any) -> ImageArray:
         asked.append(path)
-        return read_image(path)
+        return read_image(path, *how)
 
     monkeypatch.setattr(image_cache, "read_image", counted)
     limit = 6 * 64 * 64 * 3

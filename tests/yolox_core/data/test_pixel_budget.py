@@ -28,6 +28,9 @@ def test_an_image_says_its_pixels(tmp_path: Path) -> None:
     late = jpeg[:2] + b"".join([b"\xff\xe2\xff\xfe" + b"\0" * 65532] * 5) + jpeg[2:]
     (tmp_path / "late.jpg").write_bytes(late)  # its size comes after 320 KiB of something else
     assert pixels_in(tmp_path / "late.jpg") == pixels_in(pixels) == 1500
+    for suffix, kind in ((".png", np.uint16), (".tif", np.uint16), (".jp2", np.uint8)):
+        heavy = cv2.imencode(suffix, np.zeros((64, 64), kind))[1].tobytes()
+        assert pixels_in(heavy) == 3 * 64 * 64, "their decoders hold more"
     assert pixels_in(b"words") == most_pixels()  # decoded alone
     assert pixels_in(tmp_path / "none.jpg") == pixels_in("a\0b") == pixels_in(tmp_path) == 0
 

@@ -30,10 +30,8 @@ def resized_to(records: DatasetRecords, height: int, width: int) -> DatasetRecor
 def test_a_tile_is_read_when_its_pixels_are_asked_for_and_once(
     records: DatasetRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = []
-    monkeypatch.setattr(
-        image_cache, "read_image", lambda path, plain=image_cache.read_image: (read.append(path), plain(path))[1]
-    )
+    read, plain = [], image_cache.read_image
+    monkeypatch.setattr(image_cache, "read_image", lambda path, *how: (read.append(path), plain(path, *how))[1])
     tile, size = ImageStore(records, cache_bytes=0).tile(0, SIZE)
     assert not read and size == (records.images[0].height, records.images[0].width)
     assert tile.load().shape[:2] == tile.size and len(read) == 1

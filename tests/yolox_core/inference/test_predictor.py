@@ -1,5 +1,6 @@
 """The same detections from every form of a model, in pixels of the source image."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -185,13 +186,13 @@ def test_an_error_of_the_source_comes_after_what_was_done(
 
 def test_what_is_no_image_is_refused_in_its_place(forms: Forms, image: ImageArray, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "good.png"), image)
-    odd: list[Any] = [image[..., 0], np.dstack((image, image[..., 0])), image.astype(np.float32), image[:0], None]
+    odd: list[Any] = [image[..., :2], image.astype(np.float32), image[:0], None]
     predictor = Predictor.load(forms.onnx)
     answers = list(predictor.stream([*odd, str(tmp_path / "good.png")]))
     for answer in answers[:-1]:
-        assert isinstance(answer, InputError) and "expected uint8 BGR [height, width, 3], got" in str(answer)
+        assert isinstance(answer, InputError) and re.match("image: expected .*, got", str(answer))
     assert not isinstance(answers[-1], InputError)
-    with pytest.raises(InputError, match=r"got float32 \[\d+, \d+, 3\]"):
+    with pytest.raises(InputError, match="got float32"):
         predictor.predict([image.astype(np.float32)])
 
 

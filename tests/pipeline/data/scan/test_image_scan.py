@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from threading import get_ident
 
@@ -368,3 +368,18 @@ def test_a_store_that_fails_is_told_and_does_no_harm(images: DatasetRecords, tmp
     with ScanCache(store) as cache:
         assert told(scan_images(images, cache)) == told(first)
     assert cache.failed is not None
+
+
+def test_deep_images_are_looked_at_by_the_range_of_their_set(tmp_path: Path) -> None:
+    """What was seen by another range does not count; few levels are a finding, unless the range is theirs."""
+    ramp = np.tile(np.arange(0, 4096, 16, dtype=np.uint16), (8, 1))
+    cv2.imwrite(str(tmp_path / "a.png"), ramp)
+    plain = DatasetRecords(tmp_path, (), [ImageRecord(1, "a.png", 0, 0)])
+    ranged = replace(plain, value_range=(0, 4095))
+    for _ in range(2):  # decoded, then known
+        with ScanCache(tmp_path / "seen.sqlite", plain.value_range) as cache:
+            (few,) = scan_images(plain, cache)
+        with ScanCache(tmp_path / "seen.sqlite", ranged.value_range) as cache:
+            (whole,) = scan_images(ranged, cache)
+        assert dict(few.notes)["image-few-levels"].startswith("16 of 256 levels are left: its values are 0 to 4080")
+        assert "image-few-levels" not in dict(whole.notes) and few.thumb.max() < 16 < 240 < whole.thumb.max()
