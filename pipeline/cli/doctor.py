@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.params_file import read_params
 from pipeline.config.paths import PARAMS
-from pipeline.config.settings import DataSettings, load_settings
+from pipeline.config.settings import DataSettings, load_settings, settings_from
 from pipeline.config.source_spec import SourceSettings
 from pipeline.config.user_paths import messages_aside, output_path, real_path, user_path
 from pipeline.data.checks.catalog import CATALOG, SEVERITIES, severity
@@ -61,8 +62,7 @@ def examine(
         for place in read.places:
             check_new(f"--fix {outputs.fixed}", fixed, place)
     _check_outputs(outputs, read.places)
-    trained_at, value_range = _trained_with()
-    examination = examined(read, input_size or trained_at, value_range)
+    examination = examined(read, input_size or _trained_at(), _value_range())
     with messages_aside([outputs.json, outputs.html]), examination as found:
         _print(found)  # first: a full disk below takes nothing of it
         if outputs.json is not None:
@@ -134,13 +134,19 @@ def _print_table(findings: Sequence[Finding]) -> None:
     Console().print(table)
 
 
-def _trained_with() -> tuple[int, tuple[float, float] | None]:
-    """The input size of params.yaml, the larger side, and its range of samples, where there is a params.yaml."""
+def _trained_at() -> int:
+    """The input size of params.yaml, the larger side, where there is one."""
     if not PARAMS.is_file():
-        return DEFAULT_INPUT, None
-    settings = load_settings()
-    size = settings.train.input_size
-    return size if isinstance(size, int) else max(size), settings.data.range
+        return DEFAULT_INPUT
+    size = load_settings().train.input_size
+    return size if isinstance(size, int) else max(size)
+
+
+def _value_range() -> tuple[float, float] | None:
+    """`data.range` of params.yaml, where there is one; the rest of it is not checked."""
+    data = read_params().get("data") if PARAMS.is_file() else None
+    given = data.get("range") if isinstance(data, dict) else None
+    return settings_from({"data": {"range": given}}).data.range if given is not None else None
 
 
 def _named_in_params(sha256: str | None, encoding: str | None) -> DataSettings:
