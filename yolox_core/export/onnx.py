@@ -59,9 +59,16 @@ def export_onnx(released: Path, target: Path) -> None:
     )
     assert program is not None
     proto = program.model_proto
+    _forget_the_code(proto)
     _describe(proto, weights.spec)
     onnx.checker.check_model(proto)
     write_bytes(target, proto.SerializeToString())
+
+
+def _forget_the_code(proto: "ModelProto") -> None:
+    """Remove what the exporter notes of each node's source: absolute paths, by which equal models differ in bytes."""
+    for node in proto.graph.node:
+        del node.metadata_props[:]
 
 
 def _describe(proto: "ModelProto", spec: DetectorSpec) -> None:

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
+from tests.needs import ROOT
 from tests.yolox_core.conftest import SPEC, Forms
 from yolox_core.config import ONNX_SPEC_KEY, DetectorSpec
 from yolox_core.ops.anchors import decode
@@ -40,3 +41,8 @@ def test_carries_its_description(forms: Forms) -> None:
 
 def test_leaves_no_half_written_file(forms: Forms) -> None:
     assert [path.name for path in forms.onnx.parent.glob("*.part")] == []
+
+
+def test_says_nothing_of_the_machine_that_made_it(forms: Forms) -> None:
+    content = forms.onnx.read_bytes()
+    assert str(ROOT).encode() not in content and b"site-packages" not in content
