@@ -29,13 +29,21 @@ SLEEPERS = 3
 WITHIN_S = 60.0
 
 
+def _as_in_a_terminal() -> None:
+    """Signals do what they usually do, also where these tests run in a shell's background, or under nohup."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Family:
     """What a command started, by a mark in its environment."""
 
     def __init__(self, folder: Path, *command: str) -> None:
         self.mark = secrets.token_hex(8)
         environment = {**os.environ, RUN_MARK: self.mark, "PYTHON": sys.executable}
-        self.head = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+        self.head = subprocess.Popen(
+            command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=_as_in_a_terminal
+        )
         until(lambda: len(self.named("sleep")) == SLEEPERS, WITHIN_S)
 
     def living(self) -> list[psutil.Process]:
