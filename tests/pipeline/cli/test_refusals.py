@@ -151,7 +151,7 @@ def test_a_checkpoint_for_another_architecture(yolox: Yolox, tmp_path: Path, sou
     release(tmp_path / "wider", build_model(spec.model, seed=0), spec)
     params(source, weights=str(tmp_path / "wider"))
     before = state(tmp_path)
-    yolox("train").refused("wider", "expected width 0.125", "of width 0.25", "model.size")
+    yolox("train").refused("wider", "expected width 0.125", "of width 0.25", "Set model.width to 0.25")
     assert state(tmp_path) == before
 
 
