@@ -125,4 +125,4 @@ def test_the_store_lies_beside_a_project_of_any_name(
         connection.execute(text("CREATE TABLE experiments (id INTEGER)"))
         connection.commit()
     assert (tmp_path / name / "mlflow.db").is_file() and is_default(tracking_uri())
-    assert unreachable(tracking_uri(), new=False) == "the file holds no tables of MLflow", "the very file is looked at"
+    assert unreachable(tracking_uri(), new=False) == "the file holds no tables of MLflow", "the file itself is checked"

@@ -66,7 +66,7 @@ def noisy() -> dict[str, bytes]:
     }
 
 
-def told(folder: Path, level: str | None) -> list[str]:
+def printed(folder: Path, level: str | None) -> list[str]:
     for name, data in noisy().items():
         (folder / name).write_bytes(data)
     names = [str(folder / name) for name in noisy()]
@@ -82,10 +82,10 @@ def told(folder: Path, level: str | None) -> list[str]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the C library's own stream is closed under glibc")
 def test_only_our_own_lines_come_to_the_terminal(tmp_path: Path) -> None:
     """And all of these do: Python's, a child's, and the C library's once no image is decoded."""
-    lines = told(tmp_path, None)
+    lines = printed(tmp_path, None)
     assert lines[:2] == ["a child process", "python"]
     assert len(lines) == 3 and lines[2].startswith("a library: ")
 
 
 def test_opencv_speaks_where_it_is_asked_to(tmp_path: Path) -> None:
-    assert any("TIFF" in line for line in told(tmp_path, "WARNING"))
+    assert any("TIFF" in line for line in printed(tmp_path, "WARNING"))
