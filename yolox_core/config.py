@@ -191,7 +191,7 @@ class TrainConfig:
     patience: int | None = None  # evaluations without a better map before jumping to the closing phase; None: never
     evaluate_every: int = 1  # epochs between evaluations; always evaluated in the closing phase
     threads: int | None = None  # CPU threads of a worker; None: all cores shared among the workers
-    precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
+    precision: Precision = "auto"  # auto: bfloat16 on CUDA, and on CPUs where it is faster
     deterministic: bool = False  # the same bits every time on CUDA too, more slowly; on a CPU they always are
     compile: bool = False  # the network by torch.compile: faster steps after a slow start
 

@@ -126,8 +126,15 @@ def training_facts(inputs: Inputs, settings: Settings) -> Facts:
         ("images a second", f"{drawn / seconds:.1f}" if seconds and drawn else None),
         ("device", training.get("device")),
         ("workers", training.get("workers")),
+        ("precision", _precision(training)),
     ]
     return [(name, str(value)) for name, value in facts if value is not None]
+
+
+def _precision(training: Mapping[str, Any]) -> str | None:
+    """What the network was trained in; None for a run of before this was kept."""
+    name, speedup = training.get("precision"), training.get("bfloat16_speedup")
+    return f"{name} (bfloat16 is {speedup:.2f} times as fast there)" if speedup else name
 
 
 def cost_facts(cost: Mapping[str, float], spec: DetectorSpec) -> Facts:

@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from pipeline.data.coco.coco import read_coco
 from pipeline.registry.model_reference import STARTED_FROM, digest_to_use, initial_weights, origin, origin_tags
 from pipeline.registry.run_log import RunLog
 from pipeline.reports.csv_text import csv_of_rows
+from pipeline.training import precision
 from pipeline.training.checkpoint_sync import CheckpointSync
 from pipeline.training.identity import identity, reading, records_digest
 from pipeline.training.progress import TrainingProgress
@@ -52,7 +53,8 @@ def train(
     """
     compute = compute or ComputeConfig.from_environment()
     submission = submission or Submission.from_environment()
-    config, planned = plan(settings, compute), _initial_digest(settings)
+    settle = precision.settled if submission is None else precision.as_given
+    config, planned = plan(settings, compute, settle), _initial_digest(settings)
     folder = Path(config.run)
     sync = CheckpointSync(config.checkpoints, folder / "checkpoints") if config.checkpoints else None
     if sync and not fresh:
@@ -83,8 +85,13 @@ def train(
     release_run(folder)
 
 
-def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
-    """Check everything that can be checked before a worker starts, and make the config of the workers."""
+def plan(
+    settings: Settings, compute: ComputeConfig, settle: Callable[..., Recipe] = precision.settled
+) -> TrainLoopConfig:
+    """Check everything that can be checked before a worker starts, and make the config of the workers.
+
+    `settle`: what decides the precision, of training/precision.py.
+    """
     manifest = _read_json(paths.MANIFEST, "prepare")
     weights = _initial_digest(settings)
     recipe = settings.recipe(len(manifest["class_names"]))
@@ -111,8 +118,13 @@ def plan(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
         name: records_digest(read_coco(paths.prepared(name), paths.RAW_IMAGES), manifest["files"])
         for name in ("train", "val")
     }
-    name = identity(recipe.to_dict(), records, weights, **reading(settings.data.range))
-    folder = (paths.RUNS / f"{settings.data_name}-{name}").resolve()
+
+    def folder_of(recipe: Recipe) -> Path:
+        name = identity(recipe.to_dict(), records, weights, **reading(settings.data.range))
+        return (paths.RUNS / f"{settings.data_name}-{name}").resolve()
+
+    recipe = settle(recipe, manifest["images"]["train"], compute, folder_of)
+    folder = folder_of(recipe)
     return TrainLoopConfig(
         recipe=recipe.to_dict(),
         spec=spec.to_dict(),
@@ -137,14 +149,15 @@ def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfi
     started_from = origin(settings.model.weights, _initial_digest(settings))
     folder.mkdir(parents=True, exist_ok=True)
     say_if_locked(folder)
+    trained = precision.facts(folder, Recipe.from_dict(config.recipe), compute.gpu)
     log = RunLog.open(
         folder,
         experiment=settings.registered_name,
         run_name=folder.name,
         params=read_params(),
-        tags=project_state().tags() | origin_tags({STARTED_FROM: started_from}),
+        tags=project_state().tags() | origin_tags({STARTED_FROM: started_from}) | {"precision": trained["precision"]},
     )
-    facts = _Facts(folder, compute, started_from)
+    facts = _Facts(folder, compute, started_from, trained)
     status, left = "FAILED", None
     try:
         with TrainingProgress() as progress, cluster(compute, meanwhile="torch"), asked_to_end() as leave:
@@ -242,8 +255,10 @@ def is_complete(folder: Path) -> bool:
 class _Facts:
     """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
 
-    def __init__(self, folder: Path, compute: ComputeConfig, started_from: dict[str, Any] | None) -> None:
-        self.folder, self.compute, self.started_from = folder, compute, started_from
+    def __init__(
+        self, folder: Path, compute: ComputeConfig, started_from: dict[str, Any] | None, trained: dict[str, Any]
+    ) -> None:
+        self.folder, self.compute, self.started_from, self.trained = folder, compute, started_from, trained
         self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")
 
     def add(self, report: Any) -> None:
@@ -260,6 +275,7 @@ class _Facts:
         summary = {
             "workers": self.compute.workers,
             "device": "cuda" if self.compute.gpu else "cpu",
+            **self.trained,
             "initial_weights": self.initial,
             STARTED_FROM: self.started_from,
         }

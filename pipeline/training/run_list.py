@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.config import paths
 from pipeline.config.settings import load_settings
+from pipeline.training import precision
 from pipeline.training.driver import plan
 from pipeline.training.run_lock import is_locked, lock_if_free
 from yolox_core.errors import InputError
@@ -91,7 +92,7 @@ def _needed() -> dict[str, str]:
     """Runs that something refers to, by name: the released one, and the one that params.yaml asks for."""
     needed = {}
     with suppress(InputError):  # nothing is prepared: the next run is a new one
-        needed[Path(plan(load_settings(), ComputeConfig()).run).name] = "of params.yaml"
+        needed[Path(plan(load_settings(), ComputeConfig(), precision.of_begun).run).name] = "of params.yaml"
     needed[str(_read(paths.TRAINING).get("run"))] = "released"
     return needed
 

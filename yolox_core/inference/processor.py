@@ -5,18 +5,31 @@ from functools import cache
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
+SHOWN = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"}  # what decides how fast a network runs
+BFLOAT16 = {"amx_bf16", "avx512_bf16"}  # products of bfloat16, summed in float32
 
 
 @cache
 def processor() -> str:
     """The processor's name with the instructions that decide how fast a network runs: `AMD EPYC avx2 avx512f`."""
-    fields = dict(line.split(":", 1) for line in _first_processor() if ":" in line)
-    named = {name.strip(): value.strip() for name, value in fields.items()}
-    flags = set(named.get("flags", "").split()) & {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"}
-    return " ".join([named.get("model name") or platform.processor() or platform.machine(), *sorted(flags)])
+    name = _fields().get("model name") or platform.processor() or platform.machine()
+    return " ".join([name, *sorted(_flags() & SHOWN)])
 
 
-def _first_processor() -> list[str]:
-    if not CPU_INFO.is_file():  # not Linux
-        return []
-    return CPU_INFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+@cache
+def computes_bfloat16() -> bool:
+    """Whether it has instructions for bfloat16; without them a network in bfloat16 is slower, not faster."""
+    return bool(_flags() & BFLOAT16)
+
+
+def _flags() -> set[str]:
+    return set(_fields().get("flags", "").split())
+
+
+def _fields() -> dict[str, str]:
+    """What the system says of the first processor; empty where it is not Linux."""
+    if not CPU_INFO.is_file():
+        return {}
+    first = CPU_INFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+    pairs = (line.split(":", 1) for line in first if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}

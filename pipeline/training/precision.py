@@ -1,0 +1,93 @@
+"""In which precision a run trains on CPUs where `train.precision` is auto: decided once, kept at every resume.
+
+The precision that was taken stands in the recipe of the run, so in its identity and its checkpoints, too: a run in
+float32 is what it was before there was a choice.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster.ray_cluster import ComputeConfig
+from yolox_core.atomic_files import write_json
+from yolox_core.config import Recipe
+from yolox_core.inference.processor import computes_bfloat16, processor
+from yolox_core.training import checkpoint
+
+FolderOf = Callable[[Recipe], Path]  # where a recipe's run lies
+FILE = "precision.json"  # in the run's folder: what was measured
+LEAST_SPEEDUP = 1.15  # below it, exact float32 is worth more
+LEAST_STEPS = 500  # of a run; measuring costs about 20
+
+
+def settled(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: FolderOf) -> Recipe:
+    """The recipe with the precision to train in; `images` are those of the training split.
+
+    A run that has begun keeps its precision. A new one takes bfloat16 where this machine's CPU has instructions for
+    it and ten steps of the run's own network show that it is at least 1.15 times as fast. On a cluster the nodes may
+    be others than this machine: there it is float32, unless `train.precision` says otherwise.
+    """
+    begun, train = _begun(recipe, compute, folder_of), recipe.train
+    few = train.epochs * math.ceil(images / train.batch_size) < LEAST_STEPS
+    if begun or few or not _is_open(recipe, compute):
+        return begun or recipe
+    speedup, threads = _measured(recipe, compute)
+    taken = _in_bfloat16(recipe) if speedup >= LEAST_SPEEDUP else recipe
+    about = {"bfloat16_speedup": round(speedup, 2), "threads": threads, "processor": processor()}
+    write_json(folder_of(taken) / FILE, about)
+    name = precision(taken, compute.gpu)
+    print(f"train: {name}; bfloat16 is {speedup:.2f} times as fast as float32 on this CPU", flush=True)
+    return taken
+
+
+def of_begun(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: FolderOf) -> Recipe:
+    """The recipe of the run that has begun, as `settled` has it; nothing is measured for one that has not."""
+    return _begun(recipe, compute, folder_of) or recipe
+
+
+def as_given(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: FolderOf) -> Recipe:
+    """The recipe as it is: another machine trains."""
+    return recipe
+
+
+def precision(recipe: Recipe, gpu: bool) -> str:
+    """In which precision the network of this recipe runs in training."""
+    given = recipe.train.precision
+    return ("bfloat16" if gpu else "float32") if given == "auto" else given
+
+
+def facts(folder: Path, recipe: Recipe, gpu: bool) -> dict[str, Any]:
+    """The run's precision for its summary, and how much faster it is, where that was measured."""
+    path = folder / FILE
+    measured = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {"precision": precision(recipe, gpu), "bfloat16_speedup": measured.get("bfloat16_speedup")}
+
+
+def _begun(recipe: Recipe, compute: ComputeConfig, folder_of: FolderOf) -> Recipe | None:
+    choices = (recipe, _in_bfloat16(recipe)) if _is_open(recipe, compute) else (recipe,)
+    return next((choice for choice in choices if _has_begun(folder_of(choice))), None)
+
+
+def _in_bfloat16(recipe: Recipe) -> Recipe:
+    return replace(recipe, train=replace(recipe.train, precision="bfloat16"))
+
+
+def _has_begun(folder: Path) -> bool:
+    return (folder / FILE).is_file() or bool(checkpoint.in_order(folder / "checkpoints"))
+
+
+def _is_open(recipe: Recipe, compute: ComputeConfig) -> bool:
+    train, here = recipe.train, not compute.gpu and compute.address is None
+    return train.precision == "auto" and here and not train.compile and computes_bfloat16()
+
+
+def _measured(recipe: Recipe, compute: ComputeConfig) -> tuple[float, int]:
+    """How many times as fast bfloat16 is, with one worker's threads and its share of the batch."""
+    from yolox_core.training.precision import bfloat16_speedup
+
+    train, threads = recipe.train, recipe.train.threads or compute.cores_per_worker()
+    share = min(train.micro_batch_size or train.batch_size, train.batch_size // compute.workers)
+    return bfloat16_speedup(recipe, share, threads), threads
