@@ -117,11 +117,12 @@ def cpu_cgroups() -> Path | None:
     return None
 
 
-def _may_unshare(*options: str) -> bool:
-    """Whether this user may make such namespaces (util-linux)."""
+def _may_unshare(*options: str, then: str = "true") -> bool:
+    """Whether this user may make such namespaces (util-linux), and do this with them."""
     if shutil.which("unshare") is None:
         return False
-    return subprocess.run(["unshare", *options, "true"], capture_output=True, check=False).returncode == 0
+    words = ["unshare", *options, "sh", "-ec", then]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 RIGHTS = {
@@ -129,6 +130,10 @@ RIGHTS = {
     "mounts": lambda: _may_unshare("--mount"),  # a private view of the file systems
     "user-ids": lambda: _may_unshare("--user", "--map-user=12345", "--map-group=12345"),  # another user id
     "host-names": lambda: _may_unshare("--uts"),
+    "hosts": lambda: _may_unshare(
+        *("--mount", "--uts", "--ipc", "--net", "--pid", "--fork"),
+        then="ip link add lan type bridge; mount -t tmpfs tmpfs /mnt",  # what tests/hosts.py is built on
+    ),
 }
 
 

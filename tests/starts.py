@@ -16,6 +16,7 @@ STARTERS = {
     "http.server.ThreadingHTTPServer": "server",
     "pipeline.cluster.ray_cluster.cluster": "ray",
     "pipeline.study.executor.run_missing": "training",
+    "tests.integration.cluster.cluster": "ray",
     "tests.integration.nodes.Nodes": "ray",
     "tests.integration.project.Project": "training",
     "tests.servers.running": "server",

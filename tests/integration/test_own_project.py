@@ -1,9 +1,7 @@
 """A project outside this repository, on the package as a wheel brings it: `yolox init`, `dvc repro`, an upgrade."""
 
 import json
-import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -11,15 +9,13 @@ import pytest
 import yaml
 
 from pipeline.config import paths
+from tests import wheels
 from tests.integration.project import PARAMS, YOLOX, Project
 from tests.integration.test_repro import ran
-from tests.needs import ROOT
 from tests.pipeline.data import folders
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
-BUILD = "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
-FILES = ("pyproject.toml", "README.md", "LICENSE", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".rayignore")
 SHIPPED = ("pipeline/project/dvc.yaml.j2", "pipeline/presets/few-images.yaml", "pipeline/reports/style.css")
 
 
@@ -36,14 +32,7 @@ class Own(Project):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what a wheel of this repository installs."""
     source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    for name in FILES:
-        shutil.copyfile(ROOT / name, source / name)
-    for room in ("pipeline", "yolox_core", ".dvc"):
-        ignored = shutil.ignore_patterns("__pycache__", "cache", "tmp")
-        shutil.copytree(ROOT / room, source / room, symlinks=True, ignore=ignored)
-    done = subprocess.run([sys.executable, "-c", BUILD, str(site)], cwd=source, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    with zipfile.ZipFile(site / done.stdout.splitlines()[-1]) as wheel:
+    with zipfile.ZipFile(wheels.build(source, site)) as wheel:
         wheel.extractall(site)
     return site
 
