@@ -106,10 +106,12 @@ $(READY): requirements-dev.txt pyproject.toml
 COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate $(FLAGS)
 
 lock: $(READY)  ## compile the locks
-	@set -e; $(FIND_UV) "$$uv" $(COMPILE) --extra s3 --extra sweep pyproject.toml -o requirements.txt; \
+	@set -e; $(FIND_UV) "$$uv" $(COMPILE) --extra all --extra s3 --extra sweep pyproject.toml -o requirements.txt; \
 	"$$uv" $(COMPILE) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt; \
-	for image in mlflow serve ray-serve; do \
-	  "$$uv" $(COMPILE) -c requirements.txt infra/images/$$image-requirements.in -o infra/images/$$image-requirements.txt; \
+	"$$uv" $(COMPILE) -c requirements.txt infra/images/mlflow-requirements.in -o infra/images/mlflow-requirements.txt; \
+	for image in serve ray-serve; do \
+	  "$$uv" $(COMPILE) --extra serve -c requirements.txt pyproject.toml infra/images/$$image-requirements.in \
+	    -o infra/images/$$image-requirements.txt; \
 	done
 
 clean:  ## remove caches

@@ -14,11 +14,12 @@ from pathlib import Path
 import yaml
 
 from pipeline.config.overrides import preset_values
-from pipeline.config.paths import DISTRIBUTION, PACKAGE
+from pipeline.config.paths import PACKAGE
 from pipeline.config.settings import settings_from
 from pipeline.config.source_spec import SYNTHETIC, SourceSettings
 from pipeline.config.user_paths import user_path
 from pipeline.config.yaml_editor import YamlEditor
+from pipeline.console.extras import DISTRIBUTION, require_installed
 from yolox_core.atomic_files import write_text
 from yolox_core.errors import InputError, on_one_line
 
@@ -41,6 +42,7 @@ def create(folder: Path, data: str | None, preset: str | None) -> None:
     taken = next((name for name in OURS if (root / name).exists()), None)
     if taken or (root.exists() and not root.is_dir()):
         raise InputError(f"{folder}: expected a folder without a project, got {taken or 'a file'}. Take another one.")
+    require_installed("dvc")
     parameters = params_text(_source(data), preset)
     root.mkdir(parents=True, exist_ok=True)
     _init_dvc(root)

@@ -60,7 +60,8 @@ def is_harmless(path: Path | str) -> bool:
 def import_ray() -> None:
     """Import Ray so that the paths of its programs are harmless. InputError where they cannot be."""
     spec = importlib.util.find_spec("ray")
-    assert spec is not None and spec.origin is not None  # a dependency of this package
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("No module named 'ray'", name="ray")
     packages = Path(spec.origin).parents[1]
     if not is_harmless(packages) and "ray" not in sys.modules:
         packages = _harmless(packages)

@@ -40,7 +40,6 @@ REPORT = Path("reports/report.html")
 
 # of projects that `yolox init` made
 PACKAGE = Path("data/package.json")  # which release of the package
-DISTRIBUTION = "yolox-pipeline"
 
 
 def prepared(split: str) -> Path:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.console.extras import extras
 from yolox_core.errors import InputError, full_disk, on_one_line
 
 # what the operating system says of paths and disks; anything else is a defect of the program
@@ -32,12 +33,13 @@ OF_THE_PLACE = {
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn an InputError, or a place that cannot be read or written, into its line and exit code 2."""
+    """Turn an InputError, a missing extra, or a place that cannot be read or written, into its line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding has no signs for
     try:
-        yield
+        with extras():
+            yield
     except InputError as refused:
         print(f"error: {refused}", file=sys.stderr)
         raise SystemExit(2) from None

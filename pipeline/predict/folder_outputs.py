@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePath
-from typing import cast
 
 import cv2
 import yaml
@@ -148,23 +147,26 @@ def _drawn(seen: Seen) -> ImageArray:
 
 @contextmanager
 def _video(folder: Path, clip: Clip, first: Look, picture: ImageArray) -> Iterator[Callable[[ImageArray], None]]:
-    import supervision as sv
-
     place = folder / drawn_name(clip)
     partial = place.with_name(f".{shortened(place.stem)}.{os.getpid()}.partial.mp4")
     place.parent.mkdir(parents=True, exist_ok=True)
     height, width = picture.shape[:2]
+    codec = cv2.VideoWriter.fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(partial), codec, first.per_second or 25.0, (width, height))
     try:
-        with sv.VideoSink(str(partial), sv.VideoInfo(width, height, first.per_second or 25.0)) as sink:
+        if not writer.isOpened():
+            raise OSError(f"{place}: OpenCV cannot write a video there")
 
-            def write(frame: ImageArray) -> None:
-                # a writer drops a frame of another size without a word; some streams change theirs
-                same = frame.shape[:2] == (height, width)
-                sink.write_frame(frame if same else cast(ImageArray, cv2.resize(frame, (width, height))))
+        def write(frame: ImageArray) -> None:
+            # a writer drops a frame of another size without a word; some streams change theirs
+            same = frame.shape[:2] == (height, width)
+            writer.write(frame if same else cv2.resize(frame, (width, height)))
 
-            yield write
+        yield write
+        writer.release()
         os.replace(partial, place)
     finally:
+        writer.release()
         partial.unlink(missing_ok=True)
 
 

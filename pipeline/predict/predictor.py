@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config.user_paths import user_path
+from pipeline.console.extras import extras
 from pipeline.predict.pillow_images import is_pillow_image, pillow_source
 from pipeline.predict.slicing import SlicingPredictor
 from pipeline.registry.model_reference import locate
@@ -37,7 +38,8 @@ class Predictor:
 
     reference: a released folder, a .pt checkpoint, a Megvii .pth, an .onnx or .xml, or models:/name@alias.
     confidence, nms_iou: thresholds; None: the model's own. runtime: onnx, openvino or torch; None or auto: what the
-    reference's form asks for (docs/predict.md). InputError where the reference names no model.
+    reference's form asks for (docs/predict.md). InputError where the reference names no model, or needs an extra of
+    the package that is not installed.
     """
 
     def __init__(
@@ -51,7 +53,8 @@ class Predictor:
     ) -> None:
         self._confidence, self._nms_iou = confidence, nms_iou
         self._core: CorePredictor | SlicingPredictor
-        self._core = self._plain = CorePredictor.load(locate(str(reference)), device, runtime)
+        with extras():
+            self._core = self._plain = CorePredictor.load(locate(str(reference)), device, runtime)
 
     @property
     def spec(self) -> DetectorSpec:

@@ -5,7 +5,6 @@ answers; uvicorn_server.py runs it on one machine, deployment.py on Ray Serve. T
 libraries, until it is known which is needed.
 """
 
-import importlib.util
 import ipaddress
 import os
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from pipeline.cluster.ray_cluster import ComputeConfig, cluster
 from pipeline.config.user_paths import user_path
+from pipeline.console.extras import install, is_installed
 from pipeline.registry.resolve import PREFIX
 from pipeline.registry.store import tracking_uri
 from pipeline.serving.options import TOKEN, Options
@@ -97,8 +97,10 @@ def _serve_here(options: Options, at: Placement) -> None:
 
 
 def _serve_on_ray(options: Options, at: Placement) -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise InputError("Ray Serve is not installed. Install it: pip install 'ray[serve]'; or serve without --ray.")
+    if not is_installed("ray"):
+        raise InputError(
+            f"--ray needs Ray Serve, which is not installed. Run: {install('all')}; or serve without --ray."
+        )
     if at.address is None:  # elsewhere other ports are free, and other processors there
         _bound(at).close()
         _check_processors(options, at)

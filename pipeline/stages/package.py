@@ -8,8 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.config.code_digest import code_digest
-from pipeline.config.paths import DISTRIBUTION, PACKAGE
+from pipeline.config.paths import PACKAGE
 from pipeline.config.settings import Settings
+from pipeline.console.extras import DISTRIBUTION
 from pipeline.stages.entrypoint import stage_main
 from yolox_core.atomic_files import write_json
 

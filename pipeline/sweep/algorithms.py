@@ -6,10 +6,10 @@ check, the plan and the search follow. An entry imports Ray when it is used, aft
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from pipeline.config.settings import SweepSettings
+from pipeline.console.extras import require_installed
 from pipeline.sweep.space import Points, Range, Space
 from yolox_core.errors import InputError, nearest
 
@@ -82,9 +82,7 @@ def check_search(sweep: SweepSettings, space: Space) -> None:
         raise InputError(f"sweep.space.{ranges[0]}: expected values for a {name}, got a range. Use {others}.")
     if not isinstance(algorithm, Adaptive):
         return
-    if find_spec(algorithm.package) is None:
-        package = algorithm.package.capitalize()
-        raise InputError(f"sweep.search: {name} needs {package}, which is not installed. Install the extra `sweep`.")
+    require_installed(algorithm.package)
     if sweep.early_stopping or "latency_ms" in sweep.objectives:
         raise InputError(
             f"sweep.search: expected for {name} early_stopping: false and no latency_ms among the objectives: it "

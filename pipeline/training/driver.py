@@ -24,6 +24,7 @@ from pipeline.config.digests import file_sha256
 from pipeline.config.git_state import project_state
 from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
+from pipeline.console.extras import require_installed
 from pipeline.data.coco.coco import read_coco
 from pipeline.registry.model_reference import STARTED_FROM, digest_to_use, initial_weights, origin, origin_tags
 from pipeline.registry.run_log import RunLog
@@ -51,6 +52,7 @@ def train(
 
     `fresh` deletes the run's checkpoints and starts over.
     """
+    require_installed("torch")
     compute = compute or ComputeConfig.from_environment()
     submission = submission or Submission.from_environment()
     settle = precision.settled if submission is None else precision.as_given

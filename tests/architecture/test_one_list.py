@@ -63,6 +63,7 @@ LISTS = {
             "onnx": {
                 "pipeline.cli.main": DEFAULT,
                 "pipeline.config.settings": EVERY_RELEASE,
+                "pipeline.console.extras": "a module of this name",
                 "pipeline.registry.export": EVERY_RELEASE,
                 "pipeline.serving.pyfunc_model": RUNTIME,
                 "yolox_core.config": RUNTIME,

@@ -97,10 +97,7 @@ VENDORS = {
     "pandas": ("pipeline.serving.pyfunc_model",),
     "threadpoolctl": ("pipeline.data.scan.near_duplicates",),
     "PIL": ("pipeline.data.scan.image_metadata", "pipeline.predict.pillow_images", "pipeline.predict.predictor"),
-    "supervision": (
-        "pipeline.predict.folder_outputs",
-        "yolox_core.structures",
-    ),
+    "supervision": ("yolox_core.structures",),
     "fastapi": ("pipeline.serving",),
     "starlette": ("pipeline.serving",),
     "uvicorn": ("pipeline.serving.uvicorn_server",),

@@ -17,9 +17,14 @@ from yolox_core.model.description import DAMAGED, parse_spec
 from yolox_core.structures import FloatArray
 
 PREDICTIONS = "predictions"  # an exported network's output, before any selection
-# what a runtime is called, and the module and package that it needs
+# what a runtime is called, the module that it needs, and what brings it
 TITLES: dict[RuntimeName, str] = {"torch": "PyTorch", "onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 PACKAGES: dict[RuntimeName, str] = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+BROUGHT_BY: dict[RuntimeName, str] = {
+    "torch": "'yolox-pipeline[train]'",
+    "onnx": "onnxruntime",
+    "openvino": "'yolox-pipeline[openvino]'",
+}
 
 Shape = tuple[str, Sequence[int | None]]  # element type, and the sides
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # of the environment
@@ -55,19 +60,18 @@ def importing(runtime: RuntimeName, path: Path) -> Iterator[None]:
 
     It reports to nobody: ONNX Runtime reads the variable when it is imported.
     """
-    others = " or ".join(name for name in RUNTIMES if name != runtime)
+    has_others = runtime != "torch" or (path / ONNX_FILE).is_file()
+    others = "; or take --runtime " + " or ".join(name for name in RUNTIMES if name != runtime) if has_others else ""
     if not is_installed(runtime):
         raise InputError(
-            f"{path}: {TITLES[runtime]} is not installed. Install it: pip install {PACKAGES[runtime]}; "
-            f"or take --runtime {others}."
+            f"{path}: needs {TITLES[runtime]}, which is not installed. Run: pip install {BROUGHT_BY[runtime]}{others}."
         )
     os.environ.setdefault(NO_TELEMETRY, "1")
     try:
         yield
     except ImportError as broken:
         raise InputError(
-            f"{path}: {TITLES[runtime]} is installed, but cannot be imported ({broken}). Install it again; "
-            f"or take --runtime {others}."
+            f"{path}: {TITLES[runtime]} is installed, but cannot be imported ({broken}). Install it again{others}."
         ) from broken
 
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.config.source_spec import SourceSettings
+from pipeline.console.extras import BY_MODULE, install
 from pipeline.console.progress_bar import Transfer
 from pipeline.data.sources.limits import Budget
 from pipeline.data.sources.safe_names import inner_name
@@ -27,7 +28,7 @@ WATCHED = IMAGE_SUFFIXES | ANNOTATION_SUFFIXES  # what the readers look at
 COPIERS = 8  # threads
 CHUNK = 2**20  # bytes
 DVC = "dvc://"
-EXTRAS = {"s3": "s3", "s3a": "s3"}  # protocol -> the extra of this package that reads it
+EXTRAS = {"s3": "s3", "s3a": "s3", "dvc": "train"}  # protocol -> the extra of this package that reads it
 # what tells one version of a file from another, the surest first, as fsspec's file systems call it
 VERSIONS = (
     *("ETag", "etag", "md5", "md5Hash", "sha256", "sha", "checksum"),
@@ -232,10 +233,10 @@ def _told(source: SourceSettings) -> Iterator[None]:
         raise InputError(f"{source.shown}: expected images, got nothing there ({reason(missing)}).") from missing
     except ImportError as missing:
         protocol = source.path.partition("://")[0]
-        package = f"'yolox-pipeline[{EXTRAS[protocol]}]'" if protocol in EXTRAS else "the package that it names"
+        extra = EXTRAS.get(protocol) or BY_MODULE.get(missing.name or "")
         raise InputError(
             f"{source.shown}: expected a package that reads {protocol}://, got none ({reason(missing)}). "
-            f"Install it: pip install {package}."
+            + (f"Run: {install(extra)}." if extra else "Install the package that it names.")
         ) from missing
     except Exception as failed:
         raise InputError(

@@ -1,0 +1,85 @@
+"""What the package and its extras bring, by pyproject.toml and what is installed, for environments of only that."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.needs import ROOT
+
+LOCK = ROOT / "requirements-dev.txt"
+
+
+@cache
+def project() -> dict[str, Any]:
+    """The table `project` of pyproject.toml."""
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return found
+
+
+def asked_for(extra: str | None) -> list[Requirement]:
+    """What an extra (None: the package alone) names itself, for this machine."""
+    lines = project()["dependencies"] if extra is None else project()["optional-dependencies"][extra]
+    return [each for each in map(Requirement, lines) if _applies(each, "")]
+
+
+@cache
+def required(*extras: str) -> frozenset[str]:
+    """The distributions that the package with these extras brings, those that they need included."""
+    found: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    waiting = [each for extra in (None, *extras) for each in asked_for(extra)]
+    while waiting:
+        one = waiting.pop()
+        name = canonicalize_name(one.name)
+        for extra in ("", *one.extras):
+            if (name, extra) in seen:
+                continue
+            seen.add((name, extra))
+            if name == project()["name"]:
+                waiting += asked_for(extra) if extra else []
+                continue
+            found.add(name)
+            needs = importlib.metadata.requires(name) or ()
+            waiting += [each for each in map(Requirement, needs) if _applies(each, extra)]
+    return frozenset(found)
+
+
+def _applies(one: Requirement, extra: str) -> bool:
+    return one.marker is None or one.marker.evaluate({"extra": extra})
+
+
+def locked(names: Iterable[str]) -> str:
+    """The lock's lines of these distributions, with their hashes."""
+    blocks = re.split(r"\n(?=[a-z0-9])", LOCK.read_text(encoding="utf-8"))
+    kept = [block for block in blocks if block.partition("==")[0] in set(names)]
+    return "\n".join(kept) + "\n"
+
+
+def install(names: Iterable[str], folder: Path) -> Path:
+    """A folder for PYTHONPATH that has these distributions and no others, as they are installed here, by hard links."""
+    for name in names:
+        distribution = importlib.metadata.distribution(name)
+        for file in distribution.files or ():
+            source, target = Path(str(distribution.locate_file(file))), folder / file
+            if ".." not in file.parts and source.suffix != ".pyc" and source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(source, target)
+    return folder
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        pass  # namespace packages share some
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
