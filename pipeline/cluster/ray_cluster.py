@@ -107,6 +107,10 @@ class ComputeConfig:
         """The numbers of workers that the run may have."""
         return range(self.min_workers or self.workers, self.workers + 1)
 
+    def checkpoints_of(self, run: Path) -> str:
+        """The address of a run's checkpoints; empty where they are in its folder alone."""
+        return f"{self.checkpoints.rstrip('/')}/{run.name}" if self.checkpoints else ""
+
     def cores_per_worker(self) -> int:
         """CPU cores for one worker: as told, or those of this machine, shared evenly."""
         return self.threads or max(1, cores() // self.workers)

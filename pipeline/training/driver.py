@@ -32,6 +32,7 @@ from pipeline.reports.csv_text import csv_of_rows
 from pipeline.training import precision
 from pipeline.training.checkpoint_sync import CheckpointSync
 from pipeline.training.identity import identity, reading, records_digest
+from pipeline.training.micro_batches import check_batch
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
 from pipeline.training.run_folder import add_timing, read_history, train_seconds, write_history
@@ -55,7 +56,7 @@ def train(
     require_installed("torch")
     compute = compute or ComputeConfig.from_environment()
     submission = submission or Submission.from_environment()
-    settle = precision.settled if submission is None else precision.as_given
+    settle = precision.settled if submission is None else precision.of_begun
     config, planned = plan(settings, compute, settle), _initial_digest(settings)
     folder = Path(config.run)
     sync = CheckpointSync(config.checkpoints, folder / "checkpoints") if config.checkpoints else None
@@ -70,7 +71,7 @@ def train(
             check_address(compute)
         if fresh and folder.exists():
             with run_lock(folder):
-                shutil.rmtree(folder)
+                clear(folder)
         if fresh and sync:
             sync.clear()
         if submission is None:
@@ -105,10 +106,7 @@ def plan(
         value_range=settings.data.range,
     )
     for workers in compute.counts:
-        if recipe.train.batch_size % workers:
-            raise InputError(
-                f"train.batch_size: expected a multiple of the {workers} workers, got {recipe.train.batch_size}."
-            )
+        check_batch(recipe, workers)
     if recipe.train.patience is not None and not manifest["images"]["val"]:
         raise InputError("train.patience: expected validation images to measure on, got none. Raise data.split.val.")
     check_transforms(recipe.augment)
@@ -141,7 +139,7 @@ def plan(
         report_queue=f"report-queue-{secrets.token_hex(4)}",  # several runs may share a cluster
         cache=compute.cache,
         cache_bytes=compute.cache_gib << 30,
-        checkpoints=f"{compute.checkpoints.rstrip('/')}/{folder.name}" if compute.checkpoints else "",
+        checkpoints=compute.checkpoints_of(folder),
     )
 
 
@@ -246,6 +244,15 @@ def release_run(folder: Path) -> None:
         },
     )
     print(f"train: run {folder.name}, weights {digest[:12]}")
+
+
+def clear(folder: Path) -> None:
+    """Remove all of a run but what decided its precision."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != precision.FILE:
+            path.unlink()
 
 
 def is_complete(folder: Path) -> bool:

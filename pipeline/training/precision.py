@@ -8,12 +8,16 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.ray_cluster import ComputeConfig
+from pipeline.training.checkpoint_sync import CheckpointSync
+from pipeline.training.micro_batches import images_at_once
 from yolox_core.atomic_files import write_json
 from yolox_core.config import Recipe
+from yolox_core.errors import InputError
 from yolox_core.inference.processor import computes_bfloat16, processor
 from yolox_core.training import checkpoint
 
@@ -26,14 +30,15 @@ LEAST_STEPS = 500  # of a run; measuring costs about 20
 def settled(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: FolderOf) -> Recipe:
     """The recipe with the precision to train in; `images` are those of the training split.
 
-    A run that has begun keeps its precision. A new one takes bfloat16 where this machine's CPU has instructions for
-    it and ten steps of the run's own network show that it is at least 1.15 times as fast. On a cluster the nodes may
-    be others than this machine: there it is float32, unless `train.precision` says otherwise.
+    A run that has begun keeps its precision, whatever it is resumed on. A new one takes bfloat16 where this machine's
+    CPU has instructions for it and ten steps of the run's own network show that it is at least 1.15 times as fast. On
+    a cluster the nodes may be others than this machine: there it is float32, unless `train.precision` says otherwise.
     """
     begun, train = _begun(recipe, compute, folder_of), recipe.train
     few = train.epochs * math.ceil(images / train.batch_size) < LEAST_STEPS
     if begun or few or not _is_open(recipe, compute):
         return begun or recipe
+    print("train: measuring bfloat16: ten steps in either precision", flush=True)  # minutes, of a large network
     speedup, threads = _measured(recipe, compute)
     taken = _in_bfloat16(recipe) if speedup >= LEAST_SPEEDUP else recipe
     about = {"bfloat16_speedup": round(speedup, 2), "threads": threads, "processor": processor()}
@@ -48,11 +53,6 @@ def of_begun(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: Fol
     return _begun(recipe, compute, folder_of) or recipe
 
 
-def as_given(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: FolderOf) -> Recipe:
-    """The recipe as it is: another machine trains."""
-    return recipe
-
-
 def precision(recipe: Recipe, gpu: bool) -> str:
     """In which precision the network of this recipe runs in training."""
     given = recipe.train.precision
@@ -62,13 +62,22 @@ def precision(recipe: Recipe, gpu: bool) -> str:
 def facts(folder: Path, recipe: Recipe, gpu: bool) -> dict[str, Any]:
     """The run's precision for its summary, and how much faster it is, where that was measured."""
     path = folder / FILE
-    measured = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {"precision": precision(recipe, gpu), "bfloat16_speedup": measured.get("bfloat16_speedup")}
+    try:
+        speedup = json.loads(path.read_text(encoding="utf-8"))["bfloat16_speedup"] if path.is_file() else None
+    except (ValueError, KeyError, TypeError) as damaged:
+        raise InputError(f"{path}: expected what was measured of bfloat16, got other text. Remove it.") from damaged
+    return {"precision": precision(recipe, gpu), "bfloat16_speedup": speedup}
 
 
 def _begun(recipe: Recipe, compute: ComputeConfig, folder_of: FolderOf) -> Recipe | None:
-    choices = (recipe, _in_bfloat16(recipe)) if _is_open(recipe, compute) else (recipe,)
-    return next((choice for choice in choices if _has_begun(folder_of(choice))), None)
+    """The recipe of the run that has begun, here or on a machine that is lost; None where it has not."""
+    choices = (recipe, _in_bfloat16(recipe)) if recipe.train.precision == "auto" else ()
+    folders = [folder_of(choice) for choice in choices]
+    for has_begun in (_has_begun, partial(_is_kept, compute)):  # no store is asked about what lies here
+        for choice, folder in zip(choices, folders, strict=True):
+            if has_begun(folder):
+                return choice
+    return None
 
 
 def _in_bfloat16(recipe: Recipe) -> Recipe:
@@ -77,6 +86,11 @@ def _in_bfloat16(recipe: Recipe) -> Recipe:
 
 def _has_begun(folder: Path) -> bool:
     return (folder / FILE).is_file() or bool(checkpoint.in_order(folder / "checkpoints"))
+
+
+def _is_kept(compute: ComputeConfig, folder: Path) -> bool:
+    address = compute.checkpoints_of(folder)
+    return bool(address) and CheckpointSync(address, folder / "checkpoints").is_begun()
 
 
 def _is_open(recipe: Recipe, compute: ComputeConfig) -> bool:
@@ -89,5 +103,4 @@ def _measured(recipe: Recipe, compute: ComputeConfig) -> tuple[float, int]:
     from yolox_core.training.precision import bfloat16_speedup
 
     train, threads = recipe.train, recipe.train.threads or compute.cores_per_worker()
-    share = min(train.micro_batch_size or train.batch_size, train.batch_size // compute.workers)
-    return bfloat16_speedup(recipe, share, threads), threads
+    return bfloat16_speedup(recipe, max(images_at_once(train, compute.workers)), threads), threads

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import paths
-from pipeline.training.driver import is_complete, release_run, say_if_locked
+from pipeline.training import precision
+from pipeline.training.driver import clear, is_complete, release_run, say_if_locked
 from pipeline.training.run_folder import write_history
 from pipeline.training.run_lock import run_lock
 from tests.yolox_core.training.small import counted_loads, small_recipe
@@ -77,6 +78,16 @@ def test_rows_that_a_killed_driver_has_not_written_come_from_the_checkpoint(
 def test_an_interrupted_run_is_not_complete(tmp_path: Path) -> None:
     assert not is_complete(run(tmp_path / "run", None, epochs=3))
     assert not is_complete(tmp_path / "nothing")
+
+
+def test_a_fresh_run_keeps_what_decided_its_precision(tmp_path: Path) -> None:
+    """Otherwise it would be measured again, and could be another run."""
+    folder = run(tmp_path / "run", None)
+    (folder / precision.FILE).write_text("{}")
+    (folder / "link").symlink_to(tmp_path)
+    with run_lock(folder):
+        clear(folder)
+    assert [path.name for path in folder.iterdir()] == [precision.FILE]
 
 
 def test_who_has_to_wait_for_another_process_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

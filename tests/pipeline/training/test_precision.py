@@ -14,6 +14,7 @@ from pipeline.training.identity import identity
 from pipeline.training.precision import FILE, facts, of_begun, settled
 from tests.yolox_core.training.small import small_recipe
 from yolox_core.config import Recipe
+from yolox_core.errors import InputError
 from yolox_core.inference import processor
 from yolox_core.training import precision as measurement
 
@@ -53,7 +54,9 @@ def test_bfloat16_is_taken_where_it_is_faster(
     asked = measured(1.15)
     assert taken(tmp_path, threads=3, workers=2) == "bfloat16"
     assert asked == [(2, 3)]  # a micro-batch, a worker's threads
-    assert capsys.readouterr().out == "train: bfloat16; bfloat16 is 1.15 times as fast as float32 on this CPU\n"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "train: measuring bfloat16: ten steps in either precision"
+    assert second == "train: bfloat16; bfloat16 is 1.15 times as fast as float32 on this CPU"
     mixed = dataclasses.replace(RECIPE, train=dataclasses.replace(RECIPE.train, precision="bfloat16"))
     kept = folders(tmp_path)(mixed)
     assert kept != folders(tmp_path)(RECIPE)
@@ -76,6 +79,42 @@ def test_what_was_taken_is_kept(tmp_path: Path, measured: Any, first: float, the
     asked = measured(then)
     assert taken(tmp_path) == before
     assert asked == []
+
+
+@pytest.mark.parametrize("compute", [{}, {"gpu": True}, {"address": "10.0.0.1:6379"}])
+def test_what_was_taken_is_kept_on_another_machine(
+    tmp_path: Path, measured: Any, monkeypatch: pytest.MonkeyPatch, compute: dict[str, Any]
+) -> None:
+    """Where runs/ is shared or was copied: the CPU has no instructions for bfloat16, or others train."""
+    measured(2.0)
+    assert taken(tmp_path) == "bfloat16"
+    asked = measured(0.5)
+    monkeypatch.setattr(precision, "computes_bfloat16", lambda: False)
+    assert taken(tmp_path, **compute) == "bfloat16"
+    assert asked == []
+
+
+@pytest.mark.parametrize("first", [2.0, 0.5])
+def test_what_was_taken_is_kept_where_only_the_checkpoints_are_left(
+    tmp_path: Path, measured: Any, first: float
+) -> None:
+    """As on a machine that replaces one that was lost."""
+    store = f"file://{tmp_path / 'store'}"
+    measured(first)
+    recipe = settled(RECIPE, IMAGES, ComputeConfig(), folders(tmp_path / "lost"))
+    kept = tmp_path / "store" / folders(tmp_path)(recipe).name / "epoch_00001.pt"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    asked = measured(2.5 - first)
+    assert settled(RECIPE, IMAGES, ComputeConfig(checkpoints=store), folders(tmp_path / "new")) == recipe
+    assert asked == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_measurement_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(InputError, match=r"precision\.json: expected what was measured"):
+        facts(tmp_path, RECIPE, gpu=False)
 
 
 def test_a_run_of_before_is_resumed_as_it_was(tmp_path: Path, measured: Any) -> None:
