@@ -81,6 +81,11 @@ def uv() -> Path:
     return Path(found)
 
 
+def cached_packages() -> None:
+    """Skip where an environment is to be made and uv's cache lacks a package of the lock."""
+    pytest.skip(f"{PREFIX}cache : uv's cache lacks packages of requirements-dev.txt")
+
+
 def sshd() -> Path:
     """OpenSSH's server, where Debian and macOS put it; skips where there is none."""
     if not SSHD.exists():
@@ -173,6 +178,8 @@ def is_present(reason: str) -> bool:
         return RIGHTS[name]()
     if kind == "mount":
         return _may_mount()
+    if kind == "cache":
+        return False  # only uv knows what it holds, and it was asked
     import torch
 
     return torch.cuda.is_available()

@@ -4,6 +4,8 @@ import importlib.metadata
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable
 from functools import cache
@@ -13,8 +15,10 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests import needs
 from tests.needs import ROOT
 
+UNCACHED = "the network was disabled"
 LOCK = ROOT / "requirements-dev.txt"
 
 
@@ -74,6 +78,26 @@ def install(names: Iterable[str], folder: Path) -> Path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(source, target)
     return folder
+
+
+def environment(folder: Path, wheel: Path, *extras: str) -> Path:
+    """A virtual environment with the wheel and these extras in the lock's versions; its folder of programs.
+
+    uv's cache is the only source: where it lacks one of the packages, the test skips.
+    """
+    uv, python = str(needs.uv()), str(folder / "bin" / "python")
+    lock = folder.with_suffix(".txt")
+    lock.write_text(locked(required(*extras)), encoding="utf-8")
+    offline = ["--offline", "--quiet", "--python", python]
+    subprocess.run([uv, "venv", "--quiet", "--offline", "--python", sys.executable, str(folder)], check=True)
+    synced = [uv, "pip", "sync", *offline, "--require-hashes", str(lock)]
+    done = subprocess.run(synced, capture_output=True, text=True, check=False)
+    if done.returncode and UNCACHED in done.stderr:
+        needs.cached_packages()
+    assert done.returncode == 0, done.stderr
+    # a copy, since what a test changes of a link it would change in the cache
+    subprocess.run([uv, "pip", "install", *offline, "--no-deps", "--link-mode", "copy", str(wheel)], check=True)
+    return folder / "bin"
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-# The image of a Ray Serve service's nodes: what serve.Dockerfile has, and Ray, without PyTorch. About 0.8 GB.
+# The image of a Ray Serve service's nodes: what serve.Dockerfile has, and Ray, without PyTorch. About 0.95 GB.
 #
 # Build: pip wheel --no-deps --wheel-dir dist .
 #        docker build -f infra/images/ray-serve.Dockerfile -t yolox-ray-serve:1 .

@@ -1,4 +1,4 @@
-# The image of the service on one machine: uvicorn and ONNX Runtime, without PyTorch and Ray. About 0.55 GB.
+# The image of the service on one machine: uvicorn and ONNX Runtime, without PyTorch and Ray. About 0.65 GB.
 #
 # Build: pip wheel --no-deps --wheel-dir dist .
 #        docker build -f infra/images/serve.Dockerfile -t yolox-serve:1 .

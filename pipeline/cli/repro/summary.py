@@ -1,5 +1,6 @@
 """Printed at the end of `yolox repro`: how good the detector is, where it lies and what to do with it."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -24,13 +25,19 @@ def run(settings: Settings) -> None:
         "Model": f"{paths.RELEASED}/ (safetensors, ONNX, model.json)",
         "Registered": f"{registration['name']} version {registration['version']}, {registration['alias']}",
         "MLflow": mlflow_page(tracking_uri()),
-        "Predict": f".venv/bin/yolox predict IMAGE --model {reference}",
+        "Predict": f"{program('yolox')} predict IMAGE --model {reference}",
     }
     console = Console(highlight=False)
     console.rule(f"[bold]{escape(settings.registered_name)}[/bold]", align="left")
     for label, value in lines.items():
         # never wrapped, so that commands can be copied
         console.print(f"[bold cyan]{label:<11}[/bold cyan] {escape(value)}", soft_wrap=True)
+
+
+def program(name: str) -> str:
+    """How a command is called here: from the clone's own environment, which nobody has to activate, else by its name."""
+    own = Path(".venv/bin", name)
+    return str(own) if own.exists() else name
 
 
 def headline(metrics: dict[str, object]) -> str:
@@ -44,5 +51,5 @@ def mlflow_page(uri: str) -> str:
     if urlsplit(uri).scheme in ("http", "https"):
         return shown(uri)
     store = shown(uri) if shown(uri) == f"sqlite:///{DATABASE}" else f"'{uri}'"
-    command = f".venv/bin/mlflow ui --backend-store-uri {store} --port {MLFLOW_PORT}"
+    command = f"{program('mlflow')} ui --backend-store-uri {store} --port {MLFLOW_PORT}"
     return f"{command}, then open http://127.0.0.1:{MLFLOW_PORT}"
