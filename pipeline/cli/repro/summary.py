@@ -35,7 +35,7 @@ def run(settings: Settings) -> None:
 
 
 def program(name: str) -> str:
-    """How a command is called here: from the clone's own environment, which nobody has to activate, else by its name."""
+    """How a command is called here: from the clone's own environment, which need not be active, else by its name."""
     own = Path(".venv/bin", name)
     return str(own) if own.exists() else name
 
