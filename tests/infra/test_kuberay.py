@@ -5,6 +5,7 @@ import gzip
 import importlib
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -17,7 +18,8 @@ from pipeline.serving.options import SHUTDOWN_TIMEOUT_S, TOKEN, Options
 from tests.needs import ROOT
 
 POLICY = ROOT / "infra" / "kuberay" / "network.yaml"
-MANIFESTS = sorted((ROOT / "infra" / "kuberay").glob("ray*.yaml"))
+MANIFESTS = sorted((ROOT / "infra" / "kuberay").rglob("ray*.yaml"))
+GPU = "nvidia.com/gpu"
 
 
 @cache
@@ -64,11 +66,18 @@ def pods_of(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [group["template"]["spec"] for group in groups]
 
 
-ALL = [(path.name, document) for path in MANIFESTS for document in documents(path.read_text(encoding="utf-8"))]
+def name_of(path: Path) -> str:
+    return path.relative_to(POLICY.parent).as_posix()
+
+
+ALL = [(name_of(path), document) for path in MANIFESTS for document in documents(path.read_text(encoding="utf-8"))]
+ON_GPUS = [(name, document) for name, document in ALL if name.startswith("gpu/")]
+SERVICES = [(name, document) for name, document in ALL if document["kind"] == "RayService"]
 
 
 def test_there_is_a_job_a_cluster_and_a_service() -> None:
-    assert {document["kind"] for _, document in ALL} == {"RayJob", "RayCluster", "RayService"}
+    for some in (ALL, ON_GPUS):
+        assert {document["kind"] for _, document in some} == {"RayJob", "RayCluster", "RayService"}
 
 
 def test_the_operator_may_ask_and_strangers_may_not() -> None:
@@ -116,18 +125,47 @@ def test_what_keeps_it_safe_and_alive(name: str, document: dict[str, Any]) -> No
             assert container["resources"]["requests"] == container["resources"]["limits"]
             mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
             assert volumes[mounts["/dev/shm"]]["emptyDir"]["medium"] == "Memory"
-            if document["kind"] != "RayService":  # its model comes from the registry
+            # a service's model comes from the registry; with GPUs, all is in the store
+            if document["kind"] != "RayService" and (name, document) not in ON_GPUS:
                 assert "persistentVolumeClaim" in volumes[mounts["/shared"]]
     if document["kind"] == "RayJob":
         assert "RAY_JOB_STOP_WAIT_TIME_S" in document["spec"]["runtimeEnvYAML"]  # 3 s are not enough to save
         assert document["spec"]["backoffLimit"] >= 1 and document["spec"]["shutdownAfterJobFinishes"]
 
 
-def service() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The manifest, its application, and the service's own settings."""
-    (document,) = (document for _, document in ALL if document["kind"] == "RayService")
+@pytest.mark.parametrize(("name", "document"), ON_GPUS, ids=[name for name, _ in ON_GPUS])
+def test_on_gpus_nothing_is_shared_but_the_store(name: str, document: dict[str, Any]) -> None:
+    """Keys from a secret or, for a store, a service account; GPUs on machines that are kept for those who ask."""
+    head, *workers = pods_of(document)
+    for pod in (head, *workers):
+        assert not [volume for volume in pod["volumes"] if "emptyDir" not in volume]
+        (container,) = pod["containers"]
+        (secret,) = (source["secretRef"] for source in container["envFrom"])
+        if document["kind"] != "RayService":
+            assert secret["optional"] and pod["serviceAccountName"] == "yolox"
+            mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+            assert {entry["value"] for entry in container["env"] if entry["name"] == "YOLOX_CACHE"} <= mounts
+        assert (container["resources"]["limits"].get(GPU) == 1) == (pod is not head)
+    for pod in workers:
+        assert pod["nodeSelector"] and {"key": GPU, "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
+
+
+def test_the_cluster_with_gpus_takes_spot_machines_first() -> None:
+    (cluster,) = (document["spec"] for _, document in ON_GPUS if document["kind"] == "RayCluster")
+    groups = {group["groupName"]: group for group in cluster["workerGroupSpecs"]}
+    assert groups["spot"]["priority"] > groups["on-demand"].get("priority", 0)
+    assert cluster["autoscalerOptions"]["version"] == "v2" and cluster["enableInTreeAutoscaling"]
+    for name, group in groups.items():
+        assert group["labels"] == {"ray.io/market-type": name} and group["minReplicas"] == 0
+        assert (
+            group["template"]["spec"]["restartPolicy"] == "Never"
+        )  # a machine that is lost is the autoscaler's to replace
+
+
+def settings_of(document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A service's application, and all of its own settings."""
     settings = yaml.safe_load(document["spec"]["serveConfigV2"])
-    return document, settings["applications"][0], settings
+    return settings["applications"][0], settings
 
 
 def unknown(model: type[BaseModel], given: dict[str, Any]) -> set[str]:
@@ -135,8 +173,9 @@ def unknown(model: type[BaseModel], given: dict[str, Any]) -> set[str]:
     return set(given) - set(model.model_fields)
 
 
-def test_ray_serve_knows_every_setting_of_the_service() -> None:
-    _, application, settings = service()
+@pytest.mark.parametrize(("name", "document"), SERVICES, ids=[name for name, _ in SERVICES])
+def test_ray_serve_knows_every_setting_of_the_service(name: str, document: dict[str, Any]) -> None:
+    application, settings = settings_of(document)
     ServeDeploySchema.model_validate(settings)
     assert not unknown(ServeDeploySchema, settings) and not unknown(HTTPOptionsSchema, settings["http_options"])
     assert not unknown(ServeApplicationSchema, application)
@@ -144,22 +183,26 @@ def test_ray_serve_knows_every_setting_of_the_service() -> None:
     assert unknown(ServeApplicationSchema, {**application, "import_paths": ""}) == {"import_paths"}
 
 
-def test_the_service_fits_its_pods_and_asks_for_a_token() -> None:
-    document, application, _ = service()
+@pytest.mark.parametrize(("name", "document"), SERVICES, ids=[name for name, _ in SERVICES])
+def test_the_service_fits_its_pods_and_asks_for_a_token(name: str, document: dict[str, Any]) -> None:
+    application, _ = settings_of(document)
     module, _, builder = application["import_path"].partition(":")
     assert callable(getattr(importlib.import_module(module), builder))
     options = Options.from_mapping(application["args"])
     (group,) = ray_of(document)["workerGroupSpecs"]
     (container,) = group["template"]["spec"]["containers"]
-    in_a_pod = int(container["resources"]["requests"]["cpu"]) // options.threads
+    asked = container["resources"]["requests"]
+    in_a_pod = int(asked["cpu"]) // options.threads
+    if options.device == "cuda":
+        in_a_pod = min(in_a_pod, int(asked[GPU]))
     assert in_a_pod * group["minReplicas"] >= options.replicas  # else the first start waits for ever
     assert group["template"]["spec"]["terminationGracePeriodSeconds"] > SHUTDOWN_TIMEOUT_S
     (secret,) = (source["secretRef"]["name"] for source in container["envFrom"])
-    head = (ROOT / "infra/kuberay/rayservice.yaml").read_text(encoding="utf-8").split("apiVersion", 1)[0]
+    head = (POLICY.parent / name).read_text(encoding="utf-8").split("apiVersion", 1)[0]
     assert f"secret generic {secret} " in head and TOKEN in head and "MLFLOW_TRACKING_URI" in head
 
 
-@pytest.mark.parametrize("path", [*MANIFESTS, POLICY], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*MANIFESTS, POLICY], ids=name_of)
 def test_a_file_says_how_to_start_and_stop_it_and_what_it_needs(path: Any) -> None:
     head = path.read_text(encoding="utf-8").split("apiVersion", 1)[0]
     assert all(f"# {word}" in head for word in ("Start:", "Stop:", "Needs:"))

@@ -11,7 +11,7 @@ import yaml
 
 from tests.needs import ROOT
 
-FILE = ROOT / "infra" / "launcher" / "aws.yaml"
+FILES = sorted((ROOT / "infra" / "launcher").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,15 @@ def schema() -> dict[str, Any]:
     return content
 
 
+@pytest.fixture(params=FILES, ids=lambda path: path.name)
+def file(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
 @pytest.fixture
-def launcher() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+def launcher(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return content
 
 
@@ -47,10 +53,20 @@ def test_what_keeps_it_safe_and_alive(launcher: dict[str, Any]) -> None:
     options = launcher["docker"]["run_options"]
     assert "--env RAY_AUTH_MODE=token" in options and any(option.startswith("--shm-size") for option in options)
     assert any(target.endswith(".ray/auth_token") for target in launcher["file_mounts"])
-    spot = launcher["available_node_types"]["train"]["node_config"]["InstanceMarketOptions"]["MarketType"]
-    assert spot == "spot" and launcher["available_node_types"]["head"]["resources"]["CPU"] == 0
+    kinds = launcher["available_node_types"]
+    markets = {name: kind["node_config"].get("InstanceMarketOptions", {}) for name, kind in kinds.items()}
+    assert {"MarketType": "spot"} in markets.values() and not markets["head"] and kinds["head"]["resources"]["CPU"] == 0
 
 
-def test_it_says_how_to_start_and_stop_it_and_what_it_needs() -> None:
-    head = FILE.read_text(encoding="utf-8").split("cluster_name", 1)[0]
+def test_on_gpus_nothing_is_shared_but_the_store() -> None:
+    launcher = yaml.safe_load((ROOT / "infra/launcher/aws-gpu.yaml").read_text(encoding="utf-8"))
+    assert "initialization_commands" not in launcher
+    assert not [option for option in launcher["docker"]["run_options"] if "--volume" in option]
+    for name, kind in launcher["available_node_types"].items():
+        assert kind["node_config"]["IamInstanceProfile"]["Name"]  # rights on the bucket without a key
+        assert (kind["resources"].get("GPU") == 1) == (name != "head")
+
+
+def test_it_says_how_to_start_and_stop_it_and_what_it_needs(file: Path) -> None:
+    head = file.read_text(encoding="utf-8").split("cluster_name", 1)[0]
     assert all(f"# {word}" in head for word in ("Start:", "Stop:", "Needs:"))
