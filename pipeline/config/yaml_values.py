@@ -1,7 +1,7 @@
 """YAML as people write it: `010` is ten, `1e3` a thousand, `1:30` and dates are text.
 
 PyYAML reads YAML 1.1, in which `010` is eight and `1e3` text. DVC, which records params.yaml in dvc.lock, reads YAML
-1.2; this reader agrees with it. `yes` and `no` stay true and false.
+1.2; this reader agrees with it. `yes` and `no` stay true and false. A key that is given twice is an error, as for DVC.
 """
 
 import re
@@ -54,6 +54,17 @@ def _rules() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = _rules()
     yaml_constructors = {**yaml.SafeLoader.yaml_constructors, INT: _whole, DATE: _date}  # noqa: RUF012
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping; ValueError where a key is given twice, of which PyYAML takes the last and DVC none."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            known, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if known in lines:
+                raise ValueError(f"{key.value} is given twice, in lines {lines[known]} and {line}. Keep one of them")
+            lines[known] = line
+        return node
 
 
 def parse_yaml(text: str) -> Any:

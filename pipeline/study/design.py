@@ -14,10 +14,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from pipeline.config.digests import value_sha256
 from pipeline.config.settings import Settings, SyntheticSettings, settings_from
+from pipeline.config.yaml_values import YAML_ERRORS, parse_yaml
 from yolox_core.errors import InputError, nearest, sentence
 
 Level = Literal["low", "high"]
@@ -121,10 +120,10 @@ def letters(cell: Mapping[str, Level]) -> str:
 def read_study(path: Path) -> Study:
     """The study of a YAML file. InputError on what it does not know, before anything runs."""
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        plain = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as missing:
         raise InputError(f"{path}: no such study ({missing.strerror}).") from missing
-    except (yaml.YAMLError, UnicodeDecodeError) as broken:
+    except YAML_ERRORS as broken:
         raise InputError(f"{path}: not YAML: {sentence(broken)}") from broken
     if not isinstance(plain, dict):
         raise InputError(f"{path}: expected a mapping with {', '.join(sorted(KEYS))}.")

@@ -113,7 +113,6 @@ VENDORS = {
         "pipeline.data.parsing.yaml_text",
         "pipeline.predict.folder_outputs",
         "pipeline.registry.dvc_cache",
-        "pipeline.study.design",
         "pipeline.sweep",
     ),
     "ruamel": ("pipeline.config.yaml_editor", "pipeline.cli.upgrade"),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 from dvc.utils.serialize import loads_yaml
+from ruamel.yaml.constructor import DuplicateKeyError
 
 from pipeline.config.yaml_values import YAML_ERRORS, parse_yaml
 from tests.needs import ROOT
@@ -47,6 +48,26 @@ def test_where_people_mean_something_else_than_yaml_1_2(text: str, value: Any) -
 def test_our_own_files_mean_the_same_to_every_reader(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     assert parse_yaml(text) == yaml.safe_load(text) == loads_yaml(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed: 0\ntrain: {}\nseed: 3\n", "seed is given twice, in lines 1 and 3"),
+        ("train: {epochs: 1, epochs: 1}", "epochs is given twice, in lines 1 and 1"),
+        ("a:\n  - {1: x, 1: y}\n", "1 is given twice, in lines 2 and 2"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_an_error_as_for_dvc(text: str, says: str) -> None:
+    with pytest.raises(YAML_ERRORS, match=says):
+        parse_yaml(text)
+    with pytest.raises(DuplicateKeyError):
+        loads_yaml(text)
+
+
+def test_what_overrides_an_anchor_is_not_given_twice() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, x: 4}\nd: {1: x, '1': y}\n"
+    assert parse_yaml(text) == loads_yaml(text)
 
 
 @pytest.mark.parametrize("text", ["[1", "'", "a: b: c", "!!python/object:os.system x", "9" * 5000])
