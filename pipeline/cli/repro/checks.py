@@ -31,7 +31,8 @@ WRITTEN = (
     Path(DATABASE),
     Path(ARTIFACTS),
 )
-STATE = ("", "tmp", "tmp/lock", "tmp/rwlock", "cache", "cache/files", "cache/files/md5", "cache/runs")
+STATE = ("", "tmp", "cache", "cache/files", "cache/files/md5", "cache/runs")
+LOCKS = ("tmp/lock", "tmp/rwlock")
 DVC_WAITS_S = 3.0  # for its lock, by itself
 LOOK_EVERY_S = 0.2
 
@@ -44,9 +45,23 @@ def check_place() -> None:
     for needed in (paths.GRAPH, paths.PARAMS):
         if not needed.is_file():
             raise InputError(f"{needed}: no such file in {Path.cwd()}. Run in the folder of a project.")
-    for path in (Path.cwd(), *WRITTEN, *(root / ".dvc" / name for name in STATE)):
+    state, locks = ([root / ".dvc" / name for name in names] for names in (STATE, LOCKS))
+    for path in (Path.cwd(), *WRITTEN, *state, *locks):
+        _check_not_in_the_way(path, is_file=path in {paths.GRAPH_RECORD, Path(DATABASE), *locks})
         if path.exists():
             _check_writable(path)
+
+
+def _check_not_in_the_way(path: Path, is_file: bool) -> None:
+    """InputError where something else has the name of a folder, or a link leads to a disk that is not there."""
+    if path.is_symlink() and not path.exists():
+        raise InputError(
+            f"{path}: expected a place to write to, got a link to {path.readlink()}, which is not there. "
+            "Mount or make that, or remove the link."
+        )
+    if path.exists() and path.is_dir() == is_file:
+        wanted, got = ("a file", "a folder") if is_file else ("a folder", "a file")
+        raise InputError(f"{path}: expected {wanted} there, or nothing, got {got}. Move it away.")
 
 
 def _check_writable(path: Path) -> None:

@@ -36,8 +36,10 @@ def dvc_environment() -> Iterator[dict[str, str]]:
 
 
 def _has_git() -> bool:
+    """Whether DVC finds a repository; an empty .git, which containers mount over one, is none."""
     root = dvc_root()
-    return any((folder / ".git").exists() for folder in (root, *root.parents))
+    places = [folder / ".git" for folder in (root, *root.parents)]
+    return any(place.is_file() or (place / "HEAD").exists() for place in places)
 
 
 def _may_be_made(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.cli.repro.checks import check_place
 from pipeline.cli.repro.command import new_params
 from pipeline.config.override_words import split_settings
 from pipeline.config.overrides import PRESETS, preset_settings
@@ -120,6 +121,37 @@ def test_presets_name_only_what_differs() -> None:
 
 def test_data_that_is_not_there_is_refused_before_anything_is_written() -> None:
     assert "no such" in refused("--data", "/nowhere/at/all")
+
+
+@pytest.mark.parametrize("place", ["data", "runs", "models", ".dvc/cache", "mlflow.db", "dvc.lock"])
+def test_a_link_to_a_disk_that_is_not_there(project: Path, place: str) -> None:
+    shutil.rmtree(project / place, ignore_errors=True)
+    (project / place).unlink(missing_ok=True)
+    (project / place).symlink_to(project / "unmounted" / "disk")
+    assert f"{place}: expected a place to write to, got a link to " in refused()
+
+
+@pytest.mark.parametrize("place", ["data", "runs", "reports", ".dvc/cache"])
+def test_a_file_where_a_folder_is_to_be(project: Path, place: str) -> None:
+    shutil.rmtree(project / place, ignore_errors=True)
+    (project / place).touch()
+    assert f"{place}: expected a folder there, or nothing, got a file. Move it away." in refused()
+
+
+def test_a_folder_where_a_file_is_to_be(project: Path) -> None:
+    (project / "mlflow.db").mkdir()
+    assert "mlflow.db: expected a file there, or nothing, got a folder" in refused()
+
+
+def test_a_project_may_be_called_as_a_file_of_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.rename(project.parent / "lock"))
+    check_place()
+
+
+def test_a_setting_that_is_given_twice(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(f"{before}\nseed: 3\n")
+    assert "params.yaml: not YAML: seed is given twice, in lines " in refused()
 
 
 def test_a_folder_that_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:

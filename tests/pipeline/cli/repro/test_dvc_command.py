@@ -28,6 +28,7 @@ def test_it_runs_in_any_environment(given: dict[str, str], project: Path, monkey
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     config = (project / ".dvc/config").read_bytes()
+    (project / ".git").mkdir()  # as containers mount over a repository
     with dvc_environment() as environment:
         done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
