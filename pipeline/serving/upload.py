@@ -7,6 +7,7 @@ decoded.
 import asyncio
 import json
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,13 +57,13 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
             body = await _body(request, limits.max_bytes)
     except TimeoutError:
         raise Refused(408, f"body: expected all of it within {limits.sent_within_s:g} s. Send it again.") from None
-    _check_names(request.query_params, PARAMETERS)
+    asked = [name for name, _ in request.query_params.multi_items()]
+    _check_names(asked, PARAMETERS)
+    fields: dict[str, Any] = {}
     if kind == "multipart/form-data":
         image, fields = await _form(request, body, limits.max_bytes)
-        given |= fields
     elif kind == "application/json":
         image, fields = _json(body)
-        given |= fields
     elif kind.startswith(RAW_TYPES):
         image = body
     else:
@@ -71,6 +72,8 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
             f"content-type: expected multipart/form-data, application/json or image/*, got {kind[:80] or 'none'}. "
             f"Send the file as the form's field '{IMAGE_FIELD}', or as the body.",
         )
+    _check_once([*asked, *fields])
+    given |= fields
     pixels = checked_pixels(image, limits.max_pixels)
     version = None if given["version"] is None else str(given["version"])
     confidence, nms_iou = (_threshold(name, given[name]) for name in THRESHOLDS)
@@ -103,6 +106,13 @@ def _check_names(given: Iterable[str], known: tuple[str, ...]) -> None:
             raise Refused(422, f"{name[:40]}: no such parameter. {nearest(name[:40], known)}")
 
 
+def _check_once(given: Iterable[str]) -> None:
+    """Refused where a parameter is given twice: only one of its values would be used, without a word."""
+    for name, count in Counter(given).items():
+        if count > 1:
+            raise Refused(422, f"{name[:40]}: expected one value, got {count}. Send it once, in the query or the body.")
+
+
 async def _body(request: Request, most: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > most:
@@ -132,9 +142,11 @@ async def _form(request: Request, body: bytes, most: int) -> tuple[bytes, dict[s
     async with _closing(form):
         image = form.get(IMAGE_FIELD)
         if image is None:
-            names = ", ".join(sorted(set(form))) or "none"
-            raise Refused(400, f"form: expected a file in the field '{IMAGE_FIELD}', got fields: {names[:100]}.")
-        _check_names(form, (IMAGE_FIELD, *PARAMETERS))
+            got = ", ".join(sorted(set(form))) or "none"
+            raise Refused(400, f"form: expected a file in the field '{IMAGE_FIELD}', got fields: {got[:100]}.")
+        names = [name for name, _ in form.multi_items()]
+        _check_names(names, (IMAGE_FIELD, *PARAMETERS))
+        _check_once(names)
         content = await image.read() if isinstance(image, UploadFile) else _decoded(image)
         return content, {name: form[name] for name in PARAMETERS if name in form}
 
@@ -154,7 +166,7 @@ class _closing:
 
 def _json(body: bytes) -> tuple[bytes, dict[str, Any]]:
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError) as broken:
         raise Refused(400, f"body: not JSON ({str(broken)[:100]}).") from broken
     text = content.get(IMAGE_FIELD) if isinstance(content, Mapping) else None
@@ -165,6 +177,11 @@ def _json(body: bytes) -> tuple[bytes, dict[str, Any]]:
         )
     _check_names(content, (IMAGE_FIELD, *PARAMETERS))
     return _decoded(text), {name: content[name] for name in PARAMETERS if name in content}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_once(name for name, _ in pairs)
+    return dict(pairs)
 
 
 def _decoded(text: str) -> bytes:

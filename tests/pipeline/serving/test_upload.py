@@ -77,6 +77,26 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
         422,
         "iou: no such parameter. Did you mean 'nms_iou'?",
     ),
+    "twice in the query": (
+        {"content": IMAGE, "headers": RAW, "params": {"confidence": ["0.1", "0.9"]}},
+        422,
+        "confidence: expected one value, got 2",
+    ),
+    "twice in a form": (
+        {"files": {"image": ("a.png", IMAGE)}, "data": {"nms_iou": ["0.1", "0.9"]}},
+        422,
+        "nms_iou: expected one value, got 2",
+    ),
+    "twice in JSON": (
+        {"content": b'{"image": "' + base64.b64encode(IMAGE) + b'", "image": "AAAA"}', "headers": JSON},
+        422,
+        "image: expected one value, got 2",
+    ),
+    "in the query and in JSON": (
+        {"json": {"image": base64.b64encode(IMAGE).decode(), "confidence": 0.5}, "params": {"confidence": "0.5"}},
+        422,
+        "confidence: expected one value, got 2",
+    ),
     "a path for an image": ({"json": {"image": "photos/cat.jpg"}}, 400, "looks like a path or an address"),
     "another name for the image": ({"json": {"img": "AAAA"}}, 400, "Got: img."),
     "unknown version in a form": (
