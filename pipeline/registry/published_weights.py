@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 COCO = "coco"  # as the whole of model.weights
 FOLDER, SERVER = "YOLOX_WEIGHTS_DIR", "YOLOX_WEIGHTS_URL"  # of the environment
+PART = ".part"  # of a file that is being fetched
 DEFAULT_FOLDER = "~/.cache/yolox-pipeline/weights"
 DEFAULT_SERVER = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
 LICENSE = "Apache-2.0, Megvii"
@@ -130,7 +131,7 @@ def _held(folder: Path, files: tuple[WeightsFile, ...]) -> Path | None:
     """The file in this folder, under any name, that is one of these."""
     digests = {file.size: file.sha256 for file in files}
     try:
-        found = (path for path in sorted(folder.glob("*.pth")) if path.is_file())
+        found = (path for path in sorted(folder.glob("*")) if path.is_file() and path.suffix != PART)
         return next((path for path in found if _is_one_of(path, digests)), None)
     except OSError as unreadable:
         raise _unkept(folder, unreadable) from unreadable
@@ -181,7 +182,7 @@ def _fetch(size: str, files: tuple[WeightsFile, ...], place: Path) -> Path:
         f"fetching the COCO weights of YOLOX-{size} ({files[0].size / 2**20:.1f} MiB, {LICENSE}) from {file.shown}",
         file=sys.stderr,
     )
-    part = place.with_name(f"{place.name}.part")
+    part = place.with_name(f"{place.name}{PART}")
     download(file, part)
     part.replace(place)
     return place
@@ -193,7 +194,12 @@ def _at_the_server(size: str, files: tuple[WeightsFile, ...], place: Path) -> "W
     server = os.environ.get(SERVER) or DEFAULT_SERVER
     if not server.startswith(WEB):
         raise InputError(f"{SERVER}: expected an address with http:// or https://, got {server!r}.")
-    parts = urlsplit(server)
+    try:
+        parts = urlsplit(server)
+    except ValueError as wrong:  # an IPv6 address without its end
+        raise InputError(
+            f"{SERVER}: expected an address with http:// or https://, got {server!r} ({wrong})."
+        ) from wrong
     address = parts._replace(path=f"{parts.path.rstrip('/')}/{place.name}").geturl()
     by_hand = f"Put that file at {place}, or name a folder that holds it in {FOLDER}."
     return WebFile(

@@ -1,6 +1,7 @@
 """Which rows of the class layers are taken from other weights: those of classes with the same name."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,7 +92,8 @@ def _by_name(names: Sequence[str], theirs: Sequence[str]) -> dict[int, int]:
 
 
 def _folded(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
+    composed = unicodedata.normalize("NFKC", name)  # macOS takes names apart: e and an accent for é
+    return " ".join(re.split(r"[\s_-]+", composed.casefold().strip()))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pipeline.config.digests import file_sha256
 from pipeline.config.source_spec import WEB
@@ -23,8 +23,10 @@ TIMEOUT_S = 60.0  # without a byte
 TRIES = 4
 PAUSE_S = 1.0  # before the second try; doubles
 CHUNK = 2**20  # bytes
+SENT_AS_THEY_ARE = "%/:=&?~#+!$,;'@()*[]"  # in an address; % since it may be encoded already
 LASTING = (400, 401, 403, 404, 405, 410, 451)  # statuses that another try would not change
-CUT = (OSError, http.client.HTTPException)  # URLError and time-outs are OSErrors
+NO_ADDRESS = (http.client.InvalidURL, UnicodeError)  # a port that is no number, a name that is too long
+CUT = (OSError, http.client.HTTPException, *NO_ADDRESS)  # URLError and time-outs are OSErrors
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def download(file: WebFile, path: Path) -> None:
         try:
             anew = _fetch(file, path) or anew
         except CUT as failed:
-            if attempt == TRIES or (isinstance(failed, urllib.error.HTTPError) and failed.code in LASTING):
+            if attempt == TRIES or _is_lasting(failed):
                 raise _unreached(file, path, failed) from failed
             time.sleep(PAUSE_S * 2 ** (attempt - 1))
             continue
@@ -62,6 +64,18 @@ def download(file: WebFile, path: Path) -> None:
         anew = True  # the first part may have been another file's
 
 
+def _is_lasting(failed: Exception) -> bool:
+    """Whether another try would end the same way."""
+    return isinstance(failed, NO_ADDRESS) or (isinstance(failed, urllib.error.HTTPError) and failed.code in LASTING)
+
+
+def _encoded(address: str) -> str:
+    """The address as it is sent: other letters than those of ASCII stand as %xx in its path and query."""
+    parts = urlsplit(address)
+    path, query = (quote(part, safe=SENT_AS_THEY_ARE) for part in (parts.path, parts.query))
+    return parts._replace(path=path, query=query).geturl()
+
+
 def another(file: WebFile, found: str) -> InputError:
     """What to say of a file that is not the one whose sha256 was written down."""
     return InputError(f"{file.shown}: expected {file.kind} of sha256 {file.sha256[0]}, got {found}. {file.if_other}")
@@ -70,9 +84,10 @@ def another(file: WebFile, found: str) -> InputError:
 def _fetch(file: WebFile, path: Path) -> bool:
     """Append what is missing of `path`; whether it began at the start."""
     held = path.stat().st_size if path.exists() else 0
+    address = _encoded(file.address)
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={held}-"} if held else {})}
     try:
-        answer = _opener(file).open(urllib.request.Request(file.address, headers=headers), timeout=TIMEOUT_S)
+        answer = _opener(file).open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_S)
     except urllib.error.HTTPError as refused:
         if refused.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise

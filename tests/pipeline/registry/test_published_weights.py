@@ -132,11 +132,32 @@ def test_no_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal().startswith(f"{SERVER}: expected an address with http:// or https://")
 
 
-def test_a_file_under_any_name_will_do(release: Release, cache: Path) -> None:
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://[::1", "expected an address with http:// or https://, got 'http://[::1' (Invalid IPv6 URL)"),
+        ("http://127.0.0.1:port/", "InvalidURL (nonnumeric port: 'port')"),
+        (f"http://{'a' * 70}.com/", "UnicodeError (encoding with 'idna' codec failed"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, address: str, says: str) -> None:
+    monkeypatch.setattr(http, "PAUSE_S", 1e9)  # no second try
+    monkeypatch.setenv(SERVER, address)
+    assert says in refusal()
+
+
+def test_an_address_may_have_any_letters(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SERVER, f"{release.address}/%C3%BC/ü ö")
+    assert "HTTP Error 404" in refusal()
+    assert release.asked == ["/releases/download/0.1.1rc0/%C3%BC/%C3%BC%20%C3%B6/yolox_nano.pth"]
+
+
+@pytest.mark.parametrize("name", ["by hand.pth", "BY HAND.PTH", "yolox_nano.pth.tar", "nano.pt", "nano"])
+def test_a_file_under_any_name_will_do(release: Release, cache: Path, name: str) -> None:
     cache.mkdir()
     (cache / "a.pth").write_bytes(CONTENT[::-1])  # as long, and another
-    (cache / "by hand.pth").write_bytes(CONTENT)
-    assert bring("nano", table()) == cache / "by hand.pth" and not release.asked
+    (cache / name).write_bytes(CONTENT)
+    assert bring("nano", table()) == cache / name and not release.asked
 
 
 @pytest.mark.parametrize("content", [CONTENT[:1000], CONTENT[::-1], b""])

@@ -36,6 +36,7 @@ def model_of(names: Sequence[str]) -> YOLOX:
         (("hen", "cat"), {0: 2, 1: 0}),  # one removed, the others in another order
         (("dog", "cat", "hen"), {0: 1, 1: 0, 2: 2}),  # reordered alone
         (("Cat", "HEN", "cow"), {0: 0, 1: 2}),  # in another case
+        (("\uff43at", "cow"), {0: 0}),  # in another form of Unicode
         (("cat", "Cat", "cow"), {0: 0}),  # the exact one counts, and only once
         (("cow", "pig", "ass"), {}),  # others, as many
     ],
