@@ -2,6 +2,7 @@
 #
 # Build: pip wheel --no-deps --wheel-dir dist .
 #        docker build -f infra/images/ray-serve.Dockerfile -t yolox-ray-serve:1 .
+# Tried: with Docker 20.10 on Debian 12's own Python 3.11; it starts (infra/README.md)
 # Needs: a context (the project's root) with infra/images/ray-serve-requirements.txt and one wheel in dist.
 # Lock:  make lock
 FROM python:3.11-slim

@@ -5,6 +5,7 @@
 # Run:   docker run -p 8000:8000 -e YOLOX_SERVE_TOKEN -e MLFLOW_TRACKING_URI yolox-serve:1 \
 #          --model models:/yolox-detector@champion
 #        or with a released folder: -v "$PWD/models/released:/model:ro" yolox-serve:1 --model /model
+# Tried: with Docker 20.10 on Debian 12's own Python 3.11; its service answered with a model of the train image (infra/README.md)
 # Needs: a context (the project's root) with infra/images/serve-requirements.txt and one wheel in dist; for models:/ the
 #        http address of an MLflow server, since a database's drivers are not in it.
 # Lock:  make lock

@@ -27,7 +27,7 @@ def locked(path: Path) -> dict[str, str]:
 def test_what_an_image_copies_and_installs_is_there_and_locked(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     head = text.split("FROM", 1)[0]
-    assert f"docker build -f infra/images/{path.name} -t " in head and "# Needs:" in head
+    assert f"docker build -f infra/images/{path.name} -t " in head and "# Needs:" in head and "# Tried:" in head
     for source in re.findall(r"^COPY (\S+)", text, re.MULTILINE):
         assert source.startswith("dist/") or (ROOT / source).is_file(), source
     for install in re.findall(r"^RUN pip install (.*)", text, re.MULTILINE):

@@ -203,6 +203,6 @@ def test_the_service_fits_its_pods_and_asks_for_a_token(name: str, document: dic
 
 
 @pytest.mark.parametrize("path", [*MANIFESTS, POLICY], ids=name_of)
-def test_a_file_says_how_to_start_and_stop_it_and_what_it_needs(path: Any) -> None:
+def test_a_file_says_how_to_start_and_stop_it_where_it_was_tried_and_what_it_needs(path: Any) -> None:
     head = path.read_text(encoding="utf-8").split("apiVersion", 1)[0]
-    assert all(f"# {word}" in head for word in ("Start:", "Stop:", "Needs:"))
+    assert all(f"# {word}" in head for word in ("Start:", "Stop:", "Tried:", "Needs:"))

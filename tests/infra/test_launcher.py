@@ -67,6 +67,6 @@ def test_on_gpus_nothing_is_shared_but_the_store() -> None:
         assert (kind["resources"].get("GPU") == 1) == (name != "head")
 
 
-def test_it_says_how_to_start_and_stop_it_and_what_it_needs(file: Path) -> None:
+def test_it_says_how_to_start_and_stop_it_where_it_was_tried_and_what_it_needs(file: Path) -> None:
     head = file.read_text(encoding="utf-8").split("cluster_name", 1)[0]
-    assert all(f"# {word}" in head for word in ("Start:", "Stop:", "Needs:"))
+    assert all(f"# {word}" in head for word in ("Start:", "Stop:", "Tried:", "Needs:"))
