@@ -9,7 +9,7 @@ import math
 import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from yolox_core.errors import InputError, nearest, require, require_kind
 
@@ -110,8 +110,7 @@ class AssignConfig:
 
     def __post_init__(self) -> None:
         _require_finite(self, "assign")
-        if self.rule not in ASSIGN_RULES:
-            raise InputError(f"assign.rule: expected one of {', '.join(ASSIGN_RULES)}, got {self.rule!r}.")
+        require(self.rule in ASSIGN_RULES, "assign.rule", f"one of {', '.join(ASSIGN_RULES)}", self.rule)
         require(self.center_radius > 0, "assign.center_radius", "more than 0 strides", self.center_radius)
         require(self.candidate_topk >= 1, "assign.candidate_topk", "at least 1", self.candidate_topk)
         require(self.class_weight >= 0, "assign.class_weight", "0 or more", self.class_weight)
@@ -190,6 +189,8 @@ class TrainConfig:
     freeze_batch_norm: bool = False  # batch norm everywhere uses its stored statistics
     patience: int | None = None  # evaluations without a better map before jumping to the closing phase; None: never
     evaluate_every: int = 1  # epochs between evaluations; always evaluated in the closing phase
+    sync_batch_norm: bool | Literal["auto"] = "auto"  # statistics of all workers together; auto: with several GPUs
+    checkpoint_minutes: float = 10.0  # longest time between checkpoints, within epochs too; not what a run is
     threads: int | None = None  # CPU threads of a worker; None: all cores shared among the workers
     precision: Precision = "auto"  # auto: bfloat16 on CUDA, and on CPUs where it is faster
     deterministic: bool = False  # the same bits every time on CUDA too, more slowly; on a CPU they always are
@@ -218,10 +219,10 @@ class TrainConfig:
         require(0 <= self.ema_decay < 1, "train.ema_decay", "a number in [0, 1)", self.ema_decay)
         require(self.ema_warmup >= 1, "train.ema_warmup", "at least 1 step", self.ema_warmup)
         require(self.clip_norm is None or self.clip_norm > 0, "train.clip_norm", "more than 0, or null", self.clip_norm)
-        if self.optimizer not in ("sgd", "adamw"):
-            raise InputError(f"train.optimizer: expected sgd or adamw, got {self.optimizer!r}.")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise InputError(f"train.precision: expected auto, float32 or bfloat16, got {self.precision!r}.")
+        require(self.checkpoint_minutes > 0, "train.checkpoint_minutes", "more than 0", self.checkpoint_minutes)
+        require(self.optimizer in get_args(Optimizer), "train.optimizer", "sgd or adamw", self.optimizer)
+        known = self.precision in get_args(Precision)
+        require(known, "train.precision", "auto, float32 or bfloat16", self.precision)
 
 
 @dataclass(frozen=True)
@@ -253,12 +254,13 @@ class Recipe:
     class_rows: str | None = None  # how class layers are taken from initial weights: BY_POSITION; None: by name
 
     def __post_init__(self) -> None:
-        if self.class_rows not in (None, BY_POSITION):
-            raise InputError(f"model.class_rows: expected {BY_POSITION} or null, got {self.class_rows!r}.")
+        known = self.class_rows in (None, BY_POSITION)
+        require(known, "model.class_rows", f"{BY_POSITION} or null", self.class_rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries, for JSON and checkpoints."""
         plain = asdict(self)
+        del plain["train"]["checkpoint_minutes"]
         if self.class_rows is None:  # a run is what it was before there was a choice
             del plain["class_rows"]
         plain["augment"]["albumentations"] = [dict(entry) for entry in self.augment.albumentations]

@@ -17,8 +17,9 @@ def in_processes(
 ) -> list[Any]:
     """What `work(*arguments)` returns in each worker; tensors and plain containers only.
 
-    `work` is a function of a module. `folder` is empty and becomes their meeting place.
+    `work` is a function of a module. `folder` is new or empty and becomes their meeting place.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     # imported once, in the server that all workers of all tests are forked from: half a minute on a busy machine
     multiprocessing.set_forkserver_preload(["yolox_core.training.step", "yolox_core.evaluation.evaluator", __name__])
     given = (workers, timeout_s, work, folder, arguments)

@@ -9,7 +9,8 @@ beside them says how far the run is (checkpoint.py, which also reads them).
 import errno
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,15 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from yolox_core.atomic_files import new_file, write_json
+from yolox_core.collectives import World
 from yolox_core.config import DetectorSpec, Recipe
 from yolox_core.errors import InputError
 from yolox_core.training.checkpoint import BEST, FORMAT_VERSION, MARK, PROGRESS, Progress, in_order
 from yolox_core.training.state import TrainingState
 
 KEPT = 2
+Statistics = dict[str, dict[str, Tensor]]  # of one worker: model or ema, buffer, tensor
 # of the state: all that is no tensor but the history
 NUMBERS = ("epoch", "step", "step_in_epoch", "epoch_totals", "closing_start", "best_map", "best_epoch", "stale")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # what a user can mend
@@ -38,6 +41,12 @@ class Saver:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
+        self._saved_s = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last one was begun, or since the training began."""
+        return time.monotonic() - self._saved_s
 
     def __enter__(self) -> "Saver":
         return self
@@ -52,13 +61,23 @@ class Saver:
         finally:
             self._thread.shutdown()
 
-    def save(self, state: TrainingState, recipe: Recipe, spec: DetectorSpec, threads: int, is_best: bool) -> Path:
+    def save(
+        self,
+        state: TrainingState,
+        recipe: Recipe,
+        spec: DetectorSpec,
+        threads: int,
+        is_best: bool,
+        statistics: Sequence[Statistics] = (),
+    ) -> Path:
         """Copy the state after `state.epoch` epochs, and as many steps more as it says, and begin to write it.
 
-        The path where it will be. Waits for the one before, and raises what that raised.
+        `statistics` are all workers' batch-norm statistics, by rank, where they differ. The path where it will be.
+        Waits for the one before, and raises what that raised.
         """
         self.wait()
-        content = _copied(_content(state, recipe, spec, threads))
+        self._saved_s = time.monotonic()
+        content = _copied(_content(state, recipe, spec, threads) | {"statistics": list(statistics)})
         within = f"_step_{state.step_in_epoch:06d}" if state.step_in_epoch else ""
         path = self._folder / f"epoch_{state.epoch:05d}{within}.pt"
         self._writing = self._thread.submit(_store, content, path, is_best)
@@ -112,16 +131,38 @@ def _store(content: dict[str, Any], path: Path, is_best: bool) -> None:
         old.unlink()
 
 
-def restore(state: TrainingState, content: Mapping[str, Any]) -> None:
-    """Put a freshly made state where the checkpoint was."""
+def statistics_of(state: TrainingState) -> Statistics:
+    """This worker's batch-norm statistics, by name in the model and in its average."""
+    models = {"model": state.model, "ema": state.ema.model}
+    return {kind: dict(_floating_buffers(model)) for kind, model in models.items()}
+
+
+def restore(state: TrainingState, content: Mapping[str, Any], world: World) -> None:
+    """Put a freshly made state where the checkpoint was; with as many workers as then, to the bit."""
     state.model.load_state_dict(content["model"])
     state.ema.model.load_state_dict(content["ema"]["model"])
     state.ema.updates = content["ema"]["updates"]
+    _restore_statistics(state, content.get("statistics", []), world)
     state.optimizer.load_state_dict(content["optimizer"])
     for name, value in content["progress"].items():
         setattr(state, name, value)
     state.history = list(content["history"])
     torch.set_rng_state(content["rng"])
+
+
+@torch.no_grad()
+def _restore_statistics(state: TrainingState, by_rank: Sequence[Statistics], world: World) -> None:
+    """Each worker its own; their mean where there were more or fewer workers. None: they were the same everywhere."""
+    if not by_rank:
+        return
+    taken = [by_rank[world.rank]] if len(by_rank) == world.size else by_rank
+    for kind, own in statistics_of(state).items():
+        for name, buffer in own.items():
+            buffer.copy_(torch.stack([of_rank[kind][name] for of_rank in taken]).mean(dim=0))
+
+
+def _floating_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return ((name, buffer) for name, buffer in model.named_buffers() if buffer.is_floating_point())
 
 
 def _write(content: dict[str, Any], path: Path) -> None:

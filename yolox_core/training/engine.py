@@ -29,22 +29,24 @@ from yolox_core.evaluation.evaluator import GivenUp, evaluate
 from yolox_core.loss.assign_stats import health
 from yolox_core.loss.detection_loss import PART_NAMES
 from yolox_core.loss.simota import SimOTA
+from yolox_core.model.sync_batch_norm import synchronize
 from yolox_core.model.weights import Weights, load_weights
 from yolox_core.model.yolox import build_model
 from yolox_core.training import checkpoint
-from yolox_core.training.checkpoint_saver import Saver, restore
+from yolox_core.training.checkpoint_saver import Saver, Statistics, restore, statistics_of
 from yolox_core.training.optim import compile_network, training_mode
 from yolox_core.training.phase_timer import PhaseTimer, shares
-from yolox_core.training.reports import EpochReport, Left, Measuring, Report, Started, StepReport
+from yolox_core.training.reports import EpochReport, Left, Measuring, Report, Saved, Started, StepReport
 from yolox_core.training.schedule import LearningRate, is_closing, is_evaluated
 from yolox_core.training.state import TrainingState
-from yolox_core.training.step import TOTALS, Stepper
+from yolox_core.training.step import LEAVING, SAVING, TOTALS, Stepper
 
 __all__ = [
     "EpochReport",
     "Left",
     "Measuring",
     "Report",
+    "Saved",
     "Started",
     "StepReport",
     "TrainingDiverged",
@@ -65,11 +67,18 @@ class TrainingJob:
     initial: Weights | None = None  # None: random weights
     checkpoints: Path | None = None  # folder; None: nothing is saved
     checkpoint_every: int = 1  # epochs; the last one and the best are saved in any case
+    checkpoint_minutes: float | None = None  # within an epoch, too, where the last one is so old; None: never
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     world: World = field(default_factory=World)
     loader_workers: int = 0  # processes; 0: a thread
     threads: int | None = None  # CPU threads; None: as torch has it
     leave: Callable[[], bool] = lambda: False  # asked at every step and evaluated batch: whether to save and end, now
+
+    @property
+    def syncs_batch_norm(self) -> bool:
+        """Whether batch-norm statistics are those of all workers together."""
+        asked = self.recipe.train.sync_batch_norm
+        return self.world.size > 1 and (self.device.type == "cuda" if asked == "auto" else asked)
 
 
 class TrainingDiverged(InputError):
@@ -88,6 +97,8 @@ def _train(job: TrainingJob) -> Iterator[Report]:
     recipe, world = job.recipe, job.world
     state, started = _begin(job)
     sizes = training_sizes(recipe.train.input_size, recipe.augment.multiscale)
+    if job.syncs_batch_norm:
+        synchronize(state.model, world)
     if recipe.train.compile:
         compile_network(state.model, len({*sizes.drawn, sizes.closing}))
     model = world.data_parallel(state.model)
@@ -114,7 +125,7 @@ def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
     model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState.fresh(model, job.recipe)
     if content:
-        restore(state, content)
+        restore(state, content, job.world)
     one_size = training_sizes(job.recipe.train.input_size, None)
     steps = len(epoch_plan(len(job.training.images), job.recipe.train.batch_size, 0, 0, one_size, closing=True))
     return state, Started(state.epoch, steps, load_report, found.passed_over, tuple(state.history))
@@ -150,7 +161,8 @@ def _epoch(
     meter = _Meter(job, len(plan), state)
     stepper.clock.enter("data")
     for batches in _steps(job, loader, plan[state.step_in_epoch :]):
-        totals = stepper(batches, rates.during(state.step, closing), use_l1=closing, leaving=job.leave())
+        rate, due = rates.during(state.step, closing), saver is not None and _is_due(job, saver)
+        totals = stepper(batches, rate, use_l1=closing, saving=due, leaving=job.leave())
         if meter.add(totals):
             stepper.clock.fold()
             losses = meter.losses(epoch, batches)
@@ -160,9 +172,10 @@ def _epoch(
             yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
             stepper.clock.enter("data")
             if meter.leaving() and meter.steps < len(plan):
-                _average(job, state)
                 yield _leave(job, state, meter, saver)
                 return False
+            if meter.saving() and meter.steps < len(plan):
+                yield Saved(epoch, meter.steps, _save_within(job, state, meter, saver))
     row = {
         "epoch": epoch,
         "step": state.step,
@@ -195,27 +208,43 @@ def _epoch(
     return True
 
 
-def _average(job: TrainingJob, state: TrainingState) -> None:
-    """Batch-norm statistics become their mean over the workers.
+def _is_due(job: TrainingJob, saver: Saver) -> bool:
+    return job.checkpoint_minutes is not None and saver.age_s >= 60 * job.checkpoint_minutes
 
-    Where a run leaves within an epoch that is earlier than it would have been: with several workers its figures are
-    then those of an undisturbed one to rounding, with one to the bit.
-    """
-    job.world.average_buffers(state.model)
-    job.world.average_buffers(state.ema.model)
+
+def _average(job: TrainingJob, state: TrainingState) -> None:
+    """At an epoch's end, before it is measured, batch-norm statistics become their mean over the workers."""
+    if not job.syncs_batch_norm:
+        job.world.average_buffers(state.model)
+        job.world.average_buffers(state.ema.model)
 
 
 def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: Saver | None) -> Left:
-    """Save within an epoch."""
-    state.step_in_epoch, state.epoch_totals = meter.steps, meter.totals.tolist()
+    """Save within an epoch, and wait until it is on disk."""
+    _save_within(job, state, meter, saver)
     if saver:
-        _save(job, state, False, saver)
         saver.wait()
     return Left(state.epoch, meter.steps, meter.steps_per_epoch)
 
 
-def _save(job: TrainingJob, state: TrainingState, is_best: bool, saver: Saver | None) -> Path | None:
-    return saver.save(state, job.recipe, job.spec, torch.get_num_threads(), is_best) if saver else None
+def _save_within(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: Saver | None) -> Path | None:
+    """Begin to save the step at hand: with each worker's own statistics, so that it is resumed to the bit.
+
+    All workers must call it after the same step.
+    """
+    state.step_in_epoch, state.epoch_totals = meter.steps, meter.totals.tolist()
+    differ = job.world.size > 1 and not job.syncs_batch_norm
+    statistics = job.world.gather([statistics_of(state)]) if differ else []
+    meter.saved()
+    return _save(job, state, False, saver, statistics)
+
+
+def _save(
+    job: TrainingJob, state: TrainingState, is_best: bool, saver: Saver | None, statistics: Sequence[Statistics] = ()
+) -> Path | None:
+    if saver is None:
+        return None
+    return saver.save(state, job.recipe, job.spec, torch.get_num_threads(), is_best, statistics)
 
 
 def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing: dict[str, float]) -> bool | None:
@@ -269,7 +298,7 @@ class _Meter:
         self.steps = self.earlier = state.step_in_epoch
         begun = state.epoch_totals or [0.0] * len(TOTALS)
         self.totals = torch.tensor(begun, dtype=torch.float64, device=job.device)
-        self.totals[-1] = 0  # whoever was leaving has come back
+        self.totals[[SAVING, LEAVING]] = 0  # whoever was leaving has come back
         self.began = time.perf_counter()
 
     def add(self, totals: Tensor) -> bool:
@@ -297,7 +326,15 @@ class _Meter:
 
     def leaving(self) -> bool:
         """Whether a worker has been told to leave."""
-        return bool(self.totals[-1] > 0)
+        return bool(self.totals[LEAVING] > 0)
+
+    def saving(self) -> bool:
+        """Whether a checkpoint is due."""
+        return bool(self.totals[SAVING] > 0)
+
+    def saved(self) -> None:
+        """From now on none is due."""
+        self.totals[SAVING] = 0
 
     def rate(self) -> float:
         return (self.steps - self.earlier) * self.job.recipe.train.batch_size / (time.perf_counter() - self.began)

@@ -54,6 +54,15 @@ class Measuring:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """On every worker, after a checkpoint within an epoch was begun: it may still be on its way to disk."""
+
+    epoch: int
+    step_in_epoch: int
+    checkpoint: Path | None  # None on other workers than the first
+
+
+@dataclass(frozen=True)
 class Left:
     """The last report of a run that was told to leave, when its checkpoint is on disk: it goes on from there."""
 
@@ -62,4 +71,4 @@ class Left:
     steps_per_epoch: int
 
 
-Report = Started | StepReport | Measuring | EpochReport | Left
+Report = Started | StepReport | Measuring | EpochReport | Saved | Left

@@ -23,8 +23,9 @@ from yolox_core.training.optim import scale_gradients
 from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState
 
-# what a step sums, in this order; the last: how many workers have been told to leave
-TOTALS = (*PART_NAMES, "positives", *COUNTS, "leaving")
+# what a step sums, in this order; the last two: how many workers want a checkpoint, and have been told to leave
+TOTALS = (*PART_NAMES, "positives", *COUNTS, "saving", "leaving")
+SAVING, LEAVING = -2, -1
 
 _points = lru_cache(maxsize=64)(anchor_points)  # for each size that is trained on
 
@@ -42,16 +43,22 @@ class Stepper:
     clock: PhaseTimer
 
     def __call__(
-        self, micro_batches: Sequence[Batch], learning_rate: float, use_l1: bool, leaving: bool = False
+        self,
+        micro_batches: Sequence[Batch],
+        learning_rate: float,
+        use_l1: bool,
+        saving: bool = False,
+        leaving: bool = False,
     ) -> Tensor:
         """Train on one global batch's share; returns the global sums named by TOTALS, still on the device.
 
-        `leaving` travels with the sums, so that all workers learn of it after the same step, at no cost.
+        `saving` and `leaving` travel with the sums, so that all workers learn of them after the same step, at no cost.
         """
         state, train = self.state, self.recipe.train
         state.optimizer.zero_grad(set_to_none=True)
         totals = torch.zeros(len(TOTALS), device=self.device)
-        totals[-1] += leaving
+        totals[SAVING] += saving
+        totals[LEAVING] += leaving
         for batch in micro_batches[:-1]:
             with self.world.without_averaging(self.model):
                 totals += self._accumulate(batch, use_l1)
@@ -90,7 +97,7 @@ class Stepper:
         counts = assignment_counts(assignment, targets, points)
         # a prediction that is not a number shows in this step's losses, also where no object got that point
         broken = raw_BA.detach().sum(dtype=torch.float32) * 0
-        nobody = broken.new_zeros(1)
+        nobody = broken.new_zeros(2)
         return torch.cat((torch.stack((*sums.parts, sums.positives)).detach() + broken, counts, nobody))
 
     @property
