@@ -159,23 +159,9 @@ def _epoch(
     plan = epoch_plan(len(job.training.images), recipe.train.batch_size, epoch, recipe.seed, sizes, closing)
     training_mode(state.model, recipe.train)
     meter = _Meter(job, len(plan), state)
-    stepper.clock.enter("data")
-    for batches in _steps(job, loader, plan[state.step_in_epoch :]):
-        rate, due = rates.during(state.step, closing), saver is not None and _is_due(job, saver)
-        totals = stepper(batches, rate, use_l1=closing, saving=due, leaving=job.leave())
-        if meter.add(totals):
-            stepper.clock.fold()
-            losses = meter.losses(epoch, batches)
-            stepper.clock.enter(None)  # what is done with a report is not waiting for data
-            if saver:
-                saver.check()
-            yield StepReport(epoch, state.last_epoch(recipe), meter.steps, len(plan), losses, meter.rate())
-            stepper.clock.enter("data")
-            if meter.leaving() and meter.steps < len(plan):
-                yield _leave(job, state, meter, saver)
-                return False
-            if meter.saving() and meter.steps < len(plan):
-                yield Saved(epoch, meter.steps, _save_within(job, state, meter, saver))
+    batches = _steps(job, loader, plan[state.step_in_epoch :])
+    if not (yield from _optimize(job, state, stepper, batches, meter, rates, saver)):
+        return False
     row = {
         "epoch": epoch,
         "step": state.step,
@@ -205,6 +191,38 @@ def _epoch(
             saver.wait()
         yield Left(state.epoch, 0, len(plan))
         return False
+    return True
+
+
+def _optimize(
+    job: TrainingJob,
+    state: TrainingState,
+    stepper: Stepper,
+    steps: Iterator[list[Batch]],
+    meter: "_Meter",
+    rates: LearningRate,
+    saver: Saver | None,
+) -> Generator[Report, None, bool]:
+    """The epoch's steps; False where a worker was told to leave before the last: then the step is saved."""
+    epoch, last_epoch, closing = state.epoch, state.last_epoch(job.recipe), is_closing(state.epoch, state.closing_start)
+    stepper.clock.enter("data")
+    for batches in steps:
+        rate, due = rates.during(state.step, closing), saver is not None and _is_due(job, saver)
+        if not meter.add(stepper(batches, rate, use_l1=closing, saving=due, leaving=job.leave())):
+            continue
+        stepper.clock.fold()
+        losses = meter.losses(epoch, batches)
+        stepper.clock.enter(None)  # what is done with a report is not waiting for data
+        if saver:
+            saver.check()
+        yield StepReport(epoch, last_epoch, meter.steps, meter.steps_per_epoch, losses, meter.rate())
+        if meter.steps < meter.steps_per_epoch:
+            if meter.leaving():
+                yield _leave(job, state, meter, saver)
+                return False
+            if meter.saving():
+                yield Saved(epoch, meter.steps, _save_within(job, state, meter, saver))
+        stepper.clock.enter("data")
     return True
 
 
