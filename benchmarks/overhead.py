@@ -13,8 +13,8 @@ from benchmarks.timing import hardware
 from pipeline.cluster.ray_cluster import ComputeConfig, cluster
 from pipeline.data.coco.coco import read_coco, write_coco
 from pipeline.data.synthetic.scenes import render
+from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.ray_train import fit
-from pipeline.training.worker import TrainLoopConfig
 from yolox_core.atomic_files import write_json
 from yolox_core.config import DetectorSpec, ModelConfig, Recipe, TrainConfig
 from yolox_core.data.image_io import content_digests

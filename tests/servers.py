@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,6 +121,48 @@ def s3_server(folder: Path) -> Iterator[S3]:
         iam.put_user_policy(UserName="test", PolicyName="s3", PolicyDocument=policy)
         made = iam.create_access_key(UserName="test")["AccessKey"]
         yield S3(url, made["AccessKeyId"], made["SecretAccessKey"], nothing)
+
+
+class Away:
+    """A way to a server on this machine that can be cut: nothing listens then, and what was open breaks."""
+
+    def __init__(self, port: int) -> None:
+        self._to, self.port = port, free_port()
+        self._open: list[socket.socket] = []
+        self._listener: socket.socket | None = None
+
+    def __enter__(self) -> "Away":
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Cut it; entered again it is there again."""
+        listener, self._listener = self._listener, None
+        for each in [listener, *self._open]:
+            if each is not None:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+                each.close()
+        self._open.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                return
+            self._open += [client, server]
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while content := source.recv(2**16):
+                target.sendall(content)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
 
 
 @dataclass(frozen=True)

@@ -168,15 +168,14 @@ def train(
 def submit(
     address: Annotated[str, typer.Option(help="Ray dashboard URL of the cluster, http://host:8265.")],
     workspace: Annotated[
-        Path | None, typer.Option(help="Path of this project on the cluster. Default: the same path as here.")
+        Path | None, typer.Option(help="Without YOLOX_STORE: the project's path there. [same]")
     ] = None,
+    stage: Annotated[str, typer.Option(help="train; or all: evaluate, export and register there, too.")] = "train",
 ) -> None:
-    """Run the train stage as a job on a Ray cluster that shares this folder. Reads the token from RAY_AUTH_TOKEN."""
-    from pipeline.cluster.ray_job import Submission
-    from pipeline.training import driver
+    """Train as a job on a Ray cluster, through YOLOX_STORE or a shared folder. Reads the token from RAY_AUTH_TOKEN."""
+    from pipeline.cli.submit import submit as run
 
-    submission = Submission(address, workspace or Path.cwd())
-    _run_stage(lambda settings: driver.train(settings, submission=submission))
+    _run_stage(lambda settings: run(settings, address, workspace, stage))
 
 
 @app.command()
@@ -197,7 +196,7 @@ def sweep(
     from pipeline.sweep.search import describe
 
     compute = ComputeConfig.from_environment()
-    compute = dataclasses.replace(compute, trials=trials) if trials is not None else compute
+    compute = compute if trials is None else dataclasses.replace(compute, trials=trials)
     if plan:
         print(describe(_settings(), compute))
     else:

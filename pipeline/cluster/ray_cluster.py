@@ -21,11 +21,14 @@ from typing import Any
 
 from pipeline.cluster.ray_address import no_cluster_answers, nobody_listens
 from pipeline.cluster.ray_paths import folder_of_sockets, harmless_start, import_ray, is_harmless, ray_folder
+from pipeline.cluster.store import RUNS
+from pipeline.cluster.store import VARIABLE as STORE
 from yolox_core.cpus import cores
 from yolox_core.errors import InputError
 
 CODE = Path(__file__).parents[2]  # the folder of this project's packages
 AMD_DRIVER = Path("/dev/kfd")
+CHECKPOINTS = "YOLOX_CHECKPOINTS"
 DEFAULT_CACHE = "~/.cache/yolox-pipeline/images"
 OBJECT_STORE_BYTES = 200 * 2**20  # no Ray Data here: only small reports pass through it
 SHARED_MEMORY = Path("/dev/shm")
@@ -68,7 +71,8 @@ class ComputeConfig:
     cache_gib: int = 50
     trials: int = 1  # of a sweep at once
     gpu_per_trial: float = 1.0  # a share, or several
-    checkpoints: str | None = None  # fsspec address where runs keep their checkpoints besides; None: in runs/ alone
+    store: str | None = None  # fsspec address that all share; None: the project's folder, which every node has
+    checkpoints: str | None = None  # until the next release: a store of checkpoints alone
 
     def __post_init__(self) -> None:
         for name, value, lowest in (
@@ -99,17 +103,26 @@ class ComputeConfig:
             cache_gib=_count("YOLOX_CACHE_GIB", 50, lowest=1),
             trials=_count("YOLOX_TRIALS", 1, lowest=1),
             gpu_per_trial=_share("YOLOX_GPU_PER_TRIAL", 1.0),
-            checkpoints=os.environ.get("YOLOX_CHECKPOINTS") or None,
+            store=os.environ.get(STORE) or None,
+            checkpoints=_former_checkpoints(),
         )
+
+    @property
+    def through_store(self) -> bool:
+        """Whether nodes get all that they need from the store: the folder is this machine's alone."""
+        return self.store is not None and self.address is not None
+
+    @property
+    def runs(self) -> tuple[str, str] | None:
+        """The address below which runs keep their checkpoints besides, and the variable that says so."""
+        if self.store is not None:
+            return f"{self.store.rstrip('/')}/{RUNS}", STORE
+        return None if self.checkpoints is None else (self.checkpoints, CHECKPOINTS)
 
     @property
     def counts(self) -> range:
         """The numbers of workers that the run may have."""
         return range(self.min_workers or self.workers, self.workers + 1)
-
-    def checkpoints_of(self, run: Path) -> str:
-        """The address of a run's checkpoints; empty where they are in its folder alone."""
-        return f"{self.checkpoints.rstrip('/')}/{run.name}" if self.checkpoints else ""
 
     def cores_per_worker(self) -> int:
         """CPU cores for one worker: as told, or those of this machine, shared evenly."""
@@ -274,6 +287,17 @@ def _count(name: str, default: int, lowest: int) -> int:
     if not text.isdecimal() or int(text) < lowest:
         raise InputError(f"{name}: expected a whole number of at least {lowest}, got {text!r}.")
     return int(text)
+
+
+def _former_checkpoints() -> str | None:
+    found = os.environ.get(CHECKPOINTS) or None
+    if found and not os.environ.get(STORE):
+        print(
+            f"deprecated: {CHECKPOINTS} goes with the next release. Set {STORE}: runs keep their checkpoints in its "
+            f"{RUNS}/.",
+            file=sys.stderr,
+        )
+    return found
 
 
 def _share(name: str, default: float) -> float:

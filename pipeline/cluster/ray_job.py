@@ -1,7 +1,8 @@
-"""Training as a Ray job: the code is packed and sent, data and runs lie in a folder that the cluster shares.
+"""Training as a Ray job: the code is packed and sent; data and runs lie in a store, or in a folder that all share.
 
-The job runs the train stage in that folder, so that the run is the same run wherever it is trained: submitted again
-after a failure it goes on. Its driver is on the cluster and lives on when this command is left.
+The job carries out an order of the store, or runs the train stage in that folder, so that the run is the same run
+wherever it is trained: submitted again after a failure it goes on. Its driver is on the cluster and lives on when this
+command is left.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ LARGEST_PACKAGE = 5 * 2**20  # bytes; the code is a twentieth of it: what is lar
 # of this command's environment, what the job needs to know
 PASSED_ON = (
     *("YOLOX_WORKERS", "YOLOX_MIN_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "YOLOX_HANG_S"),
-    *("YOLOX_IMAGES", "YOLOX_CACHE", "YOLOX_CACHE_GIB", "YOLOX_CHECKPOINTS"),
+    *("YOLOX_STORE", "YOLOX_IMAGES", "YOLOX_CACHE", "YOLOX_CACHE_GIB", "YOLOX_CHECKPOINTS"),
     "MLFLOW_TRACKING_URI",  # without its password, which would be seen on the dashboard
 )
 STOP_WITHIN_S = 120  # Ray gives a job that is stopped 3 s; ours saves first
@@ -42,7 +43,8 @@ class Submission:
     """Where to, and where the project lies there."""
 
     address: str  # of the cluster's dashboard, http(s)://host:8265
-    workspace: Path  # the project's folder as the cluster sees it
+    workspace: Path  # the project's folder as the cluster sees it; with a store nobody looks there
+    stages: tuple[str, ...] = ()  # after the training, with a store
 
     def __post_init__(self) -> None:
         if not self.address.startswith(("http://", "https://")):
@@ -57,14 +59,14 @@ class Submission:
         return cls(address, Path(os.environ.get("YOLOX_WORKSPACE") or Path.cwd())) if address else None
 
 
-def submit(submission: Submission, run: str) -> None:
-    """Train the run `run` (its folder's name) as a job, and follow it to its end.
+def submit(submission: Submission, run: str, order: str | None = None) -> None:
+    """Train the run `run` (its folder's name) as a job, and follow it to its end; with a store, as its `order` says.
 
     A job of the same run that is still going on is followed instead. InputError where the cluster does not answer,
     refuses the token, or the job fails; SystemExit 130 where the user leaves it running.
     """
     client = _connect(submission.address)
-    job = _running_job(client, run) or _start(client, submission, run)
+    job = _running_job(client, run) or _start(client, submission, run, order)
     print(f"submit: job {job} at {submission.address}", flush=True)
     with _stopped_by_sigterm(client, job):
         _follow(client, job)
@@ -97,14 +99,14 @@ def _running_job(client: "JobSubmissionClient", run: str) -> str | None:
     return next((job.submission_id for job in jobs if (job.metadata or {}).get("run") == run), None)
 
 
-def _start(client: "JobSubmissionClient", submission: Submission, run: str) -> str:
+def _start(client: "JobSubmissionClient", submission: Submission, run: str, order: str | None) -> str:
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     variables |= ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)}
     # -P: the package that was sent, not what lies in the shared folder
-    entrypoint = (
-        f'export PYTHONPATH="$PWD" && cd {shlex.quote(str(submission.workspace))} '
-        "&& exec python -P -m pipeline.cli train"
-    )
+    command = f"cd {shlex.quote(str(submission.workspace))} && exec python -P -m pipeline.cli train"
+    if order is not None:
+        command = f"exec python -P -m pipeline.cli.work {order}"
+    entrypoint = f'export PYTHONPATH="$PWD" && {command}'
     with _package() as folder:
         job: str = client.submit_job(
             entrypoint=entrypoint,

@@ -3,11 +3,14 @@
 None where something is absent: a folder without git is no error.
 """
 
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.digests import file_sha256
+
+WRITTEN = "project_state.json"  # in a folder on a cluster, which is no repository
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class ProjectState:
 
 
 def project_state(root: Path = Path()) -> ProjectState:
-    """Look at the project in `root`."""
+    """Look at the project in `root`, or at what is written down there of the one that it was made of."""
+    if (root / WRITTEN).is_file():
+        return ProjectState(**json.loads((root / WRITTEN).read_text(encoding="utf-8")))
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     # dvc.lock is written by the very run that asks; it has a digest of its own
     changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")

@@ -21,9 +21,10 @@ from ray import tune
 from pipeline.cluster.ray_cluster import ComputeConfig
 from pipeline.cluster.tune_callback import TuneCallback, listening
 from pipeline.sweep.trial import State, Trial, read_trial, write_rows, write_trial
+from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.ray_train import fit
 from pipeline.training.run_lock import run_lock
-from pipeline.training.worker import TrainLoopConfig, reports
+from pipeline.training.worker import reports
 from yolox_core.config import DetectorSpec
 from yolox_core.evaluation.detection_limit import deciding
 from yolox_core.export.model_cost import size_of

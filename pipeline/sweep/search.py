@@ -26,7 +26,7 @@ from pipeline.sweep.selection import Finalist, choose, front
 from pipeline.sweep.space import Range, Space, grace_epochs
 from pipeline.sweep.trial import ENDED, Trial, read_trials, trial_key
 from pipeline.training.identity import identity, reading, records_digest
-from pipeline.training.worker import TrainLoopConfig
+from pipeline.training.loop_config import TrainLoopConfig
 from yolox_core.config import DetectorSpec
 from yolox_core.cpus import cores
 from yolox_core.data.records import DatasetRecords

@@ -17,7 +17,7 @@ from ray.tune.search.variant_generator import generate_variants
 from pipeline.sweep.ray_tune import Sample
 from pipeline.sweep.space import Points, Range, Space
 from pipeline.sweep.trial import Trial, trial_key
-from pipeline.training.worker import TrainLoopConfig
+from pipeline.training.loop_config import TrainLoopConfig
 from yolox_core.config import DetectorSpec
 from yolox_core.evaluation.detection_limit import deciding
 

@@ -12,32 +12,35 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address, cluster
 from pipeline.cluster.ray_job import Submission, submit
+from pipeline.cluster.store import Store
 from pipeline.config import paths
 from pipeline.config.digests import file_sha256
-from pipeline.config.git_state import project_state
-from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
 from pipeline.console.extras import require_installed
 from pipeline.data.coco.coco import read_coco
-from pipeline.registry.model_reference import STARTED_FROM, digest_to_use, initial_weights, origin, origin_tags
+from pipeline.registry.dvc_remote import remote_images
+from pipeline.registry.model_reference import STARTED_FROM, digest_to_use, initial_weights, origin
 from pipeline.registry.run_log import RunLog
 from pipeline.reports.csv_text import csv_of_rows
 from pipeline.training import precision
-from pipeline.training.checkpoint_sync import CheckpointSync
+from pipeline.training.checkpoint_sync import run_checkpoints
 from pipeline.training.identity import identity, reading, records_digest
+from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.micro_batches import check_batch
+from pipeline.training.order import Order, bring_home
 from pipeline.training.progress import TrainingProgress
 from pipeline.training.ray_train import fit
 from pipeline.training.run_folder import add_timing, read_history, train_seconds, write_history
+from pipeline.training.run_inputs import in_store
 from pipeline.training.run_lock import LOCK_TIMEOUT_S, is_locked, run_lock
-from pipeline.training.worker import TrainLoopConfig
+from pipeline.training.run_record import RunRecord
 from yolox_core.atomic_files import new_folder, write_json, write_text
 from yolox_core.config import WEIGHTS_FILE, DetectorSpec, Recipe
 from yolox_core.data.albumentations import check_transforms
@@ -47,7 +50,10 @@ from yolox_core.training.reports import EpochReport, Left, Started
 
 
 def train(
-    settings: Settings, compute: ComputeConfig | None = None, fresh: bool = False, submission: Submission | None = None
+    settings: Settings,
+    compute: ComputeConfig | None = None,
+    fresh: bool = False,
+    submission: Submission | None = None,
 ) -> None:
     """Train and release: on this machine, on a cluster that is joined, or as a job on one that is submitted to.
 
@@ -57,12 +63,16 @@ def train(
     compute = compute or ComputeConfig.from_environment()
     submission = submission or Submission.from_environment()
     settle = precision.settled if submission is None else precision.of_begun
+    store = Store(compute.store) if compute.store else None
+    if store:
+        store.check()
     config, planned = plan(settings, compute, settle), _initial_digest(settings)
     folder = Path(config.run)
-    sync = CheckpointSync(config.checkpoints, folder / "checkpoints") if config.checkpoints else None
+    sync = run_checkpoints(config.runs, config.called, folder) if config.runs else None
     if sync and not fresh:
         sync.download()
-    if fresh or not is_complete(folder):
+    stages = submission.stages if submission else ()
+    if fresh or stages or not is_complete(folder):
         initial = initial_weights(settings.model, Recipe.from_dict(config.recipe).model)
         config = dataclasses.replace(config, initial=initial)
         if _initial_digest(settings) != planned:  # what was fetched is another of the known files: another run
@@ -74,18 +84,55 @@ def train(
                 clear(folder)
         if fresh and sync:
             sync.clear()
-        if submission is None:
-            train_run(settings, config, compute)
-        else:
-            submit(submission, folder.name)
+        _train(settings, config, compute, submission, store)
         if sync:
             sync.download()
             if not is_complete(folder):
                 raise InputError(
-                    f"{config.checkpoints}: the run's last checkpoint has not arrived there. Run again: it resumes "
+                    f"{sync.store.address}: the run's last checkpoint has not arrived there. Run again: it resumes "
                     "from the newest that has."
                 )
     release_run(folder)
+
+
+def _train(
+    settings: Settings,
+    config: TrainLoopConfig,
+    compute: ComputeConfig,
+    submission: Submission | None,
+    store: Store | None,
+) -> None:
+    """Here, or there: what workers need goes through the store, where there is one and they are others' machines."""
+    started_from = origin(settings.model.weights, _initial_digest(settings))
+    stages = submission.stages if submission else ()
+    if store and (submission or compute.address):
+        if submission:  # as many threads as the cluster has cores for, not this machine
+            config = dataclasses.replace(config, threads=settings.train.threads or compute.threads or 0)
+        config = _through_store(config, compute, store, with_test=bool(stages))
+    order = Order.of(settings, config, started_from)
+    if submission is None:
+        train_run(order, compute)
+    elif store is None:
+        submit(submission, config.called)
+    else:
+        digest = order.with_stages(store, stages).sent(store)
+        if not (stages and bring_home(store, config.called, digest)):
+            submit(submission, config.called, digest)
+            RunRecord(store, config.called, Path(config.run)).fetch()
+            if stages and not bring_home(store, config.called, digest):
+                raise InputError(
+                    f"{store.address}: expected what {', '.join(stages)} wrote, got nothing. Submit again."
+                )
+
+
+def _through_store(config: TrainLoopConfig, compute: ComputeConfig, store: Store, with_test: bool) -> TrainLoopConfig:
+    """The run with images in a DVC remote, or at YOLOX_IMAGES, and all else in the store."""
+    if compute.images:
+        return in_store(config, store, {}, {})
+    splits = ("train", "val", "test") if with_test else ("train", "val")
+    parts = [read_coco(paths.prepared(split), paths.RAW_IMAGES) for split in splits]
+    found = remote_images(store.address, {image.file_name for part in parts for image in part.images})
+    return in_store(dataclasses.replace(config, images=found.address), store, found.objects, found.options)
 
 
 def plan(
@@ -139,25 +186,25 @@ def plan(
         report_queue=f"report-queue-{secrets.token_hex(4)}",  # several runs may share a cluster
         cache=compute.cache,
         cache_bytes=compute.cache_gib << 30,
-        checkpoints=compute.checkpoints_of(folder),
+        name=folder.name,
+        runs=compute.runs,
     )
 
 
-def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfig) -> None:
-    """Train here or on the cluster that is joined, with MLflow following; SystemExit where it was told to end."""
-    folder = Path(config.run)
-    started_from = origin(settings.model.weights, _initial_digest(settings))
+def train_run(
+    order: Order, compute: ComputeConfig, note: Callable[[], None] = lambda: None, tracked: bool = True
+) -> None:
+    """Train here or on the cluster that is joined, with MLflow following; SystemExit where it was told to end.
+
+    `note` is called when files of the run's folder have been written; not `tracked`, MLflow hears of it later.
+    """
+    folder = Path(order.config.run)
     folder.mkdir(parents=True, exist_ok=True)
     say_if_locked(folder)
-    trained = precision.facts(folder, Recipe.from_dict(config.recipe), compute.gpu)
-    log = RunLog.open(
-        folder,
-        experiment=settings.registered_name,
-        run_name=folder.name,
-        params=read_params(),
-        tags=project_state().tags() | origin_tags({STARTED_FROM: started_from}) | {"precision": trained["precision"]},
-    )
-    facts = _Facts(folder, compute, started_from, trained)
+    trained = precision.facts(folder, Recipe.from_dict(order.config.recipe), compute.gpu)
+    tags = {**order.tags, "precision": trained["precision"]}
+    log = RunLog.open(folder, order.experiment, folder.name, order.params, tags) if tracked else None
+    facts = _Facts(folder, compute, order.started_from, trained)
     status, left = "FAILED", None
     try:
         with TrainingProgress() as progress, cluster(compute, meanwhile="torch"), asked_to_end() as leave:
@@ -167,16 +214,19 @@ def train_run(settings: Settings, config: TrainLoopConfig, compute: ComputeConfi
                 progress.show(report)
                 facts.add(report)
                 left = report if isinstance(report, Left) else None
-                if isinstance(report, EpochReport):
+                if log and isinstance(report, EpochReport):
                     log.log_epoch(report.row, report.timing)
+                if isinstance(report, (Started, EpochReport)):
+                    note()
 
-            fit(config, compute, on_report, leave)
+            fit(order.config, compute, on_report, leave)
         status = "KILLED" if left else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
-        log.finish(status)
+        if log:
+            log.finish(status)
     if left:
         where = f"epoch {left.epoch + 1}, {left.step_in_epoch} of its {left.steps_per_epoch} steps done"
         print(f"train: interrupted, saved ({where}). Run again: it resumes from there.", file=sys.stderr)
@@ -265,7 +315,7 @@ class _Facts:
     """Writes down a run as it happens: history.jsonl, timing.jsonl, and at the end summary.json."""
 
     def __init__(
-        self, folder: Path, compute: ComputeConfig, started_from: dict[str, Any] | None, trained: dict[str, Any]
+        self, folder: Path, compute: ComputeConfig, started_from: Mapping[str, Any] | None, trained: dict[str, Any]
     ) -> None:
         self.folder, self.compute, self.started_from, self.trained = folder, compute, started_from, trained
         self.initial: dict[str, Any] | None = _known_summary(folder).get("initial_weights")

@@ -1,7 +1,7 @@
 """Images on a node that has none: fetched once from where they lie, verified, and kept in a bounded folder.
 
-Files are kept by the sha256 of their content, so that runs and workers of a node share them, and a changed data set
-never meets an old file.
+They lie at an address under their names, or in a DVC remote under their md5. Files are kept by the sha256 of their
+content, so that runs and workers of a node share them, and a changed data set never meets an old file.
 """
 
 import hashlib
@@ -14,15 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.cluster.store import endpoint
 from pipeline.config.digests import file_sha256
 from yolox_core.atomic_files import write_bytes
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, reason
 
 SWEEP_AFTER = 0.02  # of the limit: how much all processes of a node fetch together, on average, between looks at it
 FREED_TO = 0.9  # of the limit
 TRIES = 3
 CERTAIN = (FileNotFoundError, PermissionError, ImportError, ValueError)  # another try would not change these
 S3 = ("s3://", "s3a://")
+SETTINGS = "AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
 def is_address(images: str) -> bool:
@@ -38,6 +40,8 @@ class NodeImageCache:
     digests: Mapping[str, str]  # file name -> sha256
     folder: Path
     limit_bytes: int
+    objects: Mapping[str, str] = field(default_factory=dict)  # file name -> md5, where the folder is a DVC remote's
+    options: Mapping[str, str] = field(default_factory=dict)  # of the address, for fsspec: never a key
     _chance: random.Random = field(default_factory=random.Random)  # of its own: training's draws are not touched
 
     def __call__(self, file_name: str) -> Path:
@@ -55,20 +59,25 @@ class NodeImageCache:
     def _fetched(self, file_name: str, digest: str) -> bytes:
         import fsspec
 
-        where = f"{self.address.rstrip('/')}/{file_name}"
+        where = self.where(file_name)
         for attempt in range(1, TRIES + 1):
             try:
-                with fsspec.open(where, "rb") as source:
+                with fsspec.open(where, "rb", **self.options) as source:
                     content: bytes = source.read()
                 break
             except Exception as failed:  # each kind of store has errors of its own
                 if attempt == TRIES or isinstance(failed, CERTAIN):
-                    raise _unread(where, failed) from failed
+                    raise _unread(where, failed, file_name if self.objects else None) from failed
                 time.sleep(2 ** (attempt - 1))
         found = hashlib.sha256(content).hexdigest()
         if found != digest:
             raise _another(_place(where), digest, found)
         return content
+
+    def where(self, file_name: str) -> str:
+        """The address of one image."""
+        md5 = self.objects.get(file_name)
+        return f"{self.address.rstrip('/')}/{f'{md5[:2]}/{md5[2:]}' if md5 else file_name}"
 
     def _make_room(self, fetched: int) -> None:
         # by chance, so that however many processes fetch, they look as often for what they fetch together
@@ -101,8 +110,8 @@ def check_folder(folder: Path, digests: Mapping[str, str], worker: str) -> None:
             found = file_sha256(path)
         except OSError as missing:
             raise InputError(
-                f"{worker}: {path}: not on this node ({missing.strerror}). Share the project's folder among the nodes, "
-                "or set YOLOX_IMAGES to an address that all of them can read."
+                f"{worker}: {path}: not on this node ({missing.strerror}). Set YOLOX_STORE to an address that "
+                "all nodes can read, or YOLOX_IMAGES; or share the project's folder among the nodes."
             ) from missing
         if found != digests[name]:
             raise _another(f"{worker}: {path}", digests[name], found)
@@ -110,28 +119,27 @@ def check_folder(folder: Path, digests: Mapping[str, str], worker: str) -> None:
 
 def _place(where: str) -> str:
     """An address as a message names it: with the S3 store that this node is set to, and with the node."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    store = f" at {endpoint}" if endpoint and where.startswith(S3) else ""
-    return f"{where}{store}, read on {socket.gethostname()}"
+    return f"{where}{endpoint(where)}, read on {socket.gethostname()}"
 
 
-def _unread(where: str, failed: Exception) -> InputError:
-    reason = " ".join(str(failed).split())[:160]
+def _unread(where: str, failed: Exception, object_of: str | None) -> InputError:
+    """`object_of`: the image, where it is an object of a DVC remote."""
+    said = reason(failed, 160)
+    image = f"the image {object_of}" if object_of else "an image"
     if isinstance(failed, FileNotFoundError):
+        advice = "Copy data/raw/images there, or set YOLOX_IMAGES to where it lies."
         return InputError(
-            f"{_place(where)}: expected an image, got none ({reason}). "
-            "Copy data/raw/images there, or set YOLOX_IMAGES to where it lies."
+            f"{_place(where)}: expected {image}, got none ({said}). {'Run `dvc push` again.' if object_of else advice}"
         )
     if isinstance(failed, ImportError):
         return InputError(
-            f"{_place(where)}: expected a package that reads such an address, got none ({reason}). "
+            f"{_place(where)}: expected a package that reads such an address, got none ({said}). "
             "Install it on every node, or set YOLOX_IMAGES to another address."
         )
-    settings = "AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    told = f" with its {settings}" if where.startswith(S3) else ""
+    told = f" with its {SETTINGS}" if where.startswith(S3) else ""
     return InputError(
-        f"{_place(where)}: expected the image, got {type(failed).__name__} ({reason}). "
-        f"Check YOLOX_IMAGES, and that every node can read there{told}."
+        f"{_place(where)}: expected the image, got {type(failed).__name__} ({said}). "
+        f"Check {'the DVC remote' if object_of else 'YOLOX_IMAGES'}, and that every node can read there{told}."
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.ray_cluster import ComputeConfig
-from pipeline.training.checkpoint_sync import CheckpointSync
+from pipeline.training.checkpoint_sync import run_checkpoints
 from pipeline.training.micro_batches import images_at_once
 from yolox_core.atomic_files import write_json
 from yolox_core.config import Recipe
@@ -89,8 +89,7 @@ def _has_begun(folder: Path) -> bool:
 
 
 def _is_kept(compute: ComputeConfig, folder: Path) -> bool:
-    address = compute.checkpoints_of(folder)
-    return bool(address) and CheckpointSync(address, folder / "checkpoints").is_begun()
+    return compute.runs is not None and run_checkpoints(compute.runs, folder.name, folder).is_begun()
 
 
 def _is_open(recipe: Recipe, compute: ComputeConfig) -> bool:

@@ -9,12 +9,17 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.ray_cluster import ComputeConfig
+from pipeline.cluster.store import Store
+from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.report_queue import Heartbeat, ReportQueue
-from pipeline.training.worker import Refusal, TrainLoopConfig, train_worker
+from pipeline.training.worker import Notice, Refusal, train_worker
 from yolox_core.errors import InputError, sentence
+
+if TYPE_CHECKING:
+    from ray.train import Result
 
 MAX_FAILURES = 3  # times that lost workers are replaced
 # fewer workers than wanted stay fewer until one is lost: to grow, Ray ends them all, and an epoch is done again
@@ -30,8 +35,10 @@ def fit(
     compute: ComputeConfig,
     on_report: Callable[[Any], None],
     leave: threading.Event | None = None,
-) -> None:
+) -> "Result | None":
     """Train on a cluster that has been joined; `on_report` gets every report of the engine, in order.
+
+    Ray's result: its checkpoint is the run's, where a store is named.
 
     InputError with the worker's own line where it refused. A worker that dies, or that hangs, is replaced and training
     goes on from the last checkpoint. Once `leave` is set the workers save and end: the last report is then `Left`.
@@ -58,7 +65,7 @@ def fit(
         elastic_resize_monitor_interval_s=GROW_EVERY_S,
     )
     failures: Any = FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES)
-    running: Any = RunConfig(name="ray", storage_path=config.run, failure_config=failures)
+    running: Any = RunConfig(**_storage(config), failure_config=failures)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config=dataclasses.asdict(config),
@@ -68,8 +75,9 @@ def fit(
     )
     listener = _Listener(report_queue, on_report, leave or threading.Event(), compute.hang_s)
     listener.start()
+    result: Result | None = None
     try:
-        trainer.fit()
+        result = trainer.fit()
     except Exception:
         listener.finish()
         if not listener.refusals:
@@ -79,6 +87,26 @@ def fit(
         ray.kill(report_queue)
     if listener.refusals:
         raise InputError(listener.refusals[0])
+    return result
+
+
+def _storage(config: TrainLoopConfig) -> dict[str, Any]:
+    """Where Ray keeps its books of the run: beside the checkpoints that it is given, and thrown away at each start.
+
+    What lies in the store is the truth: a snapshot of another Ray, or one that is half written, must not stop a run.
+    """
+    if config.runs is None:
+        return {"name": "ray", "storage_path": config.run}
+    from pipeline.training.checkpoint_upload import SNAPSHOT, retrying_files
+
+    address, variable = config.runs
+    store = Store(address, variable)
+    try:
+        if store.exists(f"{config.called}/{SNAPSHOT}"):
+            store.remove(f"{config.called}/{SNAPSHOT}")
+    except Exception as failed:  # each kind of store has errors of its own
+        raise store.unusable("written", failed) from failed
+    return {"name": config.called, "storage_path": store.root, "storage_filesystem": retrying_files(store)}
 
 
 class _Listener(threading.Thread):
@@ -132,6 +160,8 @@ class _Listener(threading.Thread):
             report = pickle.loads(pickled)
             if isinstance(report, Refusal):
                 self.refusals.append(report.line)
+            elif isinstance(report, Notice):
+                print(report.line, file=sys.stderr, flush=True)
             else:
                 self._on_report(report)
 

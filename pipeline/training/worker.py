@@ -11,14 +11,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.training.checkpoint_sync import CheckpointSync
+from pipeline.training.checkpoint_sync import FOLDER, run_checkpoints
+from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.node_image_cache import NodeImageCache, check_folder, is_address
 from pipeline.training.prometheus import PrometheusMetrics
+from pipeline.training.run_inputs import on_this_node
 from pipeline.training.run_lock import run_lock
 from yolox_core.errors import InputError
 
@@ -27,28 +29,15 @@ STEPS_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
-class TrainLoopConfig:
-    """One training run, as its workers get it."""
+class Refusal:
+    """Why a worker would not train: one line for the user."""
 
-    recipe: dict[str, Any]
-    spec: dict[str, Any]
-    images: str  # what file names are relative to: a folder that every node has, or an fsspec address
-    digests: str  # JSON file whose `files` are the images' sha256 by name
-    training: str  # COCO files
-    validation: str
-    initial: str | None  # a weight file or folder
-    run: str  # the run's folder
-    threads: int
-    loader_workers: int
-    report_queue: str  # name of the report queue's actor
-    cache: str = ""  # folder of each node for images fetched from an address
-    cache_bytes: int = 0
-    checkpoints: str = ""  # fsspec address where they are kept besides; empty: in the run's folder alone
+    line: str
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a worker would not train: one line for the user."""
+class Notice:
+    """A line for the user about something that the training survives."""
 
     line: str
 
@@ -64,35 +53,83 @@ def train_worker(train_loop_config: dict[str, Any]) -> None:
         return  # Ray has started all workers again after one refused: it would again
     context = ray.train.get_context()
     first = context.get_world_rank() == 0
-    reporter = _Reporter(report_queue, Path(config.run).name) if first else None
+    reporter = _Reporter(report_queue, config.called) if first else None
+    worker = f"worker {context.get_world_rank()} on {socket.gethostname()}"
     try:
+        config = on_this_node(config)
         with (
             run_lock(Path(config.run)) if first else nullcontext(),
-            _synced(config) if first else nullcontext(),
+            _RayReports(config, first, report_queue) as to_ray,
             _HeartbeatSender(report_queue, context.get_world_rank()) as heartbeat,
         ):
-            worker = f"worker {context.get_world_rank()} on {socket.gethostname()}"
             for report in reports(config, ray.train.torch.get_device(), worker, heartbeat.asked):
                 heartbeat.at(report)
                 if reporter:
                     reporter(report)
-                _report_to_ray(report)
+                to_ray(report)
     except InputError as refused:
         ray.get(report_queue.refuse.remote(pickle.dumps(Refusal(str(refused)))))
         if context.get_world_size() > 1:
             raise  # the other ranks must not wait for this one; the driver shows the line, not the traceback
 
 
-@contextmanager
-def _synced(config: TrainLoopConfig) -> Iterator[None]:
-    """With the newest checkpoints of wherever the run was before, and what is written here sent there."""
-    if not config.checkpoints:
-        yield
-        return
-    sync = CheckpointSync(config.checkpoints, Path(config.run) / "checkpoints")
-    sync.download()
-    with sync:
-        yield
+class _RayReports:
+    """Epochs for Ray's own pages, and where a store is named their checkpoints; every rank reports equally often.
+
+    In its block the first worker has the newest checkpoints of wherever the run was before.
+    """
+
+    def __init__(self, config: TrainLoopConfig, first: bool, report_queue: Any) -> None:
+        self._runs, self._folder = config.runs, Path(config.run) / FOLDER
+        self._upload: Any = None
+        if config.runs and first:
+            from pipeline.training.checkpoint_upload import CheckpointUpload  # pyarrow, which others do without
+
+            def tell(line: str) -> None:
+                report_queue.put.remote(pickle.dumps(Notice(line)))
+
+            self._sync = run_checkpoints(config.runs, config.called, Path(config.run))
+            self._upload = CheckpointUpload(self._sync, self._folder, tell)
+
+    def __enter__(self) -> "_RayReports":
+        if self._upload:
+            self._sync.download()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._upload:
+            self._upload.end()
+
+    def __call__(self, report: Any) -> None:
+        """What the engine has just reported."""
+        from yolox_core.training.reports import EpochReport, Left, Started
+
+        if isinstance(report, EpochReport):
+            plain = {name: value for name, value in report.row.items() if isinstance(value, (int, float))}
+            self._report(plain, report.checkpoint.name if report.checkpoint else None)
+        elif self._runs and isinstance(report, Left):
+            self._report({"epoch": report.epoch}, None)  # it is written
+        elif self._runs and isinstance(report, Started) and report.epoch:
+            self._report({"epoch": report.epoch - 1}, None)
+
+    def _report(self, figures: dict[str, Any], written: str | None) -> None:
+        import ray.train
+
+        if self._runs is None:
+            ray.train.report(figures)
+            return
+        sent: dict[str, Any] = {}
+        if self._upload:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            checkpoint = ray.train.Checkpoint.from_directory(str(self._folder))
+            sent = {"checkpoint": checkpoint, "checkpoint_upload_fn": self._upload.of(written)}
+        ray.train.report(
+            figures,
+            checkpoint_dir_name=FOLDER,  # always the same: the newest two and the best lie in it
+            checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC,
+            delete_local_checkpoint_after_upload=False,
+            **sent,
+        )
 
 
 class _HeartbeatSender:
@@ -153,7 +190,7 @@ def reports(config: TrainLoopConfig, device: Any, worker: str, leave: Callable[[
     from yolox_core.model.weights import read_weights
     from yolox_core.training.engine import TrainingJob, train
 
-    fetch = _fetch(config, worker)
+    fetch = image_cache(config, worker)
     spec = DetectorSpec.from_dict(config.spec)
 
     def records(annotations: str) -> DatasetRecords:
@@ -177,24 +214,15 @@ def reports(config: TrainLoopConfig, device: Any, worker: str, leave: Callable[[
     )
 
 
-def _fetch(config: TrainLoopConfig, worker: str) -> NodeImageCache | None:
+def image_cache(config: TrainLoopConfig, worker: str) -> NodeImageCache | None:
     """What brings images to this node; None where they are there. InputError where others are."""
-    digests = json.loads(Path(config.digests).read_text(encoding="utf-8"))["files"]
-    if is_address(config.images):
-        return NodeImageCache(config.images, digests, Path(config.cache).expanduser(), config.cache_bytes)
-    check_folder(Path(config.images), digests, worker)
-    return None
-
-
-def _report_to_ray(report: Any) -> None:
-    """Epoch figures for Ray's own pages; every rank calls it equally often."""
-    import ray.train
-
-    from yolox_core.training.reports import EpochReport
-
-    if isinstance(report, EpochReport):
-        plain = {name: value for name, value in report.row.items() if isinstance(value, (int, float))}
-        ray.train.report(plain)
+    listing = json.loads(Path(config.digests).read_text(encoding="utf-8"))
+    if not is_address(config.images):
+        check_folder(Path(config.images), listing["files"], worker)
+        return None
+    folder = Path(config.cache).expanduser()
+    by_md5 = {name: listing.get(name, {}) for name in ("objects", "options")}
+    return NodeImageCache(config.images, listing["files"], folder, config.cache_bytes, **by_md5)
 
 
 class _Reporter:

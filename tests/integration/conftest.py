@@ -1,12 +1,18 @@
 """The runs that several tests look at, made once."""
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.integration.nodes import Nodes
 from tests.integration.project import Family, Project, finish
+from tests.servers import answers, free_port
+from tests.waiting import until
 
+NODE_WITHIN_S = 120.0
 NOBODY = "http://127.0.0.1:9"  # the discard port: refused at once
 
 
@@ -42,3 +48,28 @@ def finished(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Fin
 def elsewhere(finished: Finished, tmp_path: Path) -> Project:
     """A copy of the finished project that a test may change."""
     return finished.project.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def nodes(prepared: Project) -> Iterator[Nodes]:
+    """A head without cores, and three nodes of one core."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as temp:
+        cluster = Nodes(Path(temp), port=free_port(), dashboard=free_port())
+        try:
+            cluster.start(
+                "--head",
+                f"--port={cluster.port}",
+                f"--dashboard-port={cluster.dashboard}",
+                "--num-cpus=0",
+                f"--temp-dir={temp}",
+                project=prepared,
+            )
+            until(lambda: answers(cluster.port) and answers(cluster.dashboard), NODE_WITHIN_S)
+            for _ in range(3):  # one after the other: three at once are too slow for Ray on two cores
+                cluster.start(f"--address=127.0.0.1:{cluster.port}", "--num-cpus=1", project=prepared)
+                until(cluster.last_is_up, NODE_WITHIN_S)
+            yield cluster
+        finally:
+            for node in cluster.nodes:
+                if node.poll() is None:
+                    cluster.kill(node)

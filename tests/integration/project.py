@@ -101,6 +101,7 @@ class Project:
             "YOLOX_GPU",
             "YOLOX_IMAGES",
             "YOLOX_CHECKPOINTS",
+            "YOLOX_STORE",
             "YOLOX_MIN_WORKERS",
             "YOLOX_TRIALS",
         )

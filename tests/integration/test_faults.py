@@ -3,8 +3,6 @@
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,19 +16,17 @@ from tests.integration.nodes import Nodes
 from tests.integration.project import PARAMS, YOLOX, Family, Project, finish
 from tests.integration.test_kill import after_an_epoch_more
 from tests.needs import ROOT
-from tests.servers import answers, free_port
 from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1500)]
 
-NODE_WITHIN_S = 120.0
 RACCOON_EPOCHS = 8
 
 
 def test_sigterm_saves_the_step_and_the_next_run_goes_on(finished: Finished, prepared: Project, tmp_path: Path) -> None:
     """On another disk: what it goes on from is at an address alone."""
     project = prepared.copy(tmp_path / "project")
-    kept = {"YOLOX_CHECKPOINTS": f"file://{tmp_path / 'kept'}"}
+    kept = {"YOLOX_STORE": f"file://{tmp_path / 'kept'}"}
     with Family(project.start(*YOLOX, "train", **kept)) as family:
         after_an_epoch_more(project, family)
         family.head.terminate()
@@ -57,31 +53,6 @@ def test_a_worker_that_hangs_is_found_and_replaced(finished: Finished, prepared:
     assert family.command.returncode == 0, printed[-6000:]
     assert f"worker 0 (process {worker.pid}) hangs: no step for" in printed, printed[-6000:]
     assert project.result() == finished.project.result()
-
-
-@pytest.fixture
-def nodes(prepared: Project) -> Iterator[Nodes]:
-    """A head without cores, and three nodes of one core."""
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as temp:
-        cluster = Nodes(Path(temp), port=free_port(), dashboard=free_port())
-        try:
-            cluster.start(
-                "--head",
-                f"--port={cluster.port}",
-                f"--dashboard-port={cluster.dashboard}",
-                "--num-cpus=0",
-                f"--temp-dir={temp}",
-                project=prepared,
-            )
-            until(lambda: answers(cluster.port) and answers(cluster.dashboard), NODE_WITHIN_S)
-            for _ in range(3):  # one after the other: three at once are too slow for Ray on two cores
-                cluster.start(f"--address=127.0.0.1:{cluster.port}", "--num-cpus=1", project=prepared)
-                until(cluster.last_is_up, NODE_WITHIN_S)
-            yield cluster
-        finally:
-            for node in cluster.nodes:
-                if node.poll() is None:
-                    cluster.kill(node)
 
 
 @pytest.fixture

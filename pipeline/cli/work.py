@@ -1,0 +1,20 @@
+"""What a submitted job runs on the cluster: python -m pipeline.cli.work ORDER, the sha256 of an order in the store."""
+
+import sys
+from importlib import import_module
+
+from pipeline.console.exit_codes import refusals
+from pipeline.console.process_environment import complete_environment
+from pipeline.stages.entrypoint import run_stage
+from pipeline.training.work import work
+
+
+def main() -> None:
+    """An input error is one line and exit code 2, as everywhere."""
+    complete_environment()
+    with refusals():
+        work(sys.argv[1], lambda stage: run_stage(import_module(f"pipeline.stages.{stage}").run))
+
+
+if __name__ == "__main__":
+    main()
