@@ -5,6 +5,7 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from importlib import metadata
 from typing import Any
 
 ANSWER_WITHIN_S = 5.0
@@ -54,7 +55,7 @@ def no_cluster_answers(address: str) -> str | None:
 
 
 def no_dashboard_answers(address: str) -> str | None:
-    """Why what listens at http(s)://host:port is no Ray dashboard; None where it is one, or asks for a token."""
+    """Why what listens at http(s)://host:port is no dashboard of this Ray; None where it is, or asks for a token."""
     try:
         with urllib.request.urlopen(f"{address.rstrip('/')}/api/version", timeout=ANSWER_WITHIN_S) as answer:
             version = json.load(answer)
@@ -66,7 +67,10 @@ def no_dashboard_answers(address: str) -> str | None:
         return str(getattr(away, "reason", away))
     except ValueError:
         return ANOTHER
-    return None if isinstance(version, dict) and "ray_version" in version else ANOTHER
+    if not isinstance(version, dict) or "ray_version" not in version:
+        return ANOTHER
+    here, there = metadata.version("ray"), version["ray_version"]
+    return None if there == here else f"it is of Ray {there}, this is Ray {here}"
 
 
 def _place(address: str) -> tuple[str, int] | None:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.ray_address import no_dashboard_answers
 from pipeline.cluster.ray_cluster import ENVIRONMENT
-from yolox_core.errors import InputError
+from yolox_core.errors import InputError, reason
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -34,6 +35,7 @@ PASSED_ON = (
     *("YOLOX_STORE", "YOLOX_IMAGES", "YOLOX_CACHE", "YOLOX_CACHE_GIB", "YOLOX_CHECKPOINTS"),
     "MLFLOW_TRACKING_URI",  # without its password, which would be seen on the dashboard
 )
+AGENT_WITHIN_S, AGENT_EVERY_S = 120.0, 2.0  # of a cluster's head, which starts jobs
 STOP_WITHIN_S = 120  # Ray gives a job that is stopped 3 s; ours saves first
 RUNNING = ("PENDING", "RUNNING")
 
@@ -79,19 +81,19 @@ def submit(submission: Submission, run: str, order: str | None = None) -> None:
 def _connect(address: str) -> "JobSubmissionClient":
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if reason := no_dashboard_answers(address):
-        raise InputError(f"--address {address}: no Ray cluster answers ({reason[:120]}). Check the address.")
+    if silent := no_dashboard_answers(address):
+        raise InputError(f"--address {address}: no Ray cluster answers ({silent[:120]}). Check the address.")
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address)
     except Exception as refused:  # kinds of requests', Ray's and Python's own for one and the same failure
-        reason = " ".join(str(refused).split()).replace(address, "")
-        if any(word in reason.lower() for word in ("401", "403", "token", "auth")):
+        said = " ".join(str(refused).split()).replace(address, "")
+        if any(word in said.lower() for word in ("401", "403", "token", "auth")):
             raise InputError(
                 f"--address {address}: the cluster wants another token. Set RAY_AUTH_TOKEN to the cluster's own."
             ) from refused
-        raise InputError(f"--address {address}: no Ray cluster answers ({reason[:120]}).") from refused
+        raise InputError(f"--address {address}: no Ray cluster answers ({said[:120]}).") from refused
 
 
 def _running_job(client: "JobSubmissionClient", run: str) -> str | None:
@@ -107,14 +109,22 @@ def _start(client: "JobSubmissionClient", submission: Submission, run: str, orde
     if order is not None:
         command = f"exec python -P -m pipeline.cli.work {order}"
     entrypoint = f'export PYTHONPATH="$PWD" && {command}'
+    deadline_s = time.monotonic() + AGENT_WITHIN_S
     with _package() as folder:
-        job: str = client.submit_job(
-            entrypoint=entrypoint,
-            runtime_env={"working_dir": str(folder), "env_vars": variables},
-            metadata={"run": run},
-            submission_id=f"{run}-{secrets.token_hex(3)}",
-        )
-    return job
+        while True:
+            try:
+                job: str = client.submit_job(
+                    entrypoint=entrypoint,
+                    runtime_env={"working_dir": str(folder), "env_vars": variables},
+                    metadata={"run": run},
+                    submission_id=f"{run.replace('/', '-')}-{secrets.token_hex(3)}",
+                )
+            except RuntimeError as refused:  # Ray's, of whatever kind
+                if "No available agent" not in str(refused) or time.monotonic() > deadline_s:
+                    raise InputError(f"--address {submission.address}: {reason(refused)}. Submit again.") from refused
+                time.sleep(AGENT_EVERY_S)  # a cluster that has just started
+            else:
+                return job
 
 
 @contextmanager
