@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.cluster import Cluster, cluster
+from tests.integration.laptop import ALONE, LaptopProject, finish
 from tests.needs import ROOT
 from tests.waiting import until
 
@@ -86,6 +87,33 @@ def test_the_store_is_away_for_a_while(there: Cluster) -> None:
         assert not there.laptop.answers(there.store.address, 9000)
         assert there.laptop.answers(there.tracking.address, 5000)
     assert there.laptop.output("python", "-c", PUT).strip() == "written"
+
+
+@pytest.fixture(scope="module")
+def project(there: Cluster) -> LaptopProject:
+    """Prepared on the laptop, and trained nowhere."""
+    return LaptopProject.make(there, epochs=2)
+
+
+def test_the_whole_pipeline_runs_there_and_comes_home_with_the_bits_of_one_machine(
+    there: Cluster, project: LaptopProject
+) -> None:
+    """Training, evaluation, export and registration; two workers on two nodes that see nothing of the project."""
+    there.none_sees(ROOT, project.folder)
+    alone = project.copy("alone")
+    command = project.submit("--stage", "all")
+    printed = finish(command)
+    assert command.returncode == 0, printed[-6000:]
+    assert "Traceback" not in printed, printed[-6000:]
+    assert project.rows() == 2 and project.read("reports/metrics.json")["images"] > 0
+    assert project.read("reports/training.json")["epochs"] == 2
+    registered = project.read("reports/registration.json")
+    read = "import mlflow; print(mlflow.MlflowClient().get_model_version(*__import__('sys').argv[1:]).status)"
+    assert there.laptop.output("python", "-c", read, registered["name"], registered["version"]).split()[-1] == "READY"
+    alone.output("yolox", "train", **ALONE)
+    assert project.weights() == alone.weights()
+    again = project.submit()  # the run is complete, and is only released again
+    assert "submit: job" not in finish(again) and again.returncode == 0
 
 
 def test_the_head_is_lost_and_one_more_worker_joins(there: Cluster) -> None:
