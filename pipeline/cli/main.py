@@ -166,7 +166,9 @@ def train(
 
 @app.command()
 def submit(
-    address: Annotated[str, typer.Option(help="Ray dashboard URL of the cluster, http://host:8265.")],
+    address: Annotated[
+        str | None, typer.Option(help="Ray dashboard URL of the cluster, http://host:8265. Default: YOLOX_SUBMIT.")
+    ] = None,
     workspace: Annotated[
         Path | None, typer.Option(help="Without YOLOX_STORE: the project's path there. [same]")
     ] = None,
@@ -183,24 +185,12 @@ def sweep(
     plan: Annotated[bool, typer.Option("--plan", help="Check the space and show the trials, then exit.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Write the last sweep's choice to params.yaml.")] = False,
     trials: Annotated[int | None, typer.Option(help="Trials to run concurrently. Default: YOLOX_TRIALS, or 1.")] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Run as a job on the Ray cluster at YOLOX_SUBMIT.")] = False,
 ) -> None:
     """Search hyperparameters as `sweep` in params.yaml says. An interrupted sweep resumes."""
-    from pipeline.cluster.ray_cluster import ComputeConfig
+    from pipeline.cli.sweep import sweep as run
 
-    if apply:
-        from pipeline.sweep.apply import apply as write
-
-        write()
-        return
-    from pipeline.sweep.driver import sweep_space
-    from pipeline.sweep.search import describe
-
-    compute = ComputeConfig.from_environment()
-    compute = compute if trials is None else dataclasses.replace(compute, trials=trials)
-    if plan:
-        print(describe(_settings(), compute))
-    else:
-        _run_stage(lambda settings: sweep_space(settings, compute))
+    run(plan, apply, trials, submit)
 
 
 @app.command()

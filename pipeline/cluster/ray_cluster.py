@@ -13,7 +13,8 @@ import shutil
 import site
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,6 +235,41 @@ def _check_workers(address: str) -> None:
         )
 
 
+def wait_for_room(compute: ComputeConfig, worker: Mapping[str, float]) -> None:
+    """Wait until the cluster that was joined is large enough for the fewest workers, each of these resources.
+
+    Nodes may be on their way: Ray's autoscaler is asked for them. InputError after a while, with what is there.
+    """
+    import ray
+    from ray.autoscaler.sdk import request_resources
+
+    api: Any = ray  # its functions have no types
+
+    workers, within_s = compute.min_workers or compute.workers, float(os.environ[START_WITHIN])
+    wanted = {name: amount * workers for name, amount in worker.items()}
+
+    def lacking() -> str:
+        there = api.cluster_resources()
+        parts = [f"{amount:g} {name}s, got {there.get(name, 0):g}" for name, amount in wanted.items()]
+        is_enough = all(there.get(name, 0) >= amount for name, amount in wanted.items())
+        return "" if is_enough else f"{' and '.join(parts)} on {sum(node['Alive'] for node in api.nodes())} nodes"
+
+    deadline_s, told = time.monotonic() + within_s, False
+    while what := lacking():
+        if not told:
+            print(f"ray: expected {what}; waiting for nodes, {within_s:.0f} s at most", file=sys.stderr, flush=True)
+            request_resources(bundles=[dict(worker)] * workers)
+            told = True
+        if time.monotonic() > deadline_s:
+            raise InputError(
+                f"RAY_ADDRESS={compute.address}: expected for {workers} workers {what}, for {within_s:.0f} s. "
+                "Add nodes, or lower YOLOX_WORKERS or YOLOX_THREADS."
+            )
+        time.sleep(1)
+    if told:
+        request_resources(bundles=[])
+
+
 def _executable() -> str:
     return sys.executable
 
@@ -269,7 +305,7 @@ def _driver_code() -> Any:
 def _local(compute: ComputeConfig, folder: Path) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "address": "local",
-        "num_cpus": max(cores(), compute.workers),
+        "num_cpus": max(cores(), compute.workers * compute.cores_per_worker()),  # threads may be more than cores
         # Train's and Tune's clean-up of placement groups needs the dashboard's state API
         "include_dashboard": True,
         "object_store_memory": OBJECT_STORE_BYTES,

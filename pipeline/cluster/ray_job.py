@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.ray_address import no_dashboard_answers
-from pipeline.cluster.ray_cluster import ENVIRONMENT
+from pipeline.cluster.ray_cluster import ENVIRONMENT, START_WITHIN
 from yolox_core.errors import InputError, reason
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ LARGEST_PACKAGE = 5 * 2**20  # bytes; the code is a twentieth of it: what is lar
 # of this command's environment, what the job needs to know
 PASSED_ON = (
     *("YOLOX_WORKERS", "YOLOX_MIN_WORKERS", "YOLOX_LOADER_WORKERS", "YOLOX_GPU", "YOLOX_THREADS", "YOLOX_HANG_S"),
+    *("YOLOX_TRIALS", "YOLOX_GPU_PER_TRIAL", START_WITHIN),
     *("YOLOX_STORE", "YOLOX_IMAGES", "YOLOX_CACHE", "YOLOX_CACHE_GIB", "YOLOX_CHECKPOINTS"),
     "MLFLOW_TRACKING_URI",  # without its password, which would be seen on the dashboard
 )
@@ -103,7 +104,7 @@ def _running_job(client: "JobSubmissionClient", run: str) -> str | None:
 
 def _start(client: "JobSubmissionClient", submission: Submission, run: str, order: str | None) -> str:
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    variables |= ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)}
+    variables = ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)} | variables
     # -P: the package that was sent, not what lies in the shared folder
     command = f"cd {shlex.quote(str(submission.workspace))} && exec python -P -m pipeline.cli train"
     if order is not None:

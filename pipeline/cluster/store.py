@@ -91,14 +91,15 @@ class Store:
         self.system.invalidate_cache()
         return bool(self.system.exists(self.path(name)))
 
-    def names(self, folder: str) -> set[str]:
-        """The files that lie directly in a folder; none where there is no such folder."""
+    def names(self, folder: str, deep: bool = False) -> set[str]:
+        """The files that lie directly in a folder, or `deep` anywhere below it; none where there is no such folder."""
         self.system.invalidate_cache()
+        place = self.path(folder)
         try:
-            found = self.system.ls(self.path(folder), detail=True)
+            found = self.system.find(place, maxdepth=None if deep else 1, withdirs=False)
         except FileNotFoundError:
             return set()
-        return {entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "file"}
+        return {path.removeprefix(f"{place}/") for path in found if path != place}
 
     def remove(self, name: str) -> None:
         """One file."""

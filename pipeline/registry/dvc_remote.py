@@ -127,20 +127,18 @@ def _endpoint(url: str) -> str | None:
     return found if url.startswith("s3://") else None
 
 
-def _push(repo: "Repo", name: str, objects: Mapping[str, str]) -> None:
+def _push(repo: "Repo", remote: str, objects: Mapping[str, str]) -> None:
     """Send what the remote lacks of these."""
-    from dvc_data.hashfile.hash_info import HashInfo
-
-    lacking = _lacking(repo, name, objects)
+    lacking = _lacking(repo, remote, objects)
     held = repo.cache.local
-    gone = [name for name in lacking if not held.exists(objects[name])]
+    gone = [image for image in lacking if not held.exists(objects[image])]
     if gone:
         raise InputError(
             f"DVC: expected {len(objects)} images in the cache, got none of {len(gone)} ({gone[0]}). "
             f"Run `dvc commit ingest` or `dvc pull {paths.RAW}` first."
         )
     if lacking:
-        repo.cloud.push([HashInfo("md5", objects[name]) for name in lacking], remote=name)
+        repo.cloud.push([held.get(objects[image]).hash_info for image in lacking], remote=remote)
 
 
 def _check_there(repo: "Repo", name: str, objects: Mapping[str, str]) -> None:

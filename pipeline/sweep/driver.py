@@ -7,6 +7,7 @@ test split is not looked at. Everything lies in runs/sweep-<data>-<hash>; killed
 import dataclasses
 import signal
 import sys
+from collections.abc import Callable
 
 from pipeline.cluster.ray_cluster import ComputeConfig, check_address, cluster
 from pipeline.config.git_state import project_state
@@ -16,19 +17,33 @@ from pipeline.sweep.mlflow_log import SweepLog
 from pipeline.sweep.read_space import read_space
 from pipeline.sweep.report import write
 from pipeline.sweep.search import Sweep
+from pipeline.sweep.submitted import carry
 from pipeline.sweep.trial import RESULTS
+from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.run_lock import run_lock
 from yolox_core.atomic_files import new_folder
 
 
-def sweep_space(settings: Settings, compute: ComputeConfig | None = None) -> None:
-    """Search, compare, write reports/sweep, and tell MLflow."""
+def sweep_space(
+    settings: Settings,
+    compute: ComputeConfig | None = None,
+    carried: TrainLoopConfig | None = None,
+    note: Callable[[], None] = lambda: None,
+) -> None:
+    """Search, compare, write reports/sweep, and tell MLflow.
+
+    `carried`: what trials read, in a store; without it each node has the project's folder. `note` is called when a
+    trial's files have been written.
+    """
     plain = read_params()
     space = read_space(settings, plain)
     compute = compute or ComputeConfig.from_environment()
     check_address(compute)
     workers, threads = settings.sweep.workers_per_trial, compute.threads or 1  # not all cores: trials share them
-    sweep = Sweep.prepare(settings, space, dataclasses.replace(compute, workers=workers, threads=threads))
+    trials = dataclasses.replace(compute, workers=workers, threads=threads)
+    if carried is None and compute.through_store:
+        carried = carry(settings, trials)
+    sweep = Sweep.prepare(settings, space, trials, carried, note)
     tags = project_state().tags()
     log = SweepLog(sweep.folder, settings.registered_name, plain, tags)
     try:

@@ -23,13 +23,13 @@ from pipeline.cluster.tune_callback import TuneCallback, listening
 from pipeline.sweep.trial import State, Trial, read_trial, write_rows, write_trial
 from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.ray_train import fit
+from pipeline.training.run_inputs import on_this_node
 from pipeline.training.run_lock import run_lock
 from pipeline.training.worker import reports
 from yolox_core.config import DetectorSpec
 from yolox_core.evaluation.detection_limit import deciding
 from yolox_core.export.model_cost import size_of
 
-ERROR = "error.txt"
 TWICE_S = 7 * 24 * 3600.0  # how long a point that was drawn twice waits for the first
 LOST = 2  # times that a trial whose process died is begun again, from its last checkpoint
 
@@ -114,20 +114,17 @@ def train_trial(sample: Sample, compute: ComputeConfig) -> None:
 
     What the engine refuses is reported, not raised: Tune begins again what raises, which is for processes that died.
     """
-    folder = Path(sample.config.run)
     costs = size_of(DetectorSpec.from_dict(sample.config.spec))
 
     def report(**figures: Any) -> None:
         tune.report({**costs, "map": 0.0, "epochs": 0, "failed": False, **figures})
 
-    with run_lock(folder / "alone", TWICE_S):
-        (folder / ERROR).unlink(missing_ok=True)
-        try:
+    try:
+        with run_lock(Path(on_this_node(sample.config).run) / "alone", TWICE_S):
             for row in _rows(sample.config, compute):
                 report(map=deciding(row) or 0.0, epochs=row["epoch"] + 1, row=json.dumps(dict(row)))
-        except Exception:
-            (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
-            report(failed=True)
+    except Exception:
+        report(failed=True, reason=traceback.format_exc())
 
 
 def _rows(config: TrainLoopConfig, compute: ComputeConfig) -> Iterator[Mapping[str, Any]]:
@@ -138,7 +135,7 @@ def _rows(config: TrainLoopConfig, compute: ComputeConfig) -> Iterator[Mapping[s
     import torch
 
     device = torch.device("cuda" if compute.gpu else "cpu")
-    for told in reports(config, device, "a trial", lambda: False):
+    for told in reports(on_this_node(config), device, "a trial", lambda: False):
         yield from _new_rows(told)
 
 
@@ -181,6 +178,7 @@ class _Books:
     def __init__(self, plan: Plan, follower: Follower) -> None:
         self._plan, self._follower = plan, follower
         self._known: dict[str, tuple[Sample, Path]] = {}
+        self._errors: dict[str, str] = {}  # of trials that failed
         self.ends = 0
 
     def began(self, tune_id: str, drawn: Mapping[str, Any]) -> None:
@@ -196,6 +194,7 @@ class _Books:
         trial = read_trial(folder)
         assert trial is not None
         if result["failed"]:
+            self._errors[tune_id] = result["reason"]
             return  # its end follows
         row = json.loads(result["row"])
         if row["epoch"] < trial.epochs:  # told again, after a kill
@@ -212,8 +211,8 @@ class _Books:
         assert trial is not None
         error: str | None = None
         state: State = "finished" if trial.epochs >= self._plan.epochs else "pruned"
-        if (folder / ERROR).is_file():
-            state, error = "failed", (folder / ERROR).read_text(encoding="utf-8")
+        if tune_id in self._errors:
+            state, error = "failed", self._errors[tune_id]
         elif lost:
             state, error = "lost", f"its process died {LOST + 1} times"
         self._follower.ended(self._write(tune_id, state, trial.rows, error, trial.seconds), folder)

@@ -6,12 +6,13 @@ ray_tune.py runs the trials, selection.py chooses, driver.py runs a sweep from s
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.ray_cluster import ComputeConfig
+from pipeline.cluster.store import Store
 from pipeline.config import paths
 from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
@@ -27,6 +28,7 @@ from pipeline.sweep.space import Range, Space, grace_epochs
 from pipeline.sweep.trial import ENDED, Trial, read_trials, trial_key
 from pipeline.training.identity import identity, reading, records_digest
 from pipeline.training.loop_config import TrainLoopConfig
+from pipeline.training.run_inputs import with_annotations
 from yolox_core.config import DetectorSpec
 from yolox_core.cpus import cores
 from yolox_core.data.records import DatasetRecords
@@ -65,9 +67,18 @@ class Sweep:
     folder: Path  # absolute
     names: tuple[str, ...]
     category_ids: tuple[int, ...]
+    carried: TrainLoopConfig | None = None  # with images and starting weights in the store, where workers get them
+    note: Callable[[], None] = lambda: None  # called when a trial's files have been written
 
     @classmethod
-    def prepare(cls, settings: Settings, space: Space, compute: ComputeConfig) -> "Sweep":
+    def prepare(
+        cls,
+        settings: Settings,
+        space: Space,
+        compute: ComputeConfig,
+        carried: TrainLoopConfig | None = None,
+        note: Callable[[], None] = lambda: None,
+    ) -> "Sweep":
         """Check the data, and cut off what is measured on. InputError where there is none."""
         for path in (paths.MANIFEST, paths.WEIGHTS):
             if not path.is_file():
@@ -79,14 +90,15 @@ class Sweep:
                 raise InputError(f"sweep.workers_per_trial: expected a divisor of the batch of {batch_size}.")
         _check_cores(compute)
         plain = space.settings({})
-        initial_weights(plain.model, plain.recipe(len(names)).model)
+        if carried is None:
+            initial_weights(plain.model, plain.recipe(len(names)).model)
         parts = _cut(settings.sweep.val, manifest["files"])
         name = _identity(settings, space, compute, parts, manifest["files"])
         folder = (paths.RUNS / f"sweep-{settings.data_name}-{name}").resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for part, records in parts.items():
             write_coco(records, folder / f"{part}.json")
-        return cls(settings, space, compute, folder, names, tuple(manifest["category_ids"]))
+        return cls(settings, space, compute, folder, names, tuple(manifest["category_ids"]), carried, note)
 
     def search(self, log: SweepLog) -> None:
         """Every trial of the space that has not ended yet."""
@@ -99,7 +111,7 @@ class Sweep:
         else:
             plan, before = self._plan_listed(algorithm, ended), len(ended)
         if len(ended) < before + plan.trials:
-            run_trials(plan, self.compute, _Progress(log, before, before + plan.trials, "trial"))
+            run_trials(plan, self.compute, _Progress(log, before, before + plan.trials, "trial", self.note))
 
     def _plan_listed(self, algorithm: Listed, ended: Sequence[Trial]) -> "Plan":
         """What is left of a grid or a random search; early stopping counts those that have ended."""
@@ -157,7 +169,7 @@ class Sweep:
         known = {trial.key for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
         left = [values for values in listed if trial_key(values) not in known]
         if left:
-            progress = _Progress(log, len(listed) - len(left), len(listed), "final")
+            progress = _Progress(log, len(listed) - len(left), len(listed), "final", self.note)
             run_trials(self._plan_of("finals", left), self.compute, progress)
         maps = {trial.key: trial.map for trial in read_trials(self.folder / "finals") if trial.state == "finished"}
         missing = [key for key in map(trial_key, listed) if key not in maps]
@@ -215,14 +227,21 @@ class Sweep:
     def _sampler(self, kind: str) -> Any:
         from pipeline.sweep.tune_search import Sampler
 
+        return Sampler(self.space, self.names, self.category_ids, self._config(), self.folder / kind)
+
+    def _config(self) -> TrainLoopConfig:
+        """Of every trial, but for what it tries."""
+        parts = {name: self.folder / f"{name}.json" for name in ("training", "validation")}
+        if self.carried:
+            return with_annotations(self.carried, Store(self.carried.store), parts["training"], parts["validation"])
         compute, plain = self.compute, self.space.settings({})
-        config = TrainLoopConfig(
+        return TrainLoopConfig(
             recipe={},
             spec={},
             images=compute.images or str(paths.RAW_IMAGES.resolve()),
             digests=str(paths.MANIFEST.resolve()),
-            training=str(self.folder / "training.json"),
-            validation=str(self.folder / "validation.json"),
+            training=str(parts["training"]),
+            validation=str(parts["validation"]),
             initial=initial_weights(plain.model, plain.recipe(len(self.names)).model),
             run="",
             threads=compute.threads or 1,
@@ -231,21 +250,22 @@ class Sweep:
             cache=compute.cache,
             cache_bytes=compute.cache_gib << 30,
         )
-        return Sampler(self.space, self.names, self.category_ids, config, self.folder / kind)
 
 
 class _Progress:
     """Prints each trial's end, and passes everything on to MLflow."""
 
-    def __init__(self, log: SweepLog, before: int, total: int, what: str) -> None:
-        self._log, self._total, self._what = log, total, what
+    def __init__(self, log: SweepLog, before: int, total: int, what: str, note: Callable[[], None]) -> None:
+        self._log, self._total, self._what, self._note = log, total, what, note
         self._ended = before
 
     def began(self, trial: Trial, folder: Path) -> None:
         self._log.began(trial, folder)
+        self._note()
 
     def advanced(self, trial: Trial, folder: Path) -> None:
         self._log.advanced(trial, folder)
+        self._note()
 
     def ended(self, trial: Trial, folder: Path) -> None:
         self._ended += 1
@@ -253,6 +273,7 @@ class _Progress:
         how = f"{trial.state} after {trial.epochs} epochs, {figure}"
         print(f"{self._what} {self._ended} of {self._total}: {trial.key}: {how}", flush=True)
         self._log.ended(trial, folder)
+        self._note()
 
 
 def _check_cores(compute: ComputeConfig) -> None:

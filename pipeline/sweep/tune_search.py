@@ -46,6 +46,7 @@ class Sampler:
             recipe=recipe.to_dict(),
             spec=spec.to_dict(),
             run=str(self.folder / key),
+            name=f"{self.folder.parent.name}/{self.folder.name}/{key}",
             report_queue=f"report-queue-{secrets.token_hex(4)}",
         )
         return Sample(key, values, config)

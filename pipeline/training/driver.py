@@ -108,7 +108,7 @@ def _train(
     if store and (submission or compute.address):
         if submission:  # as many threads as the cluster has cores for, not this machine
             config = dataclasses.replace(config, threads=settings.train.threads or compute.threads or 0)
-        config = _through_store(config, compute, store, with_test=bool(stages))
+        config = through_store(config, compute, store, with_test=bool(stages))
     order = Order.of(settings, config, started_from)
     if submission is None:
         train_run(order, compute)
@@ -125,7 +125,7 @@ def _train(
                 )
 
 
-def _through_store(config: TrainLoopConfig, compute: ComputeConfig, store: Store, with_test: bool) -> TrainLoopConfig:
+def through_store(config: TrainLoopConfig, compute: ComputeConfig, store: Store, with_test: bool) -> TrainLoopConfig:
     """The run with images in a DVC remote, or at YOLOX_IMAGES, and all else in the store."""
     if compute.images:
         return in_store(config, store, {}, {})

@@ -21,6 +21,7 @@ from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.run_inputs import fetch_files, send_file, send_text
 from yolox_core.errors import InputError
 
+SWEEP = "sweep"  # instead of a training
 AFTER_TRAINING = ("evaluate", "export", "register")  # the stages that can follow on the cluster
 OUTPUTS = "outputs.json"  # of a run in the store: what these wrote, by sha256
 READ_BY_THEM = (
@@ -81,7 +82,7 @@ class Order:
         """One that was sent."""
         content = json.loads(text)
         config = content["config"]
-        config["runs"] = tuple(config["runs"])
+        config["runs"] = tuple(config["runs"]) if config["runs"] else None
         return cls(**{**content, "config": TrainLoopConfig(**config)})
 
 

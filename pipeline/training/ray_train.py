@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cluster.ray_cluster import ComputeConfig
+from pipeline.cluster.ray_cluster import ComputeConfig, wait_for_room
 from pipeline.cluster.store import Store
 from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.report_queue import Heartbeat, ReportQueue
@@ -57,6 +57,8 @@ def fit(
     resources: dict[str, float] = {"CPU": config.threads if compute.address else compute.cores_per_worker()}
     if compute.gpu:
         resources["GPU"] = 1
+    if compute.address:
+        wait_for_room(compute, resources)
     # `Any`: the type hints of `ray.train` still say the older classes
     scaling: Any = ScalingConfig(
         num_workers=(compute.min_workers, compute.workers) if compute.min_workers else compute.workers,

@@ -88,6 +88,15 @@ def in_store(
     )
 
 
+def with_annotations(config: TrainLoopConfig, store: Store, training: Path, validation: Path) -> TrainLoopConfig:
+    """A run of the store with other annotations. InputError where the store fails."""
+    try:
+        files = {config.training: send_file(store, training), config.validation: send_file(store, validation)}
+    except Exception as failed:  # each kind of store has errors of its own
+        raise store.unusable("written", failed) from failed
+    return dataclasses.replace(config, files={**config.files, **files})
+
+
 def on_this_node(config: TrainLoopConfig) -> TrainLoopConfig:
     """The same run by paths of this node, its files fetched. InputError where they cannot be."""
     if not config.store:

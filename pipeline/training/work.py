@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.cluster.ray_cluster import ComputeConfig
-from pipeline.cluster.store import FILES, RUNS, Store
+from pipeline.cluster.store import FILES, RUNS, Store, until_it_answers
 from pipeline.config import paths
 from pipeline.config.digests import file_sha256
 from pipeline.config.git_state import WRITTEN
@@ -23,7 +23,7 @@ from pipeline.registry.store import connect, tracking_uri
 from pipeline.training.checkpoint_sync import run_checkpoints
 from pipeline.training.driver import is_complete, release_run, train_run
 from pipeline.training.loop_config import TrainLoopConfig
-from pipeline.training.order import OUTPUTS, Order
+from pipeline.training.order import OUTPUTS, SWEEP, Order
 from pipeline.training.run_inputs import fetch_files, on_this_node, send_file
 from pipeline.training.run_record import RunRecord
 from pipeline.training.worker import image_cache
@@ -31,10 +31,15 @@ from yolox_core.atomic_files import copy_file, write_json
 from yolox_core.errors import InputError
 
 RESULTS = (Path("models"), Path("reports"))
+SWEEP_FILES = ("sweep-*/*.json", "sweep-*/*/*/*.json", "sweep-*/*/*/history.jsonl")  # what a sweep goes on from
+Sweeping = Callable[[TrainLoopConfig, Callable[[], None]], None]
 
 
-def work(digest: str, run_stage: Callable[[str], None]) -> None:
-    """Carry out the order of this sha256; `run_stage` runs one of the project's stages in the current folder."""
+def work(digest: str, run_stage: Callable[[str], None], run_sweep: Sweeping) -> None:
+    """Carry out the order of this sha256, in a folder of its own.
+
+    `run_stage` runs a stage of the project in the current folder; `run_sweep` a sweep with trials like the config.
+    """
     compute = ComputeConfig.from_environment()
     if compute.store is None:
         raise InputError("YOLOX_STORE: expected the address that the run was submitted with, got none. Set it.")
@@ -42,7 +47,28 @@ def work(digest: str, run_stage: Callable[[str], None]) -> None:
     order = _order(store, digest)
     with tempfile.TemporaryDirectory(prefix="yolox-work-") as name:
         os.chdir(name)
-        _carry_out(order, digest, store, compute, run_stage)
+        config = dataclasses.replace(
+            order.config,
+            run=str((paths.RUNS / order.config.called).resolve()),
+            threads=order.config.threads or compute.cores_per_worker(),
+            report_queue=f"report-queue-{secrets.token_hex(4)}",
+            cache=compute.cache,
+            cache_bytes=compute.cache_gib << 30,
+        )
+        order = dataclasses.replace(order, config=config)
+        if order.stages:
+            write_json(Path(WRITTEN), dict(order.state))
+            fetch_files(store, order.project, Path())
+        if order.stages == [SWEEP]:
+            with RunRecord(store, config.called, paths.RUNS.resolve(), SWEEP_FILES) as record:
+                record.fetch()
+                run_sweep(config, record.note)
+        else:
+            _train(order, store, compute, run_stage)
+        if order.stages:
+            outputs = {str(path): send_file(store, path) for path in _outputs(order.project)}
+            said = json.dumps({"order": digest, "files": outputs})
+            until_it_answers(lambda: store.write(f"{RUNS}/{config.called}/{OUTPUTS}", said.encode()))
         os.chdir("/")
 
 
@@ -61,42 +87,26 @@ def _order(store: Store, digest: str) -> Order:
     return order
 
 
-def _carry_out(
-    order: Order, digest: str, store: Store, compute: ComputeConfig, run_stage: Callable[[str], None]
-) -> None:
+def _train(order: Order, store: Store, compute: ComputeConfig, run_stage: Callable[[str], None]) -> None:
+    """The training, unless it is complete, and the stages after it."""
     if order.stages:
         _check_mlflow()
-    folder = (paths.RUNS / order.config.called).resolve()
-    config = dataclasses.replace(
-        order.config,
-        run=str(folder),
-        threads=order.config.threads or compute.cores_per_worker(),
-        report_queue=f"report-queue-{secrets.token_hex(4)}",
-        cache=compute.cache,
-        cache_bytes=compute.cache_gib << 30,
-    )
+    config, folder = order.config, Path(order.config.run)
     assert config.runs is not None  # of the store
-    sync = run_checkpoints(config.runs, config.called, folder)
+    sync, record = run_checkpoints(config.runs, config.called, folder), RunRecord(store, config.called, folder)
+    record.fetch()
     if order.stages:
         sync.download()
     if not is_complete(folder):
-        with RunRecord(store, config.called, folder) as record:
-            record.fetch()
-            train_run(
-                dataclasses.replace(order, config=config), compute, record.note, "MLFLOW_TRACKING_URI" in os.environ
-            )
+        with record:
+            train_run(order, compute, record.note, tracked="MLFLOW_TRACKING_URI" in os.environ)
     if not order.stages:
         return
-    write_json(Path(WRITTEN), dict(order.state))
-    fetch_files(store, order.project, Path())
     sync.download()
-    RunRecord(store, config.called, folder).fetch()
     release_run(folder)
     _bring_test_images(config)
     for stage in order.stages:
         run_stage(stage)
-    outputs = {str(path): send_file(store, path) for path in _outputs(order.project)}
-    store.write(f"{RUNS}/{config.called}/{OUTPUTS}", json.dumps({"order": digest, "files": outputs}).encode())
 
 
 def _check_mlflow() -> None:
@@ -106,7 +116,10 @@ def _check_mlflow() -> None:
             "MLFLOW_TRACKING_URI: expected the server to register at, which the cluster can reach, got none. "
             "Set it, and submit again."
         )
-    connect(tracking_uri(), advice=f"The cluster ({socket.gethostname()}) has to reach it, as this machine may do.")
+    here = socket.gethostname()
+    connect(
+        tracking_uri(), advice=f"This is {here}, a node of the cluster, which has to reach it: set another address."
+    )
 
 
 def _bring_test_images(config: TrainLoopConfig) -> None:

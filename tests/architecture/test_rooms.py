@@ -78,7 +78,6 @@ VENDORS = {
     "mlflow": ("pipeline.registry", "pipeline.serving.pyfunc_model", "pipeline.study.mlflow_import"),
     "sqlalchemy": ("pipeline.registry.store",),
     "dvc": ("pipeline.data.sources.remote", "pipeline.registry.dvc_cache", "pipeline.registry.dvc_remote"),
-    "dvc_data": ("pipeline.registry.dvc_remote",),
     "fsspec": (
         "pipeline.data.sources.remote",
         "pipeline.cluster.store",

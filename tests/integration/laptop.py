@@ -89,6 +89,15 @@ class LaptopProject:
         names = [name.rpartition("/")[2] for name in self.there.objects(f"{self.name}/runs/")]
         return max((int(name[6:11]) for name in names if checkpoint.NAME.fullmatch(name)), default=0)
 
+    def forget(self) -> None:
+        """What was trained here: a copy of a project that was trained trains itself."""
+        for name in ("runs", "models", "reports/training.json", "reports/history.csv"):
+            path = self.root / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
     def weights(self) -> str:
         """sha256 of the released weights."""
         return hashlib.sha256((self.root / "models/trained/model.safetensors").read_bytes()).hexdigest()

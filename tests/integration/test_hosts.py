@@ -1,17 +1,23 @@
 """A cluster whose hosts share nothing: a laptop reaches it, and it loses and regains its parts."""
 
+import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
+from tests.hosts import Command
 from tests.integration.cluster import Cluster, cluster
 from tests.integration.laptop import ALONE, LaptopProject, finish
 from tests.needs import ROOT
 from tests.waiting import until
 
-pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1800)]
 
 WITHIN_S = 120.0
+LONG_EPOCHS = 16
+AWAY_S = 60.0
 # a task on each worker says where it runs, whose code it has, and whether it sees what the laptop has
 JOB = """
 import socket, subprocess, sys
@@ -100,20 +106,108 @@ def test_the_whole_pipeline_runs_there_and_comes_home_with_the_bits_of_one_machi
 ) -> None:
     """Training, evaluation, export and registration; two workers on two nodes that see nothing of the project."""
     there.none_sees(ROOT, project.folder)
-    alone = project.copy("alone")
-    command = project.submit("--stage", "all")
+    alone, mine = project.copy("alone"), project.copy("mine")
+    command = mine.submit("--stage", "all")
     printed = finish(command)
     assert command.returncode == 0, printed[-6000:]
     assert "Traceback" not in printed, printed[-6000:]
-    assert project.rows() == 2 and project.read("reports/metrics.json")["images"] > 0
-    assert project.read("reports/training.json")["epochs"] == 2
-    registered = project.read("reports/registration.json")
+    assert mine.rows() == 2 and mine.read("reports/metrics.json")["images"] > 0
+    assert mine.read("reports/training.json")["epochs"] == 2
+    registered = mine.read("reports/registration.json")
     read = "import mlflow; print(mlflow.MlflowClient().get_model_version(*__import__('sys').argv[1:]).status)"
     assert there.laptop.output("python", "-c", read, registered["name"], registered["version"]).split()[-1] == "READY"
     alone.output("yolox", "train", **ALONE)
-    assert project.weights() == alone.weights()
-    again = project.submit()  # the run is complete, and is only released again
+    assert mine.weights() == alone.weights()
+    again = mine.submit()  # the run is complete, and is only released again
     assert "submit: job" not in finish(again) and again.returncode == 0
+
+
+def refused(command: Command) -> str:
+    """The only line of a command that was refused."""
+    printed = finish(command)
+    assert command.returncode == 2 and "Traceback" not in printed, printed[-6000:]
+    lines = [line for line in printed.splitlines() if line.startswith("error: ")]
+    return lines[0]
+
+
+def test_a_cluster_that_is_too_small_says_what_is_there(project: LaptopProject) -> None:
+    small = project.copy("small")
+    line = refused(small.submit(YOLOX_WORKERS="8", RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="3"))
+    assert "expected for 8 workers 16 CPUs, got 8 on 4 nodes, for 3 s. Add nodes, or lower YOLOX_WORKERS" in line
+
+
+def test_an_mlflow_that_the_cluster_cannot_reach_is_told_before_the_training(
+    there: Cluster, project: LaptopProject
+) -> None:
+    apart = project.copy("apart")
+    there.lan.cut(there.head, there.tracking)
+    try:
+        line = refused(apart.submit("--stage", "all"))
+    finally:
+        there.lan.heal()
+    assert there.client["MLFLOW_TRACKING_URI"] in line and "The cluster has to reach it, from head" in line
+    assert not apart.epochs_in_store()
+
+
+@pytest.fixture(scope="module")
+def long(there: Cluster, project: LaptopProject) -> LaptopProject:
+    """The same with more epochs, trained on the laptop alone: what others are compared with."""
+    long = project.copy("long", epochs=LONG_EPOCHS)
+    long.output("yolox", "train", **ALONE)
+    return long
+
+
+def test_the_store_is_away_twice_while_training_and_nothing_is_lost(there: Cluster, long: LaptopProject) -> None:
+    away = long.copy("away")
+    away.forget()
+    command = away.submit()
+    until(lambda: away.epochs_in_store() > 0, 300, every_s=1)
+    for _ in range(2):
+        with there.store_away():
+            time.sleep(AWAY_S)  # several epochs end meanwhile
+        before = away.epochs_in_store()
+        until(lambda before=before: away.epochs_in_store() > before or command.poll() is not None, 120, every_s=1)
+    printed = finish(command)
+    assert command.returncode == 0, printed[-6000:]
+    assert "Training continues; it is tried until" in printed and "resuming" not in printed, printed[-6000:]
+    assert away.weights() == long.weights() and away.rows() == LONG_EPOCHS
+
+
+def test_four_trials_of_a_sweep_run_there(there: Cluster, project: LaptopProject) -> None:
+    sweep = project.copy("sweep")
+    space = {"search": "grid", "space": {"train.learning_rate": [0.01, 0.02], "loss.class": [1.0, 2.0]}}
+    plain = yaml.safe_load((sweep.root / "params.yaml").read_text(encoding="utf-8"))
+    sweep.set_params({**plain, "sweep": {**space, "finalists": 1, "seeds": 1}})
+    printed = there.laptop.output(
+        *("yolox", "sweep", "--submit"), folder=sweep.folder, **sweep.store, YOLOX_TRIALS="2", YOLOX_GPU="0"
+    )
+    assert "trial 4 of 4: " in printed and "Traceback" not in printed, printed[-6000:]
+    trials = (sweep.root / "reports/sweep/trials.csv").read_text(encoding="utf-8").splitlines()
+    assert len(trials) == 1 + 4 and sum(",finished," in line for line in trials) == 4
+    assert set(yaml.safe_load((sweep.root / "reports/sweep/best.yaml").read_text())["params"]) == set(space["space"])
+
+
+def test_the_head_is_killed_and_the_same_command_goes_on_from_the_store(there: Cluster, long: LaptopProject) -> None:
+    """On a cluster that was started anew: less than an epoch is done again, and the bits are the same."""
+    killed = long.copy("killed")
+    killed.forget()
+    command = killed.submit()
+    until(lambda: killed.epochs_in_store() > 2, 300, every_s=1)
+    there.head.kill()
+    printed = finish(command)
+    assert command.returncode == 2, printed[-6000:]
+    sent = killed.epochs_in_store()
+    for worker in there.workers:
+        worker.kill()
+        shutil.rmtree(there.lan[worker.name].here(worker.home) / ".cache", ignore_errors=True)  # its disk, too
+    there.start_head()
+    for worker in there.workers:
+        there.start_worker(worker)
+    command = killed.submit()
+    printed = finish(command)
+    assert command.returncode == 0, printed[-6000:]
+    assert f"resuming after epoch {sent - 1}" in printed, printed[-6000:]
+    assert killed.weights() == long.weights() and killed.rows() == LONG_EPOCHS
 
 
 def test_the_head_is_lost_and_one_more_worker_joins(there: Cluster) -> None:
