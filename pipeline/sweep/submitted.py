@@ -13,7 +13,6 @@ from pipeline.sweep.read_space import read_space
 from pipeline.training.driver import plan, through_store
 from pipeline.training.loop_config import TrainLoopConfig
 from pipeline.training.order import SWEEP, Order, bring_home
-from pipeline.training.precision import as_given
 from yolox_core.config import Recipe
 from yolox_core.errors import InputError
 
@@ -23,7 +22,7 @@ def carry(settings: Settings, compute: ComputeConfig) -> TrainLoopConfig:
     if compute.store is None:
         raise InputError(f"{VARIABLE}: expected the address that this machine and the cluster share, got none. Set it.")
     alone = dataclasses.replace(compute, workers=1, min_workers=None)
-    config = plan(settings, alone, as_given)
+    config = plan(settings, alone, lambda recipe, *_: recipe)
     initial = initial_weights(settings.model, Recipe.from_dict(config.recipe).model)
     config = dataclasses.replace(config, initial=initial, threads=compute.threads or 1, runs=None)
     return through_store(config, compute, Store(compute.store), with_test=False)

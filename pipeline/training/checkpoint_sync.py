@@ -33,13 +33,6 @@ class CheckpointSync:
         except Exception as failed:  # each kind of store has errors of its own
             raise self.store.unusable("read", failed) from failed
 
-    def is_begun(self) -> bool:
-        """Whether the address has a checkpoint. InputError where nobody can tell."""
-        try:
-            return bool(_newest(self._there()))
-        except Exception as failed:
-            raise self._unusable("read", failed) from failed
-
     def clear(self) -> None:
         """Remove what lies there. InputError where it fails."""
         try:
