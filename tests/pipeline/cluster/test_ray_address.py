@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,18 @@ def test_another_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     version = ray.__version__
     assert ray_address.no_cluster_answers(f"127.0.0.1:{port}") is None
     server.stop(None)
+
+
+def test_a_dashboard_of_another_ray_is_named(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "version").write_text('{"ray_version": "2.1.0"}')
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(InputError, match=r"no Ray cluster answers \(it is of Ray 2\.1\.0, this is Ray "):
+            submit(Submission(address, Path("/shared")), "run")
+        server.shutdown()
 
 
 def test_ray_client_is_refused() -> None:
