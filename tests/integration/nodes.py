@@ -42,6 +42,7 @@ class Nodes:
         """One node, in a session of its own, until it is killed."""
         ray = str(Path(sys.executable).with_name("ray"))
         common = ("--node-ip-address=127.0.0.1", "--object-store-memory=104857600", "--disable-usage-stats", "--block")
+        common += (f"--dashboard-agent-listen-port={free_port()}",)  # jobs need it; other clusters here may have Ray's
         self.metrics.append(free_port())
         log = (self.temp / f"node{len(self.nodes)}.log").open("wb")
         node = subprocess.Popen(

@@ -145,7 +145,10 @@ def test_an_mlflow_that_the_cluster_cannot_reach_is_told_before_the_training(
         line = refused(apart.submit("--stage", "all"))
     finally:
         there.lan.heal()
-    assert there.client["MLFLOW_TRACKING_URI"] in line and "The cluster has to reach it, from head" in line
+    assert (
+        there.client["MLFLOW_TRACKING_URI"] in line
+        and "This is head, a node of the cluster, which has to reach it" in line
+    )
     assert not apart.epochs_in_store()
 
 
