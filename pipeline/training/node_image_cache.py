@@ -22,6 +22,8 @@ from yolox_core.errors import InputError, reason
 SWEEP_AFTER = 0.02  # of the limit: how much all processes of a node fetch together, on average, between looks at it
 FREED_TO = 0.9  # of the limit
 TRIES = 3
+TRIES_OF_STORE = 100  # of what was found there before the run began: about ten minutes, or a few hours of timeouts
+LONGEST_WAIT_S = 6.0
 CERTAIN = (FileNotFoundError, PermissionError, ImportError, ValueError)  # another try would not change these
 S3 = ("s3://", "s3a://")
 SETTINGS = "AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -60,15 +62,16 @@ class NodeImageCache:
         import fsspec
 
         where = self.where(file_name)
-        for attempt in range(1, TRIES + 1):
+        tries = TRIES_OF_STORE if self.objects else TRIES
+        for attempt in range(1, tries + 1):
             try:
                 with fsspec.open(where, "rb", **self.options) as source:
                     content: bytes = source.read()
                 break
             except Exception as failed:  # each kind of store has errors of its own
-                if attempt == TRIES or isinstance(failed, CERTAIN):
+                if attempt == tries or isinstance(failed, CERTAIN):
                     raise _unread(where, failed, file_name if self.objects else None) from failed
-                time.sleep(2 ** (attempt - 1))
+                time.sleep(min(2 ** (attempt - 1), LONGEST_WAIT_S))
         found = hashlib.sha256(content).hexdigest()
         if found != digest:
             raise _another(_place(where), digest, found)
