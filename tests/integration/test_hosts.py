@@ -180,7 +180,7 @@ def test_four_trials_of_a_sweep_run_there(there: Cluster, project: LaptopProject
     sweep = project.copy("sweep")
     space = {"search": "grid", "space": {"train.learning_rate": [0.01, 0.02], "loss.class": [1.0, 2.0]}}
     plain = yaml.safe_load((sweep.root / "params.yaml").read_text(encoding="utf-8"))
-    sweep.set_params({**plain, "sweep": {**space, "finalists": 2, "seeds": 2}})
+    sweep.set_params({**plain, "sweep": {**space, "finalists": 1, "seeds": 2, "early_stopping": False}})
     printed = there.laptop.output(
         *("yolox", "sweep", "--submit"), folder=sweep.folder, **sweep.store, YOLOX_TRIALS="2", YOLOX_GPU="0"
     )
