@@ -189,7 +189,7 @@ class TrainConfig:
     freeze_batch_norm: bool = False  # batch norm everywhere uses its stored statistics
     patience: int | None = None  # evaluations without a better map before jumping to the closing phase; None: never
     evaluate_every: int = 1  # epochs between evaluations; always evaluated in the closing phase
-    sync_batch_norm: bool | Literal["auto"] = "auto"  # statistics of all workers together; auto: with several GPUs
+    sync_batch_norm: Literal["auto", True, False] = "auto"  # statistics of all workers; auto: with several GPUs
     checkpoint_minutes: float = 10.0  # longest time between checkpoints, within epochs too; not what a run is
     threads: int | None = None  # CPU threads of a worker; None: all cores shared among the workers
     precision: Precision = "auto"  # auto: bfloat16 on CUDA, and on CPUs where it is faster

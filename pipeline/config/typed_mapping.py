@@ -24,8 +24,8 @@ def typed(kind: Any, value: Any, where: str) -> Any:
             return None
         return typed(_meant(arguments, value), value, where)
     if origin is Literal:
-        if value not in arguments:
-            known = [str(argument) for argument in arguments]
+        if not any(value == argument and type(value) is type(argument) for argument in arguments):
+            known = [str(argument).lower() if isinstance(argument, bool) else str(argument) for argument in arguments]
             near = nearest(value if isinstance(value, str) else "", known)
             raise InputError(f"{where}: expected one of {', '.join(known)}, got {shown(value)}. {near}")
         return value

@@ -4,7 +4,6 @@ The rules are DESIGN.md 4.11: registering makes a version `champion` only where 
 `challenger`; moving `champion` is a person's decision. Doing it again changes nothing but the newest figures.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config.digests import file_sha256, folder_digests, listing_sha256
-from pipeline.registry import evidence
+from pipeline.registry import evidence, logged_model
 from pipeline.registry.pyfunc_packaging import package
+from pipeline.registry.release_record import DataSource, Release
 from pipeline.registry.relocation import relocate
 from pipeline.registry.resolve import PREFIX, RELEASED_TAG, WEIGHTS_TAG, resolve, versions
 from pipeline.registry.run_history import metric_name, send_metrics
-from pipeline.registry.run_log import RunSpec, attach, send_missing
+from pipeline.registry.run_log import attach, send_missing
 from pipeline.registry.store import connect, shown, tracking_uri
 from yolox_core.config import WEIGHTS_FILE
 from yolox_core.errors import InputError, sentence
@@ -32,30 +32,6 @@ __all__ = ["CHALLENGER", "CHAMPION", "PREFIX", "DataSource", "Registration", "Re
 CHAMPION, CHALLENGER = "champion", "challenger"
 AGAIN = "then run `dvc repro` again: only this stage is left to do."
 LOGGED_NAME = "detector"  # the model's name within its run
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """The images a model was made from."""
-
-    name: str
-    source: str  # a folder, or `synthetic`
-    digest: str
-
-
-@dataclass(frozen=True)
-class Release:
-    """What is to be registered."""
-
-    folder: Path  # model.safetensors, model.onnx, model.json
-    name: str  # of the registered model
-    run: RunSpec  # the training it came from
-    test_metrics: Mapping[str, float]
-    evidence: evidence.Evidence  # what those figures were measured from
-    cost: Mapping[str, float]  # parameters, gflops
-    data: DataSource
-    tags: Mapping[str, str]  # of the version: git commit, digests
-    files: tuple[Path, ...] = ()  # kept with the run: dvc.lock, params.yaml, reports
 
 
 @dataclass(frozen=True)
@@ -89,6 +65,8 @@ def register(release: Release) -> Registration:
         number = str(version.version)
         for key, value in tags.items():
             client.set_model_version_tag(release.name, number, metric_name(key), str(value))
+        logged_model.describe(client, run_id, version, release)
+        logged_model.write_card(client, release, number, {**version.tags, **tags})
         alias = _give_alias(client, release.name, number)
     return Registration(release.name, number, alias, digest, run_id, shown(uri))
 
@@ -114,16 +92,11 @@ def _complete_run(
     client: "MlflowClient", run_id: str, release: Release, figures: Mapping[str, float], step: int
 ) -> None:
     """Figures, data and files that say how to repeat the run."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
     known = client.get_run(run_id)
     legal = {metric_name(name): value for name, value in figures.items()}
     changed = {name: value for name, value in legal.items() if known.data.metrics.get(name) != value}
     send_metrics(client, run_id, changed, step)
-    data = release.data
-    # MLflow keeps 36 characters of a digest: a DVC directory's md5 fits whole
-    dataset = Dataset(data.name, data.digest[:36], "local", json.dumps({"uri": data.source}))
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    client.log_inputs(run_id, logged_model.inputs(release))
     for file in release.files:
         if file.is_file():
             client.log_artifact(run_id, str(file), "reports" if file.parent.name == "reports" else None)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import paths
+from pipeline.config.flattening import flattened
 from pipeline.config.git_state import project_state
 from pipeline.config.params_file import read_params
 from pipeline.config.settings import Settings
@@ -51,10 +52,26 @@ def release(settings: Settings) -> Release:
         test_metrics=numbers,
         evidence=_evidence(manifest),
         cost=read_cost(read_spec(paths.RELEASED)),
-        data=DataSource(settings.registered_name.removeprefix("yolox-"), settings.data.shown, digest),
+        data=_data_source(settings, digest),
         tags=tags | {"run.name": run_name},
         files=FILES,
+        params=dict(flattened(settings.recipe(len(manifest["class_names"])).to_dict())),
+        forms=_forms(),
     )
+
+
+def _data_source(settings: Settings, digest: str) -> DataSource:
+    images = read_coco(paths.prepared("train"), paths.RAW_IMAGES).images
+    name, objects = settings.registered_name.removeprefix("yolox-"), sum(len(image.objects) for image in images)
+    return DataSource(name, settings.data.shown, digest, len(images), objects)
+
+
+def _forms() -> dict[str, dict[str, float]]:
+    """What the export measured of each form."""
+    return {
+        form: {name: float(value) for name, value in figures.items() if isinstance(value, (int, float))}
+        for form, figures in read_report(paths.EXPORT).get("forms", {}).items()
+    }
 
 
 def _evidence(manifest: dict[str, Any]) -> Evidence:

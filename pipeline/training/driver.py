@@ -183,6 +183,7 @@ def plan(
         run=str(folder),
         threads=recipe.train.threads or compute.cores_per_worker(),
         loader_workers=compute.loader_workers,
+        checkpoint_minutes=recipe.train.checkpoint_minutes,
         report_queue=f"report-queue-{secrets.token_hex(4)}",  # several runs may share a cluster
         cache=compute.cache,
         cache_bytes=compute.cache_gib << 30,

@@ -22,6 +22,7 @@ class TrainLoopConfig:
     report_queue: str  # name of the report queue's actor
     cache: str = ""  # folder of each node for images fetched from an address
     cache_bytes: int = 0
+    checkpoint_minutes: float | None = None  # as the engine has it
     name: str = ""  # of the run, as nodes and stores call it; empty: its folder's
     runs: tuple[str, str] | None = None  # the address of the runs whose checkpoints are kept besides, and its variable
     store: str = ""  # address that brings the files that the fields above name; empty: every node has them

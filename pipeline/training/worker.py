@@ -102,11 +102,13 @@ class _RayReports:
 
     def __call__(self, report: Any) -> None:
         """What the engine has just reported."""
-        from yolox_core.training.reports import EpochReport, Left, Started
+        from yolox_core.training.reports import EpochReport, Left, Saved, Started
 
         if isinstance(report, EpochReport):
             plain = {name: value for name, value in report.row.items() if isinstance(value, (int, float))}
             self._report(plain, report.checkpoint.name if report.checkpoint else None)
+        elif self._runs and isinstance(report, Saved):
+            self._report({"epoch": report.epoch}, report.checkpoint.name if report.checkpoint else None)
         elif self._runs and isinstance(report, Left):
             self._report({"epoch": report.epoch}, None)  # it is written
         elif self._runs and isinstance(report, Started) and report.epoch:
@@ -208,6 +210,7 @@ def reports(config: TrainLoopConfig, device: Any, worker: str, leave: Callable[[
             device=device,
             world=World.current(),
             loader_workers=config.loader_workers,
+            checkpoint_minutes=config.checkpoint_minutes,
             threads=config.threads,
             leave=leave,
         )

@@ -1,5 +1,6 @@
 """Printed at the end of `yolox repro`: how good the detector is, where it lies and what to do with it."""
 
+import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ def run(settings: Settings) -> None:
         "Model": f"{paths.RELEASED}/ (safetensors, ONNX, model.json)",
         "Registered": f"{registration['name']} version {registration['version']}, {registration['alias']}",
         "MLflow": mlflow_page(tracking_uri()),
-        "Predict": f"{program('yolox')} predict IMAGE --model {reference}",
+        "Predict": f"{program('yolox')} predict IMAGE --model {shlex.quote(reference)}",
     }
     console = Console(highlight=False)
     console.rule(f"[bold]{escape(settings.registered_name)}[/bold]", align="left")

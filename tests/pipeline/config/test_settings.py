@@ -235,3 +235,15 @@ def test_names_without_a_plain_character_stay_apart(tmp_path: Path) -> None:
     assert names[0] == names[2] != names[1]
     assert all(re.fullmatch("yolox-data-[0-9a-f]{8}", name) for name in names)
     assert named(tmp_path / "Käfer").registered_name == "yolox-k-fer"
+
+
+@pytest.mark.parametrize("value", ["auto", True, False])
+def test_a_choice_may_be_a_word_or_a_truth_value(value: object) -> None:
+    assert settings_from({"train": {"sync_batch_norm": value}}).train.sync_batch_norm == value
+
+
+@pytest.mark.parametrize(("value", "got"), [("maybe", "'maybe'"), (None, "None"), (1, "1")])
+def test_another_value_of_such_a_choice_is_refused(value: object, got: str) -> None:
+    expected = f"train.sync_batch_norm: expected one of auto, true, false, got {got}."
+    with pytest.raises(InputError, match=re.escape(expected)):
+        settings_from({"train": {"sync_batch_norm": value}})

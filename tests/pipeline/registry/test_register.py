@@ -73,7 +73,9 @@ def test_registering_twice_makes_one_version_with_the_newest_figures(project: Pa
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/class/cat/map"] == 0.25 and run.data.metrics["test/map"] == 0.625
     assert [metric.step for metric in client.get_metric_history(first.run_id, "loss")] == [0, 1, 2]
-    assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["d" * 36]
+    training, test = run.inputs.dataset_inputs
+    assert training.dataset.digest == "d" * 36
+    assert [entry.tags[0].value for entry in (training, test)] == ["training", "test"]
     assert [file.path for file in client.list_artifacts(first.run_id)] == ["evidence", "params.yaml"]
 
 
