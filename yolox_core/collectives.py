@@ -43,7 +43,7 @@ class World:
         if self.size == 1:
             return list(items)
         gathered: list[Any] = [None] * self.size
-        with self._together("a list of detections"):
+        with self._together("a list of objects"):
             dist.all_gather_object(gathered, list(items))
         return [item for part in gathered for item in part]
 
@@ -58,7 +58,7 @@ class World:
         return result
 
     def data_parallel(self, model: nn.Module) -> nn.Module:
-        """`model` with gradients averaged over workers in backward; batch-norm statistics stay each worker's own."""
+        """`model` with gradients averaged over workers in backward; its buffers are left to each worker."""
         if self.size == 1:
             return model
         return DistributedDataParallel(model, broadcast_buffers=False)

@@ -16,31 +16,31 @@ from yolox_core.collectives import World
 
 
 class SyncBatchNorm(nn.BatchNorm2d):
-    """`nn.BatchNorm2d`, but in training the statistics are of all workers; parameters and buffers are the same."""
+    """`nn.BatchNorm2d`, with statistics over all workers in training; parameters and buffers have the same names."""
 
     world: World
 
     @classmethod
     def of(cls, layer: nn.BatchNorm2d, world: World) -> "SyncBatchNorm":
-        """A layer that shares parameters and buffers with `layer`."""
+        """A synchronized layer that shares its parameters and buffers with `layer`."""
         synced = cls(layer.num_features, layer.eps, layer.momentum, device="meta")
         synced._parameters, synced._buffers = layer._parameters, layer._buffers
         synced.world = world
         return synced.train(layer.training)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """[B, C, H, W] normalized, in the input's type; all workers must call it equally often."""
+        """Normalized images [B, C, H, W], in the input's type. In training every worker must call it as often."""
         if not self.training:
             return super().forward(images_BCHW)
         normalized, mean_C, variance_C, count = _Normalize.apply(
             images_BCHW, self.weight, self.bias, self.eps, self.world
         )
-        self._follow(mean_C, variance_C, count)
+        self._update_running(mean_C, variance_C, count)
         return normalized  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def _follow(self, mean_C: Tensor, variance_C: Tensor, count: Tensor) -> None:
-        """Move the running statistics, as torch does: the variance without bias."""
+    def _update_running(self, mean_C: Tensor, variance_C: Tensor, count: Tensor) -> None:
+        """Update the running statistics as torch does, with the unbiased variance."""
         assert self.momentum is not None and self.running_mean is not None and self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked += 1
@@ -50,7 +50,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
 
 
 def synchronize(model: nn.Module, world: World) -> None:
-    """Every batch norm of `model` by one that shares its statistics with all workers; nothing where there is one."""
+    """Replace each batch norm of `model` by a `SyncBatchNorm`; with one worker `model` stays as it is."""
     if world.size == 1:
         return
     layers = [(name, layer) for name, layer in model.named_modules() if type(layer) is nn.BatchNorm2d]
@@ -92,12 +92,14 @@ class _Normalize(Function):
 
 
 def _statistics(images_BCHW: Tensor, kind: torch.dtype, world: World) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance [C] over all workers, and how many values they are of [].
+    """Mean and biased variance [C] over all workers, and the number of values of each channel [], in type `kind`.
 
     Means and squared deviations of the parts are combined (Chan, Golub, LeVeque 1983): a difference of sums of squares
     would lose the variance of channels whose mean is large.
     """
-    mean_C, variance_C = torch.batch_norm_update_stats(images_BCHW, None, None, 0.0)
+    # on a CPU, statistics to update, which a momentum of 0 leaves alone, are what keeps those of bfloat16 in float32
+    unused_C = images_BCHW.new_zeros(images_BCHW.shape[1], dtype=kind)
+    mean_C, variance_C = torch.batch_norm_update_stats(images_BCHW, unused_C, unused_C.clone(), 0.0)
     here = images_BCHW.numel() / images_BCHW.shape[1]
     parts = images_BCHW.new_zeros(world.size, 2 * len(mean_C) + 1, dtype=kind)
     parts[world.rank] = torch.cat((mean_C, variance_C, mean_C.new_tensor([here])))

@@ -1,9 +1,9 @@
 """Save and restore a training run, so that an interrupted one ends with the same bits as an undisturbed one.
 
-One file an epoch, and one where a run leaves within an epoch, of plain containers and tensors (loadable with
+One file an epoch, and those that are saved within one, of plain containers and tensors (loadable with
 weights_only=True), written beside and renamed, so that a file under its final name is whole. The newest two and the
 best are kept. Training goes on while a file is written: what it changes meanwhile was copied first. A small file
-beside them says how far the run is (checkpoint.py, which also reads them).
+beside them records how far the run is (checkpoint.py, which also reads them).
 """
 
 import errno
@@ -72,7 +72,7 @@ class Saver:
     ) -> Path:
         """Copy the state after `state.epoch` epochs, and as many steps more as it says, and begin to write it.
 
-        `statistics` are all workers' batch-norm statistics, by rank, where they differ. The path where it will be.
+        `statistics` are all workers' batch-norm statistics, by rank, where they differ. Returns the path of the file.
         Waits for the one before, and raises what that raised.
         """
         self.wait()
@@ -132,9 +132,14 @@ def _store(content: dict[str, Any], path: Path, is_best: bool) -> None:
 
 
 def statistics_of(state: TrainingState) -> Statistics:
-    """This worker's batch-norm statistics, by name in the model and in its average."""
-    models = {"model": state.model, "ema": state.ema.model}
-    return {kind: dict(_floating_buffers(model)) for kind, model in models.items()}
+    """This worker's batch-norm statistics, by name in the model and in its EMA.
+
+    On the CPU, since they are sent to workers that may not have this one's device.
+    """
+    return {
+        kind: {name: buffer.detach().cpu() for name, buffer in _floating_buffers(model)}
+        for kind, model in _models(state).items()
+    }
 
 
 def restore(state: TrainingState, content: Mapping[str, Any], world: World) -> None:
@@ -156,9 +161,13 @@ def _restore_statistics(state: TrainingState, by_rank: Sequence[Statistics], wor
     if not by_rank:
         return
     taken = [by_rank[world.rank]] if len(by_rank) == world.size else by_rank
-    for kind, own in statistics_of(state).items():
-        for name, buffer in own.items():
+    for kind, model in _models(state).items():
+        for name, buffer in _floating_buffers(model):
             buffer.copy_(torch.stack([of_rank[kind][name] for of_rank in taken]).mean(dim=0))
+
+
+def _models(state: TrainingState) -> dict[str, nn.Module]:
+    return {"model": state.model, "ema": state.ema.model}
 
 
 def _floating_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -1,6 +1,6 @@
 """N workers that share batch-norm statistics are one worker to rounding: real processes, joined by Gloo.
 
-The global batch is the same 12 images. In float64 three steps agree to 1e-9, in float32 the first one as closely as
+The global batch is the same 12 images. In float64 three steps agree to 1e-8, in float32 the first one as closely as
 float32 can, and its assignments are the same.
 """
 
@@ -104,7 +104,7 @@ def test_workers_equal_one_in_float64(records: DatasetRecords, tmp_path: Path, w
     assert len(one) == STEPS and float(one[0]["totals"][len(PART_NAMES)]) > 10
     for of_rank in several:
         for found, expected in zip(of_rank, one, strict=True):
-            agree(found, expected, losses=1e-9, others=1e-9)
+            agree(found, expected, losses=1e-9, others=1e-8)  # steps amplify the rounding, which is each CPU's own
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -134,8 +134,10 @@ def test_one_worker_normalizes_as_torch_does(kind: torch.dtype, tolerance: float
         assert normalized.dtype == kind and used.state_dict().keys() == layer.state_dict().keys()
         assert used.weight is layer.weight and used.running_mean is layer.running_mean
         results.append([normalized, given.grad, layer.weight.grad, layer.bias.grad, *layer.buffers()])
-    for theirs, ours in zip(*results, strict=True):
-        assert float((ours - theirs).double().norm()) <= tolerance * float(theirs.double().norm())
+    statistics = min(tolerance, 2e-6)  # in float32 at least, whatever the images are
+    tolerances = [tolerance] * 4 + [statistics] * 3
+    for theirs, ours, allowed in zip(*results, tolerances, strict=True):
+        assert float((ours - theirs).double().norm()) <= allowed * float(theirs.double().norm())
     used.eval()
     assert torch.equal(used(images), layer.eval()(images))
 
