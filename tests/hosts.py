@@ -1,4 +1,4 @@
-"""Several hosts on one machine, for what must work where nothing is shared: namespaces of Linux, made and removed.
+"""Several hosts on one machine, in Linux namespaces, to test what must work where nothing is shared.
 
     with hosts(folder, "head", "worker1", "laptop") as lan:
         lan["head"].output("hostname", "-I")          # what it printed; the command must succeed
@@ -58,7 +58,7 @@ class Command(subprocess.Popen[str]):
 
 @dataclass
 class Host:
-    """One of them; see above."""
+    """A host of a `Lan`."""
 
     name: str
     address: str
@@ -97,7 +97,7 @@ class Host:
             )
 
     def run(self, *words: str, **given: Any) -> "subprocess.CompletedProcess[str]":
-        """A command to its end."""
+        """Run a command to its end, or kill it after `WITHIN_S`."""
         command = self.popen(*words, **given)
         try:
             printed = command.communicate(timeout=WITHIN_S)[0]
@@ -107,17 +107,17 @@ class Host:
         return subprocess.CompletedProcess(words, command.returncode, printed)
 
     def output(self, *words: str, **given: Any) -> str:
-        """What a command printed that must succeed."""
+        """The output of a command that must succeed."""
         done = self.run(*words, **given)
         assert done.returncode == 0, f"{self.name}: {shlex.join(words)}\n{done.stdout[-4000:]}"
         return done.stdout
 
     def answers(self, address: str, port: int) -> bool:
-        """Whether it gets through to somebody who listens there."""
+        """Whether a connection to that port succeeds from here."""
         return self.run("timeout", "2", "bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}").returncode == 0
 
     def kill(self) -> None:
-        """All that runs there, at once, as when the current goes; returns when it is gone."""
+        """Kill all that runs there at once, as a power failure does; returns when it is gone."""
         self.run("sh", "-c", "kill -KILL -1")
         until(lambda: self.output("ps", "-eo", "comm=").split() == ["cat", "ps"], 60)
 
@@ -197,8 +197,8 @@ class Lan:
         process = subprocess.Popen(words, **pipes, start_new_session=True)  # out of reach of Ctrl-C
         self._stack.callback(process.communicate)  # closes the pipe; the kernel ends all others with the first
         assert process.stdout is not None
-        said = process.stdout.readline()
-        assert said == b"up\n", (said + process.stdout.read()).decode()
+        line = process.stdout.readline()
+        assert line == b"up\n", (line + process.stdout.read()).decode()
         (first,) = psutil.Process(process.pid).children()
         return int(first.pid)
 
@@ -253,12 +253,12 @@ def _make_root(root: Path, name: str) -> None:
 
 def _own_root(root: Path, known: Path) -> str:
     """Lines of shell that leave a process in namespaces of its own with `root` as all that it sees."""
-    seen = {"/usr": "usr", "/etc": "etc", sysconfig.get_path("purelib"): "opt/packages"}
+    mounts = {"/usr": "usr", "/etc": "etc", sysconfig.get_path("purelib"): "opt/packages"}
     if not sys.base_prefix.startswith("/usr"):
-        seen[sys.base_prefix] = sys.base_prefix.lstrip("/")
+        mounts[sys.base_prefix] = sys.base_prefix.lstrip("/")
         (root / sys.base_prefix.lstrip("/")).mkdir(parents=True, exist_ok=True)
     lines = [f"cd {shlex.quote(str(root))}", 'mount --bind "$PWD" "$PWD"', 'cd "$PWD"']
-    for here, there in seen.items():
+    for here, there in mounts.items():
         lines.append(f"mount --bind {shlex.quote(here)} ./{shlex.quote(there)}")
         lines.append(f"mount -o remount,bind,ro ./{shlex.quote(there)}")
     lines += [f"mount --bind {shlex.quote(str(known))} etc/hosts", "mount -t proc proc proc", "mount --rbind /sys sys"]
@@ -266,14 +266,14 @@ def _own_root(root: Path, known: Path) -> str:
     return "; ".join([*lines, "pivot_root . mnt", "cd /", "umount -l mnt"])
 
 
-def _write_programs(folder: Path, seen: str) -> None:
+def _write_programs(folder: Path, inside: str) -> None:
     """The locked packages' commands (ray, dvc, mlflow, ...), as an installer writes them."""
     for entry in entry_points(group="console_scripts"):
         program = folder / entry.name
         if program.exists():
             continue
         name = entry.attr.split(".")[0]
-        lines = [f"#!{seen}/python", "import sys", f"from {entry.module} import {name}", f"sys.exit({entry.attr}())"]
+        lines = [f"#!{inside}/python", "import sys", f"from {entry.module} import {name}", f"sys.exit({entry.attr}())"]
         program.write_text("\n".join(lines) + "\n", encoding="utf-8")
         program.chmod(0o755)
 

@@ -1,4 +1,4 @@
-"""`yolox sweep`: what is to be searched, the search here or on a cluster, and its choice in params.yaml."""
+"""`yolox sweep`: show the plan, search here or on a cluster, or write the choice to params.yaml."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from pipeline.stages.entrypoint import run_stage
 
 
 def sweep(plan: bool, apply: bool, trials: int | None, submit: bool) -> None:
-    """Do one of these."""
+    """Apply the last choice, show the plan, submit the search or run it here, in this order of precedence."""
     if apply:
         from pipeline.sweep.apply import apply as write
 

@@ -28,7 +28,7 @@ class ProjectState:
 
 
 def project_state(root: Path = Path()) -> ProjectState:
-    """Look at the project in `root`, or at what is written down there of the one that it was made of."""
+    """The state of the project in `root`, or the one recorded there, where `root` is a copy on a cluster."""
     if (root / WRITTEN).is_file():
         return ProjectState(**json.loads((root / WRITTEN).read_text(encoding="utf-8")))
     commit = _git(root, "rev-parse", "--verify", "HEAD")

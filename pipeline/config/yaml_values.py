@@ -56,7 +56,7 @@ class _Loader(yaml.SafeLoader):
     yaml_constructors = {**yaml.SafeLoader.yaml_constructors, INT: _whole, DATE: _date}  # noqa: RUF012
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """A mapping; ValueError where a key is given twice, of which PyYAML takes the last and DVC none."""
+        """A mapping; ValueError for a duplicate key, of which PyYAML takes the last value and DVC none."""
         node = super().compose_mapping_node(anchor)
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value:

@@ -1,8 +1,8 @@
-"""What each extra of the package brings, and the one line for what is not installed.
+"""What each extra of the package adds, and the one-line error for a module that is not installed.
 
-The package alone predicts, and checks and converts data sets. What needs more imports it where it is used; the borders
-(the command line, `pipeline.Predictor`) turn the ModuleNotFoundError into that line. pyproject.toml names the packages;
-tests/architecture/test_extras.py holds the two together.
+The package alone predicts, and checks and converts data sets. Anything else is imported where it is used; the entry
+points (the command line, `pipeline.Predictor`) turn its ModuleNotFoundError into that error. pyproject.toml names the
+packages; tests/architecture/test_extras.py compares the two.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ DISTRIBUTION = "yolox-pipeline"
 
 @dataclass(frozen=True)
 class Extra:
-    """What needs it, the modules that stand for it with their names, and the others of it that we import."""
+    """What needs it, its best-known modules with their names, and the other modules of it that we import."""
 
     purpose: str
     known_for: Mapping[str, str]
@@ -55,7 +55,7 @@ def install(extra: str) -> str:
 
 
 def require_installed(module: str) -> None:
-    """InputError, as below, where a module of an extra is not installed; before work that would end without it."""
+    """InputError, as `extras` raises it, where a module of an extra is not installed: before work that needs it."""
     with extras():
         if not is_installed(module):
             raise ModuleNotFoundError(f"No module named {module!r}", name=module)
@@ -63,9 +63,9 @@ def require_installed(module: str) -> None:
 
 @contextmanager
 def extras() -> Iterator[None]:
-    """Turn the ModuleNotFoundError of what an extra brings into an InputError that names the extra.
+    """Turn the ModuleNotFoundError of a module that an extra adds into an InputError that names the extra.
 
-    Any other passes: the installation is broken.
+    Any other is raised as it is: the installation is broken.
     """
     try:
         yield

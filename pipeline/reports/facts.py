@@ -132,7 +132,7 @@ def training_facts(inputs: Inputs, settings: Settings) -> Facts:
 
 
 def _precision(training: Mapping[str, Any]) -> str | None:
-    """What the network was trained in; None for a run of before this was kept."""
+    """The precision of training; None for a run made before it was recorded."""
     name, speedup = training.get("precision"), training.get("bfloat16_speedup")
     return f"{name} (bfloat16 is {speedup:.2f} times as fast there)" if speedup else name
 

@@ -1,7 +1,7 @@
-"""In which precision a run trains on CPUs where `train.precision` is auto: decided once, kept at every resume.
+"""The precision of a run on CPUs where `train.precision` is auto: decided once, kept whenever the run is resumed.
 
-The precision that was taken stands in the recipe of the run, so in its identity and its checkpoints, too: a run in
-float32 is what it was before there was a choice.
+The chosen precision is part of the run's recipe, and so of its identity and its checkpoints. A run in float32 keeps
+the identity that it had before there was a choice.
 """
 
 import json
@@ -24,7 +24,7 @@ from yolox_core.training import checkpoint
 FolderOf = Callable[[Recipe], Path]  # where a recipe's run lies
 FILE = "precision.json"  # in the run's folder: what was measured
 LEAST_SPEEDUP = 1.15  # below it, exact float32 is worth more
-LEAST_STEPS = 500  # of a run; measuring costs about 20
+LEAST_STEPS = 500  # of a run; measuring takes as long as about 20
 
 
 def settled(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: FolderOf) -> Recipe:
@@ -32,13 +32,13 @@ def settled(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: Fold
 
     A run that has begun keeps its precision, whatever it is resumed on. A new one takes bfloat16 where this machine's
     CPU has instructions for it and ten steps of the run's own network show that it is at least 1.15 times as fast. On
-    a cluster the nodes may be others than this machine: there it is float32, unless `train.precision` says otherwise.
+    a cluster, whose nodes may have other CPUs, it is float32 unless `train.precision` is set.
     """
     begun, train = _begun(recipe, compute, folder_of), recipe.train
     few = train.epochs * math.ceil(images / train.batch_size) < LEAST_STEPS
     if begun or few or not _is_open(recipe, compute):
         return begun or recipe
-    print("train: measuring bfloat16: ten steps in either precision", flush=True)  # minutes, of a large network
+    print("train: measuring bfloat16: ten steps in either precision", flush=True)  # takes minutes for a large network
     speedup, threads = _measured(recipe, compute)
     taken = _in_bfloat16(recipe) if speedup >= LEAST_SPEEDUP else recipe
     about = {"bfloat16_speedup": round(speedup, 2), "threads": threads, "processor": processor()}
@@ -49,31 +49,31 @@ def settled(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: Fold
 
 
 def of_begun(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: FolderOf) -> Recipe:
-    """The recipe of the run that has begun, as `settled` has it; nothing is measured for one that has not."""
+    """The recipe of a run that has begun, as `settled` returns it; otherwise `recipe`, without measuring."""
     return _begun(recipe, compute, folder_of) or recipe
 
 
 def precision(recipe: Recipe, gpu: bool) -> str:
-    """In which precision the network of this recipe runs in training."""
+    """The precision in which this recipe trains its network: float32 or bfloat16."""
     given = recipe.train.precision
     return ("bfloat16" if gpu else "float32") if given == "auto" else given
 
 
 def facts(folder: Path, recipe: Recipe, gpu: bool) -> dict[str, Any]:
-    """The run's precision for its summary, and how much faster it is, where that was measured."""
+    """The run's precision and, where it was measured, the speedup of bfloat16. InputError where its file is damaged."""
     path = folder / FILE
     try:
         speedup = json.loads(path.read_text(encoding="utf-8"))["bfloat16_speedup"] if path.is_file() else None
     except (ValueError, KeyError, TypeError) as damaged:
-        raise InputError(f"{path}: expected what was measured of bfloat16, got other text. Remove it.") from damaged
+        raise InputError(f"{path}: expected JSON with bfloat16_speedup, got other text. Remove it.") from damaged
     return {"precision": precision(recipe, gpu), "bfloat16_speedup": speedup}
 
 
 def _begun(recipe: Recipe, compute: ComputeConfig, folder_of: FolderOf) -> Recipe | None:
-    """The recipe of the run that has begun, here or on a machine that is lost; None where it has not."""
+    """The recipe of the run that has begun, here or in the store; None where it has not."""
     choices = (recipe, _in_bfloat16(recipe)) if recipe.train.precision == "auto" else ()
     folders = [folder_of(choice) for choice in choices]
-    for has_begun in (_has_begun, partial(_is_kept, compute)):  # no store is asked about what lies here
+    for has_begun in (_has_begun, partial(_is_kept, compute)):  # the store is asked only if neither is here
         for choice, folder in zip(choices, folders, strict=True):
             if has_begun(folder):
                 return choice

@@ -67,7 +67,7 @@ class TrainingJob:
     initial: Weights | None = None  # None: random weights
     checkpoints: Path | None = None  # folder; None: nothing is saved
     checkpoint_every: int = 1  # epochs; the last one and the best are saved in any case
-    checkpoint_minutes: float | None = None  # within an epoch, too, where the last one is so old; None: never
+    checkpoint_minutes: float | None = None  # longest time between them, within epochs too; None: at epochs' ends only
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     world: World = field(default_factory=World)
     loader_workers: int = 0  # processes; 0: a thread
@@ -132,7 +132,7 @@ def _begin(job: TrainingJob) -> tuple[TrainingState, Started]:
 
 
 def _newest(job: TrainingJob) -> tuple[checkpoint.Newest, dict[str, Any] | None]:
-    """The checkpoint to go on from. The first worker chooses and sends it: others need not see its folder."""
+    """The checkpoint to resume from. The first worker reads it for all: others need not have its folder."""
     found = checkpoint.Newest(None, None)
     if job.checkpoints and job.world.is_first:
         found = checkpoint.newest(job.checkpoints)
@@ -153,7 +153,7 @@ def _epoch(
     rates: LearningRate,
     saver: Saver | None,
 ) -> Generator[Report, None, bool]:
-    """One epoch, or what is left of it; whether to go on with the next."""
+    """One epoch, or the rest of it; whether to continue with the next."""
     recipe, epoch = job.recipe, state.epoch
     closing = is_closing(epoch, state.closing_start)
     plan = epoch_plan(len(job.training.images), recipe.train.batch_size, epoch, recipe.seed, sizes, closing)
@@ -203,7 +203,7 @@ def _optimize(
     rates: LearningRate,
     saver: Saver | None,
 ) -> Generator[Report, None, bool]:
-    """The epoch's steps; False where a worker was told to leave before the last: then the step is saved."""
+    """The epoch's steps; False where a worker was asked to stop before the last one, after saving the step."""
     epoch, last_epoch, closing = state.epoch, state.last_epoch(job.recipe), is_closing(state.epoch, state.closing_start)
     stepper.clock.enter("data")
     for batches in steps:
@@ -246,7 +246,7 @@ def _leave(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: Saver
 
 
 def _save_within(job: TrainingJob, state: TrainingState, meter: "_Meter", saver: Saver | None) -> Path | None:
-    """Begin to save the step at hand: with each worker's own statistics, so that it is resumed to the bit.
+    """Begin to save within the epoch, with each worker's own statistics, so that a resumed run has the same bits.
 
     All workers must call it after the same step.
     """
@@ -268,7 +268,7 @@ def _save(
 def _measure(job: TrainingJob, state: TrainingState, row: dict[str, Any], timing: dict[str, float]) -> bool | None:
     """Measure the average where it is due, add to the row, and let patience decide.
 
-    Whether it is the best so far; None where a worker was told to leave meanwhile: then nothing has changed.
+    Whether it is the best so far; None where a worker was asked to stop meanwhile: then nothing has changed.
     """
     train, epoch = job.recipe.train, state.epoch
     due = is_evaluated(epoch, state.last_epoch(job.recipe), state.closing_start, train.evaluate_every)
@@ -316,7 +316,7 @@ class _Meter:
         self.steps = self.earlier = state.step_in_epoch
         begun = state.epoch_totals or [0.0] * len(TOTALS)
         self.totals = torch.tensor(begun, dtype=torch.float64, device=job.device)
-        self.totals[[SAVING, LEAVING]] = 0  # whoever was leaving has come back
+        self.totals[[SAVING, LEAVING]] = 0  # requests of before the run was resumed
         self.began = time.perf_counter()
 
     def add(self, totals: Tensor) -> bool:
@@ -343,7 +343,7 @@ class _Meter:
         return health(dict(zip(TOTALS, self.totals.tolist(), strict=True)))
 
     def leaving(self) -> bool:
-        """Whether a worker has been told to leave."""
+        """Whether a worker has been asked to stop."""
         return bool(self.totals[LEAVING] > 0)
 
     def saving(self) -> bool:
@@ -351,7 +351,7 @@ class _Meter:
         return bool(self.totals[SAVING] > 0)
 
     def saved(self) -> None:
-        """From now on none is due."""
+        """Reset, once a checkpoint has been begun."""
         self.totals[SAVING] = 0
 
     def rate(self) -> float:

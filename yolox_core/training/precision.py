@@ -21,14 +21,14 @@ from yolox_core.training.state import TrainingState
 from yolox_core.training.step import Stepper
 
 STEPS = 10
-OBJECTS = 4  # an image
+OBJECTS = 4  # in each image
 
 
 def bfloat16_speedup(recipe: Recipe, images: int, threads: int, steps: int = STEPS) -> float:
-    """How many times as fast as in float32 a step of `images` images is in bfloat16, with `threads` CPU threads.
+    """The speedup of bfloat16 over float32 for a step of `images` images, with `threads` CPU threads.
 
-    Both precisions take turns, after one step each that is not counted. The fastest of each are compared: whatever else
-    the machine does makes a step slower, never faster.
+    `steps` steps of either precision are timed in turns, after one step each that is not counted. The fastest of each
+    are compared: other load on the machine makes a step slower, never faster.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -37,13 +37,13 @@ def bfloat16_speedup(recipe: Recipe, images: int, threads: int, steps: int = STE
     finally:
         torch.set_num_threads(before)
         if hasattr(library := ctypes.CDLL(None), "malloc_trim"):
-            library.malloc_trim(0)  # gigabytes, which the GNU C library keeps for this process unless it is asked
+            library.malloc_trim(0)  # the GNU C library would keep gigabytes for this process
     float32_s, bfloat16_s = (min(row[column] for row in seconds) for column in (0, 1))
     return float32_s / bfloat16_s
 
 
 def _in_turns(recipe: Recipe, images: int, steps: int) -> list[list[float]]:
-    """Seconds of so many steps, each in float32 and in bfloat16."""
+    """Seconds of `steps` steps: a row each, of float32 and bfloat16."""
     batch = _noise(images, recipe.train.input_size, recipe.model.num_classes)
     steppers = [_stepper(recipe, "float32"), _stepper(recipe, "bfloat16")]
     return [[_seconds(stepper, batch) for stepper in steppers] for _ in range(steps)]

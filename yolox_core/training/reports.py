@@ -55,7 +55,7 @@ class Measuring:
 
 @dataclass(frozen=True)
 class Saved:
-    """On every worker, after a checkpoint within an epoch was begun: it may still be on its way to disk."""
+    """On every worker, when a checkpoint within an epoch has been begun; it may not be on disk yet."""
 
     epoch: int
     step_in_epoch: int
@@ -64,7 +64,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Left:
-    """The last report of a run that was told to leave, when its checkpoint is on disk: it goes on from there."""
+    """The last report of a run that was asked to stop, when its checkpoint is on disk: it resumes from there."""
 
     epoch: int
     step_in_epoch: int  # steps of this epoch that need not be done again

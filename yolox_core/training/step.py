@@ -23,7 +23,7 @@ from yolox_core.training.optim import scale_gradients
 from yolox_core.training.phase_timer import PhaseTimer
 from yolox_core.training.state import TrainingState
 
-# what a step sums, in this order; the last two: how many workers want a checkpoint, and have been told to leave
+# what a step sums, in this order; the last two: how many workers want a checkpoint, and were asked to stop
 TOTALS = (*PART_NAMES, "positives", *COUNTS, "saving", "leaving")
 SAVING, LEAVING = -2, -1
 

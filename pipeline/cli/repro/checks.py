@@ -53,15 +53,15 @@ def check_place() -> None:
 
 
 def _check_not_in_the_way(path: Path, is_file: bool) -> None:
-    """InputError where something else has the name of a folder, or a link leads to a disk that is not there."""
+    """InputError where a file has the place of a folder or the reverse, or a link leads to a missing disk."""
     if path.is_symlink() and not path.exists():
         raise InputError(
-            f"{path}: expected a place to write to, got a link to {path.readlink()}, which is not there. "
-            "Mount or make that, or remove the link."
+            f"{path}: expected a place to write to, got a link to {path.readlink()}, which does not exist. "
+            "Mount or create it, or remove the link."
         )
     if path.exists() and path.is_dir() == is_file:
         wanted, got = ("a file", "a folder") if is_file else ("a folder", "a file")
-        raise InputError(f"{path}: expected {wanted} there, or nothing, got {got}. Move it away.")
+        raise InputError(f"{path}: expected {wanted} or nothing, got {got}. Move it away.")
 
 
 def _check_writable(path: Path) -> None:

@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
 
 
 def program(name: str) -> str:
-    """How a command is called here: from the clone's own environment, which need not be active, else by its name."""
+    """The command to type for a program: its path in the clone's .venv, which need not be active, or else its name."""
     own = Path(".venv/bin", name)
     return str(own) if own.exists() else name
 

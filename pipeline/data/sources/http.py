@@ -65,12 +65,12 @@ def download(file: WebFile, path: Path) -> None:
 
 
 def _is_lasting(failed: Exception) -> bool:
-    """Whether another try would end the same way."""
+    """Whether a retry would fail the same way."""
     return isinstance(failed, NO_ADDRESS) or (isinstance(failed, urllib.error.HTTPError) and failed.code in LASTING)
 
 
 def _encoded(address: str) -> str:
-    """The address as it is sent: other letters than those of ASCII stand as %xx in its path and query."""
+    """The address as it is sent: non-ASCII characters of its path and query percent-encoded."""
     parts = urlsplit(address)
     path, query = (quote(part, safe=SENT_AS_THEY_ARE) for part in (parts.path, parts.query))
     return parts._replace(path=path, query=query).geturl()

@@ -135,7 +135,7 @@ def test_a_link_to_a_disk_that_is_not_there(project: Path, place: str) -> None:
 def test_a_file_where_a_folder_is_to_be(project: Path, place: str) -> None:
     shutil.rmtree(project / place, ignore_errors=True)
     (project / place).touch()
-    assert f"{place}: expected a folder there, or nothing, got a file. Move it away." in refused()
+    assert f"{place}: expected a folder or nothing, got a file. Move it away." in refused()
 
 
 def test_a_folder_where_a_file_is_to_be(project: Path) -> None:
