@@ -140,7 +140,7 @@ def test_a_file_where_a_folder_is_to_be(project: Path, place: str) -> None:
 
 def test_a_folder_where_a_file_is_to_be(project: Path) -> None:
     (project / "mlflow.db").mkdir()
-    assert "mlflow.db: expected a file there, or nothing, got a folder" in refused()
+    assert "mlflow.db: expected a file or nothing, got a folder" in refused()
 
 
 def test_a_project_may_be_called_as_a_file_of_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
