@@ -113,7 +113,7 @@ def test_what_was_taken_is_kept_where_only_the_checkpoints_are_left(
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
 def test_a_damaged_measurement_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
-    with pytest.raises(InputError, match=r"precision\.json: expected what was measured"):
+    with pytest.raises(InputError, match=r"precision\.json: expected JSON with bfloat16_speedup"):
         facts(tmp_path, RECIPE, gpu=False)
 
 
