@@ -31,8 +31,8 @@ def settled(recipe: Recipe, images: int, compute: ComputeConfig, folder_of: Fold
     """The recipe with the precision to train in; `images` are those of the training split.
 
     A run that has begun keeps its precision, whatever it is resumed on. A new one takes bfloat16 where this machine's
-    CPU has instructions for it and ten steps of the run's own network show that it is at least 1.15 times as fast. On
-    a cluster, whose nodes may have other CPUs, it is float32 unless `train.precision` is set.
+    CPU has AMX and ten steps of the run's own network show that it is at least 1.15 times as fast. On a cluster, whose
+    nodes may have other CPUs, it is float32 unless `train.precision` is set.
     """
     begun, train = _begun(recipe, compute, folder_of), recipe.train
     few = train.epochs * math.ceil(images / train.batch_size) < LEAST_STEPS
