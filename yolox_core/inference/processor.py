@@ -6,8 +6,8 @@ from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
 SHOWN = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"}  # what decides how fast a network runs
-# Matrix products of bfloat16. AVX-512 BF16 alone gains little for small networks on several threads: whether it is faster
-# there would depend on what else the machine does, and with it a run's bits
+# Matrix products of bfloat16. AVX-512 BF16 alone gains little for small networks on several threads: what else the
+# machine does would decide whether it is faster there, and with it a run's bits.
 BFLOAT16 = "amx_bf16"
 
 
