@@ -1,5 +1,6 @@
 """Hosts on one machine share nothing, can be cut off from each other, and leave nothing behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -97,7 +98,8 @@ def test_one_more_host_joins_later(lan: Lan) -> None:
 
 def test_a_killed_caller_leaves_nothing(tmp_path: Path) -> None:
     words = [sys.executable, "-c", CALLER, str(tmp_path)]
-    caller = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    there = os.environ | {"PYTHONPATH": str(ROOT)}  # what starts Ray keeps its processes from the current folder
+    caller = subprocess.Popen(words, cwd=ROOT, env=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert caller.stdout is not None
     first = psutil.Process(int(caller.stdout.readline()))
     it = psutil.Process(caller.pid)

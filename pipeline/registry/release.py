@@ -67,10 +67,11 @@ def _data_source(settings: Settings, digest: str) -> DataSource:
 
 
 def _forms() -> dict[str, dict[str, float]]:
-    """What the export measured of each form."""
+    """What the export measured of each form; nothing where an earlier release has exported, or none."""
+    forms = read_report(paths.EXPORT).get("forms", {}) if paths.EXPORT.is_file() else {}
     return {
         form: {name: float(value) for name, value in figures.items() if isinstance(value, (int, float))}
-        for form, figures in read_report(paths.EXPORT).get("forms", {}).items()
+        for form, figures in forms.items()
     }
 
 
