@@ -254,19 +254,19 @@ def wait_for_room(compute: ComputeConfig, worker: Mapping[str, float]) -> None:
         is_enough = all(there.get(name, 0) >= amount for name, amount in wanted.items())
         return "" if is_enough else f"{' and '.join(parts)} on {sum(node['Alive'] for node in api.nodes())} nodes"
 
-    deadline_s, told = time.monotonic() + within_s, False
+    deadline_s, asked = time.monotonic() + within_s, False
     while what := lacking():
-        if not told:
+        if not asked:
             print(f"ray: expected {what}; waiting for nodes, {within_s:.0f} s at most", file=sys.stderr, flush=True)
             request_resources(bundles=[dict(worker)] * workers)
-            told = True
+            asked = True
         if time.monotonic() > deadline_s:
             raise InputError(
                 f"RAY_ADDRESS={compute.address}: expected for {workers} workers {what}, for {within_s:.0f} s. "
                 "Add nodes, or lower YOLOX_WORKERS or YOLOX_THREADS."
             )
         time.sleep(1)
-    if told:
+    if asked:
         request_resources(bundles=[])
 
 

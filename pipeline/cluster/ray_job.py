@@ -1,7 +1,7 @@
 """Training as a Ray job: the code is packed and sent; data and runs lie in a store, or in a folder that all share.
 
 The job carries out an order of the store, or runs the train stage in that folder, so that the run is the same run
-wherever it is trained: submitted again after a failure it goes on. Its driver is on the cluster and lives on when this
+wherever it is trained: submitted again after a failure it resumes. Its driver is on the cluster and lives on when this
 command is left.
 """
 

@@ -13,7 +13,7 @@ INTERRUPTED = 128 + 2  # as a shell reports Ctrl-C
 def quiet_start() -> Iterator[None]:
     """Around imports: an exception in the middle of one would be shown, or be taken for one of the import's own."""
     before = signal.getsignal(signal.SIGINT)
-    # another handler, or none, is for whoever set it to say
+    # another handler, or none, stays as it was set
     if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
         yield
         return

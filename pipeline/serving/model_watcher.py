@@ -141,7 +141,7 @@ def _look_up(reference: str) -> Registered | None:
 
 
 def _begin_with(reference: str) -> tuple[Registered | Served | None, Path, str]:
-    """What a reference stands for now or, where the store is away, stood for last; its files; why it is not of now."""
+    """The version of a reference, now or, where the store is away, as last resolved; its files; why it may be stale."""
     try:
         found = _look_up(reference)
         return found, locate(reference) if found is None else found.folder(), ""

@@ -8,7 +8,7 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,12 +130,11 @@ def _too_large(most: int, got: str) -> Refused:
 
 
 async def _form(request: Request, body: bytes, most: int) -> tuple[bytes, dict[str, Any]]:
-    async def once() -> AsyncIterator[bytes]:  # the parser's type wants a generator, it takes any iterator
+    async def once() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:
-        parts = once()
-        parser = MultiPartParser(request.headers, parts, max_files=1, max_fields=8, max_part_size=most)  # type: ignore[arg-type]
+        parser = MultiPartParser(request.headers, once(), max_files=1, max_fields=8, max_part_size=most)
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError) as broken:
         raise Refused(400, f"form: not multipart/form-data that can be read ({broken}).") from broken

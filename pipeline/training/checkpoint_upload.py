@@ -74,7 +74,7 @@ def retrying_files(store: Store) -> PyFileSystem:
     return PyFileSystem(_Retrying(store.system))
 
 
-class _Retrying(FSSpecHandler):  # type: ignore[misc]
+class _Retrying(FSSpecHandler):  # type: ignore[misc]  # pyarrow ships no types
     """pyarrow's bridge to fsspec, patient."""
 
     def get_file_info(self, paths: list[str]) -> Any:
